@@ -1,0 +1,171 @@
+"""The command `latentty`. Only the standard library is imported before a command is chosen, so that help is instant."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui import __version__
+
+if TYPE_CHECKING:
+    from tui.library.paths import Paths
+
+DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `latentty` with `arguments`, or those of the process; the exit status."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[..., int] = parsed.run
+    from tui.library.paths import Paths
+    from tui.protocol.problem import LatenttyError
+
+    try:
+        return run(parsed, Paths.of_user())
+    except LatenttyError as error:
+        from tui.library.plain_text import plain
+
+        print(f"latentty: {plain(str(error))}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever read our output has gone
+        sys.stdout = None
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="latentty", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"latentty {__version__}")
+    parser.set_defaults(run=_app)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_generate(commands)
+    _add_models(commands)
+    _add_engine(commands)
+    return parser
+
+
+def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="make pictures and print their paths",
+        description="Make pictures without the app: progress on stderr, paths on stdout, one a line.",
+    )
+    parser.add_argument("prompt", help="what the picture shows")
+    parser.add_argument("--negative", default="", metavar="TEXT", help="what it should not show")
+    parser.add_argument("--model", metavar="NAME", help="a listed model or a path (default: the one used last)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the first picture's seed (default: random)")
+    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 500")
+    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale, 0 to 50")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="pixels, such as 512x768; multiples of 8")
+    parser.add_argument("--scheduler", metavar="NAME", help='such as dpmpp-2m-karras or "DPM++ 2M Karras"')
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="pictures to make, seed after seed")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a file name that ends in .png")
+    parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
+    parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
+    parser.set_defaults(run=_generate)
+
+
+def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("models", help="list the models that were found")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_models)
+
+
+def _add_engine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "engine",
+        help="the daemon that does the work",
+        description="The daemon that keeps the queue and does the work; the app starts it by itself.",
+    )
+    parser.set_defaults(run=_engine_start)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    start = actions.add_parser("start", help="start it in the background (the default)")
+    start.set_defaults(run=_engine_start)
+    run = actions.add_parser("run", help="be the engine, in the foreground")
+    run.add_argument("--detach", action="store_true", help="in the background, once it listens")
+    run.set_defaults(run=_engine_run)
+    status = actions.add_parser("status", help="what it is doing")
+    status.add_argument("--json", action="store_true", help="everything, as JSON")
+    status.set_defaults(run=_engine_status)
+    stop = actions.add_parser("stop", help="end it; waiting jobs are kept")
+    stop.add_argument("--force", action="store_true", help="even if it does not answer")
+    stop.set_defaults(run=_engine_stop)
+    logs = actions.add_parser("logs", help="the end of its log")
+    logs.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="how many lines (default: 100)")
+    logs.set_defaults(run=_engine_logs)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 512x768") from None
+
+
+def _app(_: argparse.Namespace, paths: "Paths") -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
+        return 2
+    from tui.app import LatenttyApp
+    from tui.library.settings import load_settings
+
+    return LatenttyApp(paths, load_settings(paths)).run() or 0
+
+
+def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.generate import Request, generate
+
+    return generate(
+        paths,
+        Request(
+            prompt=arguments.prompt,
+            negative=arguments.negative,
+            model=arguments.model,
+            seed=arguments.seed,
+            steps=arguments.steps,
+            guidance=arguments.guidance,
+            size=arguments.size,
+            scheduler=arguments.scheduler,
+            count=arguments.count,
+            out=arguments.out,
+            as_json=arguments.json,
+            show=not arguments.no_picture,
+        ),
+    )
+
+
+def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.models import list_models
+
+    return list_models(paths, as_json=arguments.json)
+
+
+def _engine_start(_: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.engine_control import start
+
+    return start(paths)
+
+
+def _engine_run(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.engine.process import run, run_detached
+
+    return run_detached(paths) if arguments.detach else run(paths)
+
+
+def _engine_status(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.engine_control import status
+
+    return status(paths, as_json=arguments.json)
+
+
+def _engine_stop(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.engine_control import stop
+
+    return stop(paths, force=arguments.force)
+
+
+def _engine_logs(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.engine_control import logs
+
+    return logs(paths, lines=arguments.lines)

@@ -1,0 +1,309 @@
+"""Find an engine, start one if none answers, attach, and stay attached: commands out, events in."""
+
+import asyncio
+import os
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+import tui
+from tui.library.engine_file import read_engine_file
+from tui.library.paths import Paths
+from tui.protocol import PROTOCOL_VERSION
+from tui.protocol.commands import ClientCommand, Done, Failed, Fetch, GetModel, GetPictures, Submit
+from tui.protocol.events import ClientEvent, JobRecord, ModelInfo, Picture
+from tui.protocol.frames import (
+    MAX_FRAME,
+    Chunk,
+    FrameError,
+    Hello,
+    Numbered,
+    Preview,
+    Refused,
+    Request,
+    Welcome,
+    encode,
+    engine_frames,
+    read_frame,
+)
+from tui.protocol.job import Job
+from tui.protocol.peer import is_same_user
+from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.snapshot import Snapshot, apply
+
+ANSWER_WITHIN: Final = 5.0
+"""Seconds that an engine has to greet back."""
+
+START_WITHIN: Final = 30.0
+"""Seconds that an engine has from its start to its listening."""
+
+TRY_AGAIN: Final = 2.0
+"""Seconds until an engine that could not be reached is tried again."""
+
+
+class EngineAbsent(LatenttyError):
+    """No engine runs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(code="engine_unavailable", cause="No engine is running.", hint="Start one: latentty engine start")
+        )
+
+
+class Watcher(Protocol):
+    """Whoever wants to know. Called on the event loop; every call but `on_event` follows a change of the whole."""
+
+    def on_attached(self, snapshot: Snapshot) -> None:
+        """An engine answers; `snapshot` stays true from now on."""
+
+    def on_event(self, event: ClientEvent) -> None:
+        """Something happened; the snapshot knows already."""
+
+    def on_preview(self, preview: Preview) -> None:
+        """The picture as it forms."""
+
+    def on_detached(self, problem: Problem | None) -> None:
+        """No engine answers now; None while one is being looked for."""
+
+
+@dataclass
+class _Open:
+    """A request that has no reply yet; it is sent again to the next engine if this one goes."""
+
+    command: ClientCommand
+    reply: asyncio.Future[msgspec.Raw]
+    data: bytearray = field(default_factory=bytearray)
+
+
+class EngineClient:
+    """A client that outlives engines. Every command may be repeated safely, so none is lost with one."""
+
+    def __init__(self, paths: Paths, watcher: Watcher, *, start: bool = True) -> None:
+        self._paths = paths
+        self._watcher = watcher
+        self._start = start
+        self._writer: asyncio.StreamWriter | None = None
+        self._boot = ""
+        self._seq = 0
+        self._last_id = 0
+        self._open: dict[int, _Open] = {}
+        self._wanted = asyncio.Event()
+        self.snapshot: Snapshot | None = None
+        """The state as far as known; None before the first engine answers."""
+
+    async def run(self) -> None:
+        """Attach, and again whenever the engine is lost, until cancelled.
+
+        An engine that ended because it was asked to is not started again before there is a command for it.
+        """
+        while True:
+            try:
+                reader, writer, welcome = await self._attach()
+            except LatenttyError as error:
+                self._watcher.on_detached(error.problem)
+                await asyncio.sleep(TRY_AGAIN)
+                continue
+            try:
+                await self._stay(reader, writer, welcome)
+            finally:
+                self._writer = None
+                writer.transport.abort()
+            self._watcher.on_detached(None)
+            if self.snapshot is not None and self.snapshot.engine.stopping and not self._open:
+                self._wanted.clear()
+                await self._wanted.wait()
+
+    async def request(self, command: ClientCommand) -> msgspec.Raw:
+        """The result of `command`, from this engine or the next.
+
+        Raises:
+            LatenttyError: it could not be carried out.
+        """
+        return await self._ask(_Open(command, asyncio.get_running_loop().create_future()))
+
+    async def submit(self, job: Job) -> JobRecord:
+        """Queue `job`; when this returns it is on the disk.
+
+        Raises:
+            LatenttyError: the engine does not accept it.
+        """
+        return msgspec.msgpack.decode(await self.request(Submit(job=job)), type=JobRecord)
+
+    async def model(self, name: str) -> ModelInfo:
+        """The model with that name, or in that folder.
+
+        Raises:
+            LatenttyError: it is missing or damaged.
+        """
+        return msgspec.msgpack.decode(await self.request(GetModel(model=name)), type=ModelInfo)
+
+    async def pictures(self, job_id: str) -> list[Picture]:
+        """The pictures that a job has saved."""
+        return msgspec.msgpack.decode(await self.request(GetPictures(job_id=job_id)), type=list[Picture])
+
+    async def fetch(self, picture_id: int, width: int, height: int) -> bytes:
+        """A picture as a PNG of at most `width` × `height` pixels.
+
+        Raises:
+            LatenttyError: it is gone.
+        """
+        command = Fetch(picture_id=picture_id, width=width, height=height)
+        asked = _Open(command, asyncio.get_running_loop().create_future())
+        await self._ask(asked)
+        return bytes(asked.data)
+
+    async def _ask(self, asked: _Open) -> msgspec.Raw:
+        self._last_id += 1
+        number = self._last_id
+        self._open[number] = asked
+        self._wanted.set()
+        try:
+            self._send(number, asked.command)
+            return await asked.reply
+        finally:
+            del self._open[number]
+
+    def _send(self, number: int, command: ClientCommand) -> None:
+        if self._writer is not None:
+            self._writer.write(encode(Request(id=number, command=command)))
+
+    async def _attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Welcome]:
+        hello = Hello(protocol=PROTOCOL_VERSION, version=tui.__version__, boot=self._boot, since=self._seq)
+        try:
+            return await attach(self._paths, hello)
+        except EngineAbsent:
+            if not self._start:
+                raise
+        await start_engine(self._paths)
+        return await attach(self._paths, hello)
+
+    async def _stay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
+        if welcome.snapshot is not None:
+            self.snapshot = welcome.snapshot
+            self._seq = welcome.seq
+        self._boot = welcome.boot
+        assert self.snapshot is not None, "an engine leaves the snapshot out only for a client that has one"
+        self._watcher.on_attached(self.snapshot)
+        self._writer = writer
+        for number, asked in self._open.items():
+            asked.data.clear()
+            self._send(number, asked.command)
+        try:
+            while (frame := await read_frame(reader, MAX_FRAME)) is not None:
+                self._take(self.snapshot, frame)
+        except (FrameError, OSError):
+            return
+
+    def _take(self, snapshot: Snapshot, frame: bytes) -> None:
+        try:
+            decoded = engine_frames.decode(frame)
+        except msgspec.ValidationError:
+            return  # an event of a newer engine, which this client cannot know
+        match decoded:
+            case Numbered(seq=seq, event=event):
+                self._seq = seq
+                apply(snapshot, event)
+                self._watcher.on_event(event)
+            case Preview():
+                self._watcher.on_preview(decoded)
+            case Chunk(id=number, data=data):
+                if number in self._open:
+                    self._open[number].data += data
+            case Done(id=number, result=result):
+                if number in self._open and not self._open[number].reply.done():
+                    self._open[number].reply.set_result(result)
+            case Failed(id=number, problem=problem):
+                if number in self._open and not self._open[number].reply.done():
+                    self._open[number].reply.set_exception(LatenttyError(problem))
+
+
+async def attach(paths: Paths, hello: Hello) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Welcome]:
+    """Connect to the engine that runs and greet it.
+
+    Raises:
+        EngineAbsent: none runs.
+        LatenttyError: it does not answer, is another version's, or is not ours.
+    """
+    told = read_engine_file(paths.lock_file)
+    path = Path(told.socket) if told is not None else paths.socket_file()
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        raise EngineAbsent from None
+    if not is_same_user(connection):
+        connection.close()
+        raise _unavailable(f"The socket {path} is another user's.", "Remove it, or set XDG_RUNTIME_DIR.")
+    reader, writer = await asyncio.open_connection(sock=connection)
+    try:
+        return reader, writer, await _greet(reader, writer, hello, told.pid if told else 0)
+    except BaseException:
+        writer.transport.abort()
+        raise
+
+
+async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: Hello, engine_pid: int) -> Welcome:
+    writer.write(encode(hello))
+    try:
+        frame = await asyncio.wait_for(read_frame(reader, MAX_FRAME), ANSWER_WITHIN)
+        answer = None if frame is None else engine_frames.decode(frame)
+    except TimeoutError:
+        raise _unavailable(
+            f"The engine (process {engine_pid}) is running but does not answer.",
+            "End it, which keeps its queue: latentty engine stop --force",
+        ) from None
+    except (FrameError, OSError):
+        raise EngineAbsent from None  # it ended while we came
+    except msgspec.MsgspecError as error:
+        raise _unavailable(
+            f"The running engine (process {engine_pid}) speaks another version's language ({error}).",
+            "End it, which keeps its queue: latentty engine stop",
+        ) from None
+    match answer:
+        case Welcome():
+            return answer
+        case Refused(problem=problem):
+            raise LatenttyError(problem)
+        case _:
+            raise EngineAbsent
+
+
+def _unavailable(cause: str, hint: str) -> LatenttyError:
+    return LatenttyError(Problem(code="engine_unavailable", cause=cause, hint=hint))
+
+
+async def start_engine(paths: Paths) -> None:
+    """Start an engine in a session of its own; return when it, or another one just started, listens.
+
+    Raises:
+        LatenttyError: it could not start; the cause is its own last words.
+    """
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tui",
+        "engine",
+        "run",
+        "--detach",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+        env=os.environ,
+    )
+    try:
+        _, told = await asyncio.wait_for(starter.communicate(), START_WITHIN)
+    except TimeoutError:
+        starter.kill()
+        raise _unavailable(
+            f"The engine did not listen within {START_WITHIN:.0f} s.", f"Read why: {paths.log_file}"
+        ) from None
+    if starter.returncode:
+        words = told.decode(errors="replace").strip() or f"exit status {starter.returncode}"
+        raise _unavailable(f"The engine cannot start: {words}", f"More may be in {paths.log_file}.")

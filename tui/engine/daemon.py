@@ -1,0 +1,349 @@
+"""The engine as a whole: what it owns, how it starts, what it answers, when it ends."""
+
+import asyncio
+import logging
+import logging.handlers
+import os
+import secrets
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+import tui
+from tui.engine.database import Database
+from tui.engine.event_log import EventLog
+from tui.engine.gallery import Gallery, shrunk_png
+from tui.engine.home import ChildHome
+from tui.engine.idle import due
+from tui.engine.listener import Listener
+from tui.engine.lock import EngineLock
+from tui.engine.model_index import ModelIndex
+from tui.engine.pool import Pool
+from tui.engine.queue import Queue
+from tui.engine.session import Session
+from tui.library.engine_file import EngineFile
+from tui.library.paths import Paths
+from tui.library.settings import Settings
+from tui.protocol import PROTOCOL_VERSION
+from tui.protocol.commands import (
+    Autoload,
+    Cancel,
+    CancelLoad,
+    ClientCommand,
+    Fetch,
+    GetModel,
+    GetPictures,
+    GetSnapshot,
+    LoadModel,
+    Pause,
+    Resume,
+    Retry,
+    Shutdown,
+    Submit,
+    UnloadModel,
+)
+from tui.protocol.events import ClientEvent, EngineState, JobQueued, JobRecord, Warning
+from tui.protocol.fields import complaints
+from tui.protocol.frames import FrameError, Hello, Numbered, Preview, Refused, Welcome, encode
+from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES, Snapshot, apply
+
+log = logging.getLogger(__name__)
+
+LOG_BYTES: Final = 1 << 20
+LOG_FILES: Final = 3
+TICK: Final = 1.0
+"""Seconds between two looks at how long nothing has happened."""
+
+
+class Engine:
+    """One engine process. Its state is a Snapshot, changed by its own events alone."""
+
+    def __init__(self, paths: Paths, settings: Settings, lock: EngineLock) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._lock = lock
+        self._boot = secrets.token_hex(8)
+        self._database = Database(paths.database_file)
+        self._queue = Queue(self._database)
+        self._gallery = Gallery(self._database)
+        self._models = ModelIndex(settings.models())
+        self._events = EventLog()
+        self._snapshot = Snapshot(engine=EngineState(version=tui.__version__, pid=os.getpid()))
+        self._sessions: set[Session] = set()
+        self._preview: Preview | None = None
+        self._listener = Listener(paths.socket_file, self._serve, self._publish)
+        self._pool = Pool(
+            queue=self._queue,
+            make_home=ChildHome,
+            find_model=self._models.find,
+            pictures=settings.pictures(paths),
+            tell=self._tell,
+            show=self._show,
+            on_change=self._tell_state,
+        )
+        self._active = time.monotonic()
+        self._unloaded = False
+        self._stop = asyncio.Event()
+
+    async def start(self) -> None:
+        """Open what the last engine left, and listen. After this, clients are served.
+
+        Raises:
+            LatenttyError: the queue cannot be opened, or there is no safe place for the socket.
+        """
+        await self._database.open()
+        await self._queue.recover(
+            Problem(
+                code="worker_died",
+                cause="The engine died while this job ran.",
+                hint="Retry it; if that happens again, read: latentty engine logs",
+            )
+        )
+        await asyncio.to_thread(self._models.scan)
+        for record in await self._queue.open_and_recent(RECENT_JOBS):
+            self._snapshot.jobs[record.job.id] = record
+        self._snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
+        self._snapshot.models = self._models.models
+        self._snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
+        await self._listener.bind()
+
+    async def run(self) -> None:
+        """Serve until someone asks for the end, or nothing has happened for long enough."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._pool.run(), self._listener.watch(), self._rest(), self._autoload())
+        ]
+        self._pool.wake()
+        stopping = asyncio.create_task(self._stop.wait())
+        # the autoload ends; the others only by failing, and then the engine must not go on without them
+        done, _ = await asyncio.wait({*tasks[:3], stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self._tell_state()
+        await self._pool.stop()
+        for task in (*tasks, stopping):
+            task.cancel()
+        self._listener.close()
+        await asyncio.sleep(0.05)  # the last events on their way
+        for session in list(self._sessions):
+            session.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._database.close()
+        self._lock.release()
+        for task in done - {stopping}:
+            task.result()
+
+    # ---- clients -----------------------------------------------------------------------------------------------
+
+    def _publish(self, socket: Path) -> None:
+        self._lock.write(
+            EngineFile(
+                pid=os.getpid(),
+                socket=str(socket),
+                protocol=PROTOCOL_VERSION,
+                version=tui.__version__,
+                boot=self._boot,
+            )
+        )
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session(reader, writer)
+        try:
+            hello = await session.hello()
+            if hello.protocol != PROTOCOL_VERSION:
+                await session.refuse(_refusal(hello))
+                return
+        except (FrameError, OSError) as error:
+            log.info("a client is let go: %s", error)
+            return
+        # no await between the snapshot and the entry into the set: no event is missed and none comes twice
+        missed = self._events.after(hello.since) if hello.boot == self._boot else None
+        welcome = Welcome(
+            boot=self._boot,
+            seq=self._events.seq,
+            pid=os.getpid(),
+            version=tui.__version__,
+            snapshot=self._snapshot if missed is None else None,
+        )
+        self._sessions.add(session)
+        if self._preview is not None:
+            session.show(self._preview)
+        self._active = time.monotonic()
+        try:
+            await session.serve(welcome, missed or [], self._answer, self._fetch)
+        finally:
+            self._sessions.discard(session)
+            self._active = time.monotonic()
+
+    def _tell(self, event: ClientEvent) -> None:
+        numbered = self._events.add(event)
+        apply(self._snapshot, event)
+        if self._snapshot.step is None:
+            self._preview = None
+        self._send(numbered)
+
+    def _send(self, numbered: Numbered) -> None:
+        data = encode(numbered)
+        for session in self._sessions:
+            session.send_encoded(data)
+
+    def _show(self, preview: Preview) -> None:
+        self._preview = preview
+        for session in self._sessions:
+            session.show(preview)
+
+    def _tell_state(self) -> None:
+        self._tell(
+            EngineState(
+                version=tui.__version__,
+                pid=os.getpid(),
+                worker=self._pool.worker,
+                paused=self._pool.paused,
+                hold=self._pool.hold,
+                stopping=self._stop.is_set(),
+            )
+        )
+
+    # ---- commands ----------------------------------------------------------------------------------------------
+
+    async def _answer(self, command: ClientCommand) -> object:
+        """Carry out one command; its result.
+
+        Raises:
+            LatenttyError: it cannot be carried out.
+        """
+        self._active = time.monotonic()
+        self._unloaded = False
+        try:
+            return await self._carry_out(command)
+        except sqlite3.OperationalError as error:
+            log.exception("the queue cannot be written")
+            raise LatenttyError(
+                Problem(code="disk_full", cause=f"The queue cannot be written: {error}.", hint="Free some space.")
+            ) from None
+
+    async def _carry_out(self, command: ClientCommand) -> object:
+        match command:
+            case Submit(job=job):
+                return await self._submit(job)
+            case Cancel(job_id=job_id):
+                await self._pool.cancel(job_id)
+            case Retry(job_id=job_id):
+                return self._queued(await self._queue.retry(job_id))
+            case Pause() | Resume():
+                self._pool.set_paused(isinstance(command, Pause))
+            case LoadModel(model=name):
+                model = await asyncio.to_thread(self._models.find, name)
+                await self._pool.order(LoadModel(model=self._models.name_of(name), path=model.path))
+            case UnloadModel(model=name):
+                await self._pool.order(UnloadModel(model=name), start=False)
+            case CancelLoad():
+                await self._pool.order(command, start=False)
+            case GetSnapshot():
+                return self._snapshot
+            case GetModel(model=name):
+                return await asyncio.to_thread(self._models.find, name)
+            case GetPictures(job_id=job_id):
+                return await self._gallery.of_job(job_id)
+            case Shutdown():
+                self._stop.set()
+            case Fetch():
+                raise AssertionError("sessions answer Fetch through _fetch")
+        return None
+
+    async def _submit(self, job: Job) -> JobRecord:
+        if found := complaints(job):
+            raise bad_request(" ".join(found), "Correct it and try again.")
+        if job.folder and not Path(job.folder).is_absolute():
+            raise bad_request(f"The folder {job.folder} is not absolute.", "Give its whole path.")
+        if job.file_stem and ("/" in job.file_stem or job.file_stem.startswith(".")):
+            raise bad_request(f"The file name {job.file_stem!r} is not possible.", "Use a plain name.")
+        model = await asyncio.to_thread(self._models.find, job.model)
+        if job.scheduler not in model.schedulers:
+            raise bad_request(
+                f"{model.name} has no scheduler called {job.scheduler!r}.", f"It has: {', '.join(model.schedulers)}."
+            )
+        multiple = model.size_multiple
+        if job.width % multiple or job.height % multiple:
+            raise bad_request(
+                f"{model.name} cannot draw {job.width}×{job.height}.", f"Use multiples of {multiple} pixels."
+            )
+        record, new = await self._queue.submit(job)
+        return self._queued(record) if new else record
+
+    def _queued(self, record: JobRecord) -> JobRecord:
+        if record.open:
+            self._tell(JobQueued(record=record))
+            self._pool.wake()
+        return record
+
+    async def _fetch(self, command: Fetch) -> bytes:
+        picture = await self._gallery.get(command.picture_id)
+        return await asyncio.to_thread(shrunk_png, Path(picture.path), command.width, command.height)
+
+    # ---- what happens by itself --------------------------------------------------------------------------------
+
+    async def _autoload(self) -> None:
+        if not self._settings.autoload:
+            return
+        fallback = self._models.bundled
+        name = self._models.name_of(self._settings.autoload_model or self._snapshot.last_model)
+        command = Autoload(
+            model=name, path=self._models.path_of(name) or name, fallback=fallback.name, fallback_path=fallback.path
+        )
+        try:
+            await self._pool.order(command)
+        except LatenttyError as error:
+            self._tell(Warning(problem=error.problem))
+
+    async def _rest(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            work_left = self._pool.busy or await self._queue.has_work()
+            if work_left:
+                self._active, self._unloaded = time.monotonic(), False
+            idle = time.monotonic() - self._active
+            rests = due(self._settings.engine, idle, work_left=work_left, clients=len(self._sessions))
+            if "exit" in rests:
+                log.info("nothing to do for %.0f s: the end", idle)
+                self._stop.set()
+            elif "end_worker" in rests and self._pool.worker != "absent":
+                await self._pool.end_worker()
+            elif "unload" in rests and not self._unloaded:
+                self._unloaded = True
+                await self._unload()
+
+    async def _unload(self) -> None:
+        try:
+            await self._pool.order(UnloadModel(), start=False)
+        except LatenttyError as error:
+            self._tell(Warning(problem=error.problem))
+
+
+def _refusal(hello: Hello) -> Refused:
+    return Refused(
+        protocol=PROTOCOL_VERSION,
+        version=tui.__version__,
+        pid=os.getpid(),
+        problem=Problem(
+            code="engine_unavailable",
+            cause=f"The running engine is Latentty {tui.__version__}, this is {hello.version}; they do not understand"
+            " each other.",
+            hint="End the old one, which keeps its queue for the new: latentty engine stop",
+        ),
+    )
+
+
+def write_log(path: Path) -> None:
+    """Send all logging to `path`, rotated, readable by its owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(capture=True)

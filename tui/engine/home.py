@@ -1,0 +1,151 @@
+"""Where a worker lives. The pool knows only the interface; a child process is the default home."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Final, Protocol
+
+import msgspec
+
+from tui.protocol.frames import MAX_FRAME, FrameError, Order, WorkerFrame, encode, read_frame, worker_frames
+
+log = logging.getLogger(__name__)
+
+QUIET: Final = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "DISABLE_TELEMETRY": "YES",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "PYTHONUNBUFFERED": "1",
+}
+"""The environment in which diffusers and its kin keep quiet, stay offline and run no code from a model's folder."""
+
+PATIENCE: Final = 5.0
+"""Seconds that a worker has to end by itself."""
+
+
+class WorkerLost(Exception):
+    """The worker ended, or said something that it never says."""
+
+
+class Home(Protocol):
+    """One worker, wherever it lives."""
+
+    async def start(self) -> None:
+        """Bring a fresh worker to life."""
+
+    async def send(self, order: Order) -> None:
+        """Give it an order.
+
+        Raises:
+            WorkerLost: it is gone.
+        """
+
+    def frames(self) -> AsyncIterator[WorkerFrame]:
+        """What it says, until it is gone.
+
+        Raises:
+            WorkerLost: at the end.
+        """
+
+    async def end(self) -> None:
+        """Let go of it; after a little patience, by force."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class ChildHome:
+    """A child process at the other end of a socket pair; it exits when this end closes."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._output: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tui.worker",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=os.environ | QUIET,
+            )
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        assert self._process.stdout is not None
+        self._output = asyncio.create_task(_log_lines(self._process.stdout))
+
+    async def send(self, order: Order) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.write(encode(order))
+            await self._writer.drain()
+        except OSError as error:
+            raise WorkerLost(str(error)) from None
+
+    async def frames(self) -> AsyncIterator[WorkerFrame]:
+        assert self._reader is not None
+        while True:
+            try:
+                frame = await read_frame(self._reader, MAX_FRAME)
+            except (FrameError, OSError) as error:
+                raise WorkerLost(str(error)) from None
+            if frame is None:
+                raise WorkerLost(await self._last_words())
+            try:
+                yield worker_frames.decode(frame)
+            except msgspec.MsgspecError as error:
+                raise WorkerLost(f"it said what it never says: {error}") from None
+
+    async def end(self) -> None:
+        if self._process is None or self._writer is None:
+            return
+        self._writer.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), PATIENCE)
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        if self._output is not None:
+            await self._output
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def _last_words(self) -> str:
+        assert self._process is not None
+        try:
+            code = await asyncio.wait_for(self._process.wait(), PATIENCE)
+        except TimeoutError:
+            return "it closed its connection"
+        return f"killed by signal {-code}" if code < 0 else f"exit status {code}"
+
+
+async def _log_lines(stream: asyncio.StreamReader) -> None:
+    """The worker's output, line by line, in the engine's log; lines without end are cut."""
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:  # longer than the stream's limit; the reader has dropped it
+            continue
+        if not line:
+            return
+        log.info("worker: %s", line.decode(errors="replace").rstrip())

@@ -1,0 +1,83 @@
+"""The unix socket: made for its owner alone, watched, and made again if it vanishes."""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tui.protocol.peer import is_same_user
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at whether the socket is still there."""
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Listener:
+    """Accepts the clients of one user. Whoever holds the engine's lock owns the socket's path."""
+
+    def __init__(self, choose_path: Callable[[], Path], serve: Serve, on_bound: Callable[[Path], None]) -> None:
+        self._choose_path = choose_path
+        self._serve = serve
+        self._on_bound = on_bound
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+        self._identity: tuple[int, int] | None = None
+
+    async def bind(self) -> None:
+        """Listen at the path of the moment, in place of whatever lies there."""
+        path = self._choose_path()
+        with suppress(FileNotFoundError):
+            path.unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        listening.listen(128)
+        if self._server is not None:
+            self._server.close()  # stops accepting; connections that it made go on
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening)
+        self._path, self._identity = path, _identity(path)
+        self._on_bound(path)
+
+    async def watch(self) -> None:
+        """Bind again whenever the socket has vanished, as it does when a runtime folder is cleared."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            assert self._path is not None
+            if _identity(self._path) != self._identity:
+                log.warning("the socket %s has vanished; listening again", self._path)
+                await self.bind()
+
+    def close(self) -> None:
+        """Stop accepting and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        if self._path is not None and _identity(self._path) == self._identity:
+            self._path.unlink(missing_ok=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not is_same_user(writer.get_extra_info("socket")):
+            log.warning("a connection of another user was refused")
+            writer.transport.abort()
+            return
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.transport.abort()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

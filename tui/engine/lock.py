@@ -1,0 +1,55 @@
+"""Who is the engine: the process that holds a POSIX lock on the lock file.
+
+`fcntl.lockf`, not `flock`: a lock of the latter kind lives on in forked children. Its price is that closing any
+other descriptor of the file in this process would drop it, so the file is opened once.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tui.library.engine_file import EngineFile
+
+TRIES: Final = 5
+"""A client that asks whether the lock is held takes it for an instant; so one failure proves nothing."""
+
+
+class AlreadyRunning(Exception):
+    """Another process is the engine."""
+
+
+class EngineLock:
+    """The lock, held from creation to the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock.
+
+        Raises:
+            AlreadyRunning: another process holds it.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        for attempt in range(TRIES):
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if attempt == TRIES - 1:
+                    os.close(self._descriptor)
+                    raise AlreadyRunning from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def write(self, content: EngineFile) -> None:
+        """Replace the file's content."""
+        data = msgspec.json.encode(content)
+        os.pwrite(self._descriptor, data.ljust(4096), 0)
+
+    def release(self) -> None:
+        """Let another process be the engine. The file stays: removing it could remove the next engine's."""
+        os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)

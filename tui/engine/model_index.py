@@ -1,0 +1,55 @@
+"""The models that this engine knows, by name or path."""
+
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from tui.library.models import BUNDLED, find_models, read_model
+from tui.protocol.events import ModelInfo
+from tui.protocol.problem import LatenttyError, Problem
+
+
+class ModelIndex:
+    """What the last scan found."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._folders = folders
+        self.models: Final[list[ModelInfo]] = []
+
+    def scan(self) -> None:
+        """Look at the disk again."""
+        self.models[:] = find_models(self._folders)
+
+    def name_of(self, name: str) -> str:
+        """The listed name for `name`, which may be a path; `name` itself when it is not listed."""
+        path = str(Path(name).expanduser().absolute())
+        return next((model.name for model in self.models if name == model.name or path == model.path), name)
+
+    def find(self, name: str) -> ModelInfo:
+        """The model called `name`, or in the folder `name`, as its files are at this moment.
+
+        Raises:
+            LatenttyError: it is missing or damaged.
+        """
+        known = next((model for model in self.models if model.name == self.name_of(name)), None)
+        if known is None and "/" not in name:
+            names = ", ".join(model.name for model in self.models)
+            raise LatenttyError(
+                Problem(
+                    code="model_missing",
+                    cause=f"There is no model called {name!r}.",
+                    hint=f"Known are: {names}. A path to a model's folder works too.",
+                )
+            )
+        model = read_model(Path(known.path if known else name).expanduser())
+        return replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
+
+    def path_of(self, name: str) -> str:
+        """The folder of the model called `name`; empty when there is none."""
+        return next((model.path for model in self.models if model.name == name), "")
+
+    @property
+    def bundled(self) -> ModelInfo:
+        """The model that comes with the program."""
+        return next(model for model in self.models if model.name == BUNDLED)

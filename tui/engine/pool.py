@@ -1,0 +1,368 @@
+"""Gives jobs to the worker, one at a time, and sees that none is lost with it."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from tui.engine.home import Home, WorkerLost
+from tui.engine.queue import Queue
+from tui.engine.worker_link import WorkerLink
+from tui.library.pictures import output_problem, picture_path
+from tui.protocol.commands import (
+    Autoload,
+    Cancel,
+    CancelLoad,
+    Done,
+    Failed,
+    LoadModel,
+    Run,
+    Target,
+    UnloadModel,
+    WorkerCommand,
+)
+from tui.protocol.events import (
+    ClientEvent,
+    ImageSaved,
+    JobCancelled,
+    JobDone,
+    JobFailed,
+    JobInterrupted,
+    JobRecord,
+    JobRequeued,
+    JobStarted,
+    ModelInfo,
+    SavedFile,
+    Warning,
+    WorkerChanged,
+    WorkerEvent,
+    WorkerState,
+)
+from tui.protocol.frames import Preview
+from tui.protocol.problem import LatenttyError, Problem
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LOOK_AGAIN: Final = 2.0
+"""Seconds until a queue that cannot go on looks whether the cause has gone."""
+
+START_AGAIN: Final = 30.0
+"""Seconds until a worker that cannot start is tried again."""
+
+START_WITHIN: Final = 300.0
+"""Seconds that a worker may take to import torch and its kin on the slowest disk."""
+
+
+class Pool:
+    """The dispatcher. It alone changes the state of jobs that run."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        make_home: Callable[[], Home],
+        find_model: Callable[[str], ModelInfo],
+        pictures: Path,
+        tell: Callable[[ClientEvent], None],
+        show: Callable[[Preview], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._make_home = make_home
+        self._find_model = find_model
+        self._pictures = pictures
+        self._tell = tell
+        self._show = show
+        self._on_change = on_change
+        self._wake = asyncio.Event()
+        self._link: WorkerLink | None = None
+        self._starting = asyncio.Lock()
+        self._ready = asyncio.Event()
+        self._current: JobRecord | None = None
+        self._cancelled: set[str] = set()
+        self._orders = 0
+        self._stopping = False
+        self.worker: WorkerState = "absent"
+        self.paused = False
+        self.hold: Problem | None = None
+
+    @property
+    def busy(self) -> bool:
+        """A job runs, or the worker carries out another command."""
+        return self._current is not None or self._orders > 0
+
+    def wake(self) -> None:
+        """Look at the queue: something in it changed."""
+        self._wake.set()
+
+    def set_paused(self, paused: bool) -> None:
+        """Start no further job, or start them again."""
+        self.paused = paused
+        self._on_change()
+        self.wake()
+
+    async def run(self) -> None:
+        """Dispatch until :meth:`stop`."""
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                again = await self._dispatch()
+            except sqlite3.OperationalError as error:
+                log.exception("the queue cannot be written")
+                self._set_hold(_queue_problem(error))
+                again = False
+            if not again:
+                await self._sleep()
+
+    async def stop(self) -> None:
+        """End the worker; a job that it has goes back to the front of the queue."""
+        self._stopping = True
+        self._wake.set()
+        if self._link is not None:
+            self._link.kill()
+            await self._link.end()
+
+    async def cancel(self, job_id: str) -> None:
+        """End one job, whatever its state.
+
+        Raises:
+            LatenttyError: there is no such job.
+        """
+        if self._current is not None and self._current.job.id == job_id:
+            self._cancelled.add(job_id)
+            if self._link is not None:
+                await self._try(Cancel(job_id=job_id))
+            return
+        before = await self._queue.get(job_id)
+        after = await self._queue.end(job_id, "cancelled")
+        if before.state != after.state:
+            self._tell(JobCancelled(job_id=job_id, finished=after.finished or time.time()))
+
+    async def order(self, command: LoadModel | UnloadModel | Autoload | CancelLoad, *, start: bool = True) -> None:
+        """Have the worker carry out `command`; with no worker, start one, unless `start` is False.
+
+        Raises:
+            LatenttyError: it failed, or the worker cannot start.
+        """
+        if self._link is None and not start:
+            return
+        self._orders += 1
+        try:
+            link = await self._worker()
+            reply = await link.request(command)
+        except WorkerLost as lost:
+            raise LatenttyError(_worker_died(str(lost))) from None
+        finally:
+            self._orders -= 1
+        if isinstance(reply, Failed):
+            raise LatenttyError(reply.problem)
+
+    async def end_worker(self) -> None:
+        """End the worker process; it is started again when there is work."""
+        if self._link is not None:
+            await self._link.end()
+
+    # ---- dispatching -------------------------------------------------------------------------------------------
+
+    async def _sleep(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), self._patience())
+        except TimeoutError:
+            return
+
+    def _patience(self) -> float | None:
+        if self.hold is None:
+            return None
+        return START_AGAIN if self.hold.code == "worker_broken" else LOOK_AGAIN
+
+    async def _dispatch(self) -> bool:
+        """Run the next job; False when there is none to run now."""
+        if self.paused:
+            return False
+        following = await self._queue.next()
+        if following is None:
+            self._set_hold(None)
+            return False
+        folder = picture_path(following.job, 0, following.submitted, self._pictures).parent
+        problem = await asyncio.to_thread(output_problem, folder)
+        if problem is not None and following.job.folder:
+            await self._fail(following.job.id, problem)
+            return True
+        if problem is None:
+            try:
+                await self._worker()
+            except LatenttyError as error:
+                problem = error.problem
+        self._set_hold(problem)
+        if problem is not None or self.paused or self._stopping:
+            return False
+        record = await self._queue.claim()
+        if record is not None:
+            await self._run(record)
+        return True
+
+    async def _run(self, record: JobRecord) -> None:
+        job = record.job
+        self._current = record
+        self._tell(JobStarted(job_id=job.id, attempts=record.attempts, started=record.started or time.time()))
+        try:
+            saved = await self._queue.saved_numbers(job.id)
+            model = await asyncio.to_thread(self._find_model, job.model)
+            targets = [
+                Target(index=index, path=str(picture_path(job, index, record.submitted, self._pictures)))
+                for index in range(job.count)
+                if index not in saved
+            ]
+            link = await self._worker()
+            if job.id in self._cancelled:
+                await self._cancel_current(job.id)
+                return
+            await self._settle(job.id, await link.request(Run(job=job, model_path=model.path, targets=targets)))
+        except LatenttyError as error:
+            await self._fail(job.id, error.problem)
+        except WorkerLost as lost:
+            await self._lost(job.id, str(lost))
+        finally:
+            self._current = None
+            self._cancelled.discard(job.id)
+
+    async def _settle(self, job_id: str, reply: Done | Failed) -> None:
+        if isinstance(reply, Done):
+            return  # the last picture ended the job
+        problem = reply.problem
+        if problem.code == "cancelled":
+            await self._cancel_current(job_id)
+        elif problem.code == "disk_full":
+            record = await self._queue.interrupt(job_id, problem)
+            self._tell_interrupted(record, problem)
+        else:
+            await self._fail(job_id, problem)
+
+    async def _lost(self, job_id: str, why: str) -> None:
+        if self._stopping:
+            await self._queue.give_back(job_id)
+            self._tell(JobRequeued(job_id=job_id))
+        elif job_id in self._cancelled:
+            await self._cancel_current(job_id)
+        else:
+            problem = _worker_died(why)
+            self._tell_interrupted(await self._queue.interrupt(job_id, problem), problem)
+
+    def _tell_interrupted(self, record: JobRecord, problem: Problem) -> None:
+        if record.state == "failed":
+            self._tell(JobFailed(job_id=record.job.id, problem=problem, finished=record.finished or time.time()))
+        elif record.state == "interrupted":
+            self._tell(JobInterrupted(job_id=record.job.id, problem=problem))
+
+    async def _fail(self, job_id: str, problem: Problem) -> None:
+        record = await self._queue.end(job_id, "failed", problem)
+        self._tell(JobFailed(job_id=job_id, problem=problem, finished=record.finished or time.time()))
+
+    async def _cancel_current(self, job_id: str) -> None:
+        record = await self._queue.end(job_id, "cancelled")
+        if record.state == "cancelled":
+            self._tell(JobCancelled(job_id=job_id, finished=record.finished or time.time()))
+
+    def _set_hold(self, problem: Problem | None) -> None:
+        if problem != self.hold:
+            self.hold = problem
+            self._on_change()
+
+    # ---- the worker --------------------------------------------------------------------------------------------
+
+    async def _worker(self) -> WorkerLink:
+        """A worker that has started; the one there is, or a new one.
+
+        Raises:
+            LatenttyError: it cannot start.
+        """
+        async with self._starting:
+            if self._link is not None and self._link.lost is None:
+                return self._link
+            link = WorkerLink(self._make_home(), self._on_worker_event, self._show)
+            self._ready.clear()
+            self._set_worker("starting")
+            await link.start()
+            self._link = link
+            watching = asyncio.create_task(self._watch(link))
+            ready = asyncio.create_task(self._ready.wait())
+            await asyncio.wait({watching, ready}, timeout=START_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            if not self._ready.is_set():
+                link.kill()
+                raise LatenttyError(
+                    Problem(
+                        code="worker_broken",
+                        cause=f"The worker that runs torch cannot start ({link.lost or 'it takes too long'}).",
+                        hint="Read why: latentty engine logs",
+                    )
+                )
+            return link
+
+    async def _watch(self, link: WorkerLink) -> None:
+        await link.gone()
+        if self._link is link:
+            self._link = None
+            self._set_worker("absent")
+            if self._current is None and not link.let_go:
+                self._tell(Warning(problem=_worker_died(link.lost or "")))
+        self._wake.set()
+
+    async def _try(self, command: WorkerCommand) -> None:
+        try:
+            if self._link is not None:
+                await self._link.request(command)
+        except WorkerLost as lost:
+            log.info("%s found no worker: %s", command, lost)
+
+    async def _on_worker_event(self, event: WorkerEvent) -> None:
+        match event:
+            case WorkerChanged(state=state):
+                self._set_worker(state)
+                if state not in ("starting", "stopping"):
+                    self._ready.set()
+            case SavedFile():
+                await self._save(event)
+            case _:
+                self._tell(event)
+
+    async def _save(self, file: SavedFile) -> None:
+        record, picture = await self._durably(lambda: self._queue.save(file))
+        if picture is not None:
+            self._tell(ImageSaved(picture=picture))
+        if record.state == "done":
+            self._tell(JobDone(job_id=file.job_id, finished=record.finished or time.time()))
+
+    async def _durably(self, write: Callable[[], Awaitable[T]]) -> T:
+        """The result of `write`, tried until the disk takes it: the picture is there, and its row must follow."""
+        while True:
+            try:
+                return await write()
+            except sqlite3.OperationalError as error:
+                log.exception("the queue cannot be written")
+                self._set_hold(_queue_problem(error))
+                await asyncio.sleep(LOOK_AGAIN)
+
+    def _set_worker(self, state: WorkerState) -> None:
+        if state != self.worker:
+            self.worker = state
+            self._on_change()
+
+
+def _worker_died(why: str) -> Problem:
+    return Problem(
+        code="worker_died",
+        cause=f"The worker process died ({why}).",
+        hint="If memory ran out, try a smaller size; latentty engine logs tells more.",
+    )
+
+
+def _queue_problem(error: sqlite3.OperationalError) -> Problem:
+    return Problem(
+        code="disk_full",
+        cause=f"The queue cannot be written: {error}.",
+        hint="Free some space in the state folder; jobs go on by themselves.",
+    )

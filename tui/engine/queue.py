@@ -1,0 +1,215 @@
+"""The durable queue: every change is on the disk before anyone is told of it."""
+
+import sqlite3
+import time
+from typing import Final
+
+import msgspec
+
+from tui.engine.database import Database
+from tui.engine.rows import pack, picture_of, record_of
+from tui.protocol.events import JobRecord, Picture, SavedFile
+from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError, Problem
+
+MAX_ATTEMPTS: Final = 2
+"""A job whose process died under it this often, without saving a picture in between, is set aside."""
+
+_RECORD = """
+    SELECT job.*, (SELECT count(*) FROM picture WHERE picture.job_id = job.id) AS saved FROM job
+"""
+_NEXT = """
+    SELECT id FROM job WHERE state IN ('interrupted', 'waiting') ORDER BY state = 'waiting', position LIMIT 1
+"""
+
+
+class Queue:
+    """The jobs and the pictures they became. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def submit(self, job: Job) -> tuple[JobRecord, bool]:
+        """Store `job`; the record, and whether it is new (the same id twice is not)."""
+
+        def work(connection: sqlite3.Connection) -> tuple[JobRecord, bool]:
+            added = connection.execute(
+                "INSERT INTO job (id, state, position, submitted, payload)"
+                " VALUES (?, 'waiting', (SELECT coalesce(max(position), 0) + 1 FROM job), ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                (job.id, time.time(), msgspec.msgpack.encode(job)),
+            ).rowcount
+            return _get(connection, job.id), added == 1
+
+        return await self._database.run(work)
+
+    async def get(self, job_id: str) -> JobRecord:
+        """One job.
+
+        Raises:
+            LatenttyError: there is none with that id.
+        """
+        return await self._database.run(lambda connection: _get(connection, job_id))
+
+    async def next(self) -> JobRecord | None:
+        """The job that :meth:`claim` would take."""
+
+        def work(connection: sqlite3.Connection) -> JobRecord | None:
+            row = connection.execute(f"{_RECORD} WHERE id = ({_NEXT})").fetchone()
+            return None if row is None else record_of(row)
+
+        return await self._database.run(work)
+
+    async def claim(self) -> JobRecord | None:
+        """Take the next job, interrupted ones first: it is running now, and one attempt is spent."""
+
+        def work(connection: sqlite3.Connection) -> JobRecord | None:
+            found = connection.execute(
+                "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, problem = NULL"
+                f" WHERE id = ({_NEXT}) RETURNING id",
+                (time.time(),),
+            ).fetchall()
+            return _get(connection, found[0]["id"]) if found else None
+
+        return await self._database.run(work)
+
+    async def save(self, file: SavedFile) -> tuple[JobRecord, Picture | None]:
+        """Enter a picture; with the last one its job is done, in the same transaction.
+
+        The picture is None when it was entered before: a second attempt found the first one's file.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[JobRecord, Picture | None]:
+            now = time.time()
+            added = connection.execute(
+                "INSERT INTO picture (job_id, number, path, seed, width, height, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (job_id, number) DO NOTHING",
+                (file.job_id, file.index, file.path, file.seed, file.width, file.height, now),
+            ).rowcount
+            connection.execute("UPDATE job SET attempts = 1 WHERE id = ? AND state = 'running'", (file.job_id,))
+            record = _get(connection, file.job_id)
+            if record.saved >= record.job.count:
+                connection.execute(
+                    "UPDATE job SET state = 'done', finished = ?, problem = NULL WHERE id = ?", (now, file.job_id)
+                )
+            picture = connection.execute(
+                "SELECT * FROM picture WHERE job_id = ? AND number = ?", (file.job_id, file.index)
+            ).fetchone()
+            return _get(connection, file.job_id), picture_of(picture) if added else None
+
+        return await self._database.run(work)
+
+    async def saved_numbers(self, job_id: str) -> set[int]:
+        """Which of a job's pictures, from 0, are saved."""
+
+        def work(connection: sqlite3.Connection) -> set[int]:
+            rows = connection.execute("SELECT number FROM picture WHERE job_id = ?", (job_id,))
+            return {row["number"] for row in rows}
+
+        return await self._database.run(work)
+
+    async def end(self, job_id: str, state: str, problem: Problem | None = None) -> JobRecord:
+        """An open job ends as `state`, "failed" or "cancelled"; one that has ended stays as it is."""
+
+        def work(connection: sqlite3.Connection) -> JobRecord:
+            connection.execute(
+                "UPDATE job SET state = ?, finished = ?, problem = ? WHERE id = ?"
+                " AND state IN ('waiting', 'running', 'interrupted')",
+                (state, time.time(), pack(problem), job_id),
+            )
+            return _get(connection, job_id)
+
+        return await self._database.run(work)
+
+    async def interrupt(self, job_id: str, problem: Problem) -> JobRecord:
+        """The process died under a running job: it runs once more, or is set aside with `problem`."""
+
+        def work(connection: sqlite3.Connection) -> JobRecord:
+            _interrupt(connection, problem, "id = ?", job_id)
+            return _get(connection, job_id)
+
+        return await self._database.run(work)
+
+    async def give_back(self, job_id: str) -> JobRecord:
+        """A running job stopped through no fault of its own: it waits at the front, and no attempt is spent."""
+
+        def work(connection: sqlite3.Connection) -> JobRecord:
+            connection.execute(
+                "UPDATE job SET state = 'interrupted', attempts = max(attempts - 1, 0) WHERE id = ?"
+                " AND state = 'running'",
+                (job_id,),
+            )
+            return _get(connection, job_id)
+
+        return await self._database.run(work)
+
+    async def retry(self, job_id: str) -> JobRecord:
+        """A failed or cancelled job waits again, with its saved pictures kept.
+
+        Raises:
+            LatenttyError: there is none with that id.
+        """
+
+        def work(connection: sqlite3.Connection) -> JobRecord:
+            connection.execute(
+                "UPDATE job SET state = 'waiting', attempts = 0, problem = NULL, finished = NULL, started = NULL,"
+                " position = (SELECT max(position) + 1 FROM job) WHERE id = ? AND state IN ('failed', 'cancelled')",
+                (job_id,),
+            )
+            return _get(connection, job_id)
+
+        return await self._database.run(work)
+
+    async def recover(self, problem: Problem) -> None:
+        """The last engine died: what was running is interrupted, or set aside. Only when the lock is held."""
+        await self._database.run(lambda connection: _interrupt(connection, problem, "TRUE"))
+
+    async def open_and_recent(self, recent: int) -> list[JobRecord]:
+        """Open jobs in the order in which they run, after the last `recent` ended ones, oldest first."""
+
+        def work(connection: sqlite3.Connection) -> list[JobRecord]:
+            ended = connection.execute(
+                f"{_RECORD} WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished DESC LIMIT ?", (recent,)
+            ).fetchall()
+            open_ones = connection.execute(
+                f"{_RECORD} WHERE state IN ('waiting', 'running', 'interrupted') ORDER BY state = 'waiting', position"
+            ).fetchall()
+            return [record_of(row) for row in (*reversed(ended), *open_ones)]
+
+        return await self._database.run(work)
+
+    async def last_model(self) -> str | None:
+        """The model of the job that started last."""
+
+        def work(connection: sqlite3.Connection) -> str | None:
+            query = f"{_RECORD} WHERE started IS NOT NULL ORDER BY started DESC LIMIT 1"
+            row = connection.execute(query).fetchone()
+            return None if row is None else record_of(row).job.model
+
+        return await self._database.run(work)
+
+    async def has_work(self) -> bool:
+        """Whether any job waits or runs."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            query = "SELECT EXISTS (SELECT 1 FROM job WHERE state IN ('waiting', 'running', 'interrupted'))"
+            return bool(connection.execute(query).fetchone()[0])
+
+        return await self._database.run(work)
+
+
+def _get(connection: sqlite3.Connection, job_id: str) -> JobRecord:
+    row = connection.execute(f"{_RECORD} WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise LatenttyError(
+            Problem(code="not_found", cause=f"There is no job {job_id!r}.", hint="The queue screen lists them.")
+        )
+    return record_of(row)
+
+
+def _interrupt(connection: sqlite3.Connection, problem: Problem, where: str, *values: str) -> None:
+    connection.execute(
+        "UPDATE job SET problem = ?, state = iif(attempts >= ?, 'failed', 'interrupted'),"
+        f" finished = iif(attempts >= ?, ?, NULL) WHERE state = 'running' AND {where}",
+        (pack(problem), MAX_ATTEMPTS, MAX_ATTEMPTS, time.time(), *values),
+    )

@@ -1,0 +1,237 @@
+"""`latentty generate`: one job through the same engine, for scripts and pipes."""
+
+import asyncio
+import io
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from tui.client import EngineClient
+from tui.headless.report import Report
+from tui.library.paths import Paths
+from tui.library.schedulers import find_scheduler
+from tui.protocol.commands import Cancel
+from tui.protocol.events import (
+    ClientEvent,
+    EngineState,
+    JobInterrupted,
+    Loading,
+    ModelInfo,
+    Picture,
+    Step,
+    Warning,
+)
+from tui.protocol.fields import complaints
+from tui.protocol.frames import Preview
+from tui.protocol.job import Job, new_job_id, random_seed
+from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.protocol.snapshot import Snapshot
+
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+"""Exit status for values that are out of range, as argparse has it."""
+
+CANCELLED: Final = 130
+"""Exit status after Ctrl+C, as a shell expects it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for; None means the model's own default."""
+
+    prompt: str
+    negative: str = ""
+    model: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    size: tuple[int, int] | None = None
+    scheduler: str | None = None
+    count: int = 1
+    out: Path | None = None
+    as_json: bool = False
+    show: bool = True
+
+
+def generate(paths: Paths, request: Request) -> int:
+    """Make the pictures and print their paths; the exit status."""
+    return asyncio.run(Generation(paths, request).run())
+
+
+class Generation:
+    """One job, watched from its submission to its end."""
+
+    def __init__(self, paths: Paths, request: Request) -> None:
+        self._request = request
+        self._client = EngineClient(paths, self)
+        self._attached = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._cancelled = asyncio.Event()
+        self._report = Report(as_json=request.as_json)
+        self._job: Job | None = None
+        self._printed: set[int] = set()
+        self._problem: Problem | None = None
+
+    async def run(self) -> int:
+        """From attaching to the last picture; the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._cancelled.set)
+        staying = asyncio.create_task(self._client.run())
+        try:
+            with self._report:
+                await self._until(self._attached)
+                return CANCELLED if self._cancelled.is_set() else await self._make()
+        except LatenttyError as error:
+            self._report.failed(error.problem)
+            return BAD_USAGE if error.problem.code == "bad_request" else FAILED
+        finally:
+            staying.cancel()
+
+    async def _make(self) -> int:
+        assert self._client.snapshot is not None
+        name = self._request.model or self._client.snapshot.last_model
+        self._job = make_job(self._request, await self._client.model(_whole_path(name)))
+        record = await self._client.submit(self._job)
+        self._report.queued(record.job)
+        while True:
+            await self._until(self._changed)
+            self._changed.clear()
+            if self._cancelled.is_set():
+                await self._client.request(Cancel(job_id=self._job.id))
+                self._report.cancelled()
+                return CANCELLED
+            if self._problem is not None:
+                await self._client.request(Cancel(job_id=self._job.id))
+                raise LatenttyError(self._problem)
+            record = self._client.snapshot.jobs.get(self._job.id, record)
+            await self._print_new()
+            match record.state:
+                case "done":
+                    self._report.done()
+                    return 0
+                case "cancelled":
+                    raise LatenttyError(Problem(code="cancelled", cause="The job was cancelled from elsewhere."))
+                case "failed":
+                    raise LatenttyError(record.problem or Problem(code="internal", cause="The job failed."))
+
+    async def _print_new(self) -> None:
+        """Print the pictures that are saved by now, whichever engine saved them."""
+        assert self._job is not None
+        snapshot = self._client.snapshot
+        record = snapshot.jobs.get(self._job.id) if snapshot else None
+        if record is None or record.saved <= len(self._printed):
+            return
+        for picture in await self._client.pictures(self._job.id):
+            if picture.index not in self._printed:
+                self._printed.add(picture.index)
+                shown = await self._picture(picture) if self._request.show else None
+                self._report.saved(picture, shown)
+
+    async def _picture(self, picture: Picture) -> Image.Image | None:
+        """The picture itself when it can be shown: where stdout is a terminal with colours."""
+        if not self._report.can_show:
+            return None
+        columns, rows = shutil.get_terminal_size()
+        data = await self._client.fetch(picture.id, columns * 2, rows * 4)
+        return Image.open(io.BytesIO(data))
+
+    async def _until(self, event: asyncio.Event) -> None:
+        """Wait for `event`, Ctrl+C or a problem, whichever comes first."""
+        waits = [asyncio.create_task(one.wait()) for one in (event, self._cancelled)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._job is None and self._problem is not None:
+            raise LatenttyError(self._problem)
+
+    # ---- what the client tells ---------------------------------------------------------------------------------
+
+    def on_attached(self, snapshot: Snapshot) -> None:
+        self._look_at(snapshot.engine)
+        self._attached.set()
+        self._changed.set()
+
+    def on_event(self, event: ClientEvent) -> None:
+        match event:
+            case Step(job_id=job_id) if self._job is not None and job_id == self._job.id:
+                self._report.step(event)
+            case Loading():
+                self._report.loading(event)
+            case EngineState():
+                self._look_at(event)
+            case Warning(problem=problem):
+                self._report.note(problem)
+            case JobInterrupted(job_id=job_id, problem=problem) if self._job is not None and job_id == self._job.id:
+                self._report.note(problem)
+        self._changed.set()
+
+    def on_preview(self, preview: Preview) -> None:
+        pass
+
+    def on_detached(self, problem: Problem | None) -> None:
+        if problem is not None:
+            self._problem = problem
+            self._attached.set()
+            self._changed.set()
+        elif self._job is not None:
+            self._report.note(Problem(code="engine_unavailable", cause="The engine is gone; starting it again."))
+
+    def _look_at(self, engine: EngineState) -> None:
+        """A held queue would keep a script waiting for ever."""
+        if engine.hold is not None:
+            self._problem = engine.hold
+
+
+def make_job(request: Request, model: ModelInfo) -> Job:
+    """The job that `request` means, with the model's defaults where it is silent.
+
+    Raises:
+        LatenttyError: a value is out of its range, or the scheduler is unknown.
+    """
+    scheduler = find_scheduler(request.scheduler or model.scheduler)
+    if scheduler is None:
+        raise bad_request(
+            f"There is no scheduler called {request.scheduler!r}.", f"{model.name} has: {', '.join(model.schedulers)}."
+        )
+    folder, stem = _output(request.out)
+    width, height = request.size or (model.width, model.height)
+    job = Job(
+        id=new_job_id(),
+        model=model.name,
+        prompt=request.prompt,
+        negative_prompt=request.negative,
+        width=width,
+        height=height,
+        steps=model.steps if request.steps is None else request.steps,
+        guidance_scale=model.guidance_scale if request.guidance is None else request.guidance,
+        scheduler=scheduler.id,
+        seed=random_seed() if request.seed is None else request.seed,
+        count=request.count,
+        folder=folder,
+        file_stem=stem,
+    )
+    if wrong := complaints(job):
+        raise bad_request(" ".join(wrong), "latentty generate --help tells the ranges.")
+    return job
+
+
+def _whole_path(name: str) -> str:
+    """`name` as the engine, which has another working folder, must see it."""
+    return str(Path(name).expanduser().absolute()) if "/" in name or name == "." else name
+
+
+def _output(out: Path | None) -> tuple[str, str]:
+    """The folder and the file stem that `--out` means; both empty without it."""
+    if out is None:
+        return "", ""
+    whole = out.expanduser().absolute()
+    if whole.is_dir() or whole.suffix == "":
+        return str(whole), ""
+    if whole.suffix.lower() != ".png":
+        raise bad_request(f"Pictures are PNG files; {whole.name} is not called like one.", "Use a name with .png.")
+    return str(whole.parent), whole.stem

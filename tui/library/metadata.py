@@ -1,0 +1,78 @@
+"""What a picture file tells about its making: A1111's `parameters` text, and our own JSON beside it."""
+
+import json
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tui.library.schedulers import SCHEDULERS
+from tui.protocol.job import Job
+
+PARAMETERS_KEY: Final = "parameters"
+"""The text chunk that A1111 introduced and most programs read."""
+
+OWN_KEY: Final = "latentty"
+"""The text chunk with a :class:`Making` as JSON: all that is needed to make the picture again."""
+
+
+class Making(Struct, frozen=True, kw_only=True):
+    """How one picture was made."""
+
+    version: str
+    """Of this program."""
+    job: Job
+    index: int
+    """Which of the job's pictures, from 0."""
+    seed: int
+    """Of this picture."""
+    model_family: str
+    pipeline: str
+    """The diffusers class that ran."""
+    scheduler: dict[str, Any]
+    """The configuration of the scheduler that ran."""
+    device: str
+    dtype: str
+    libraries: dict[str, str]
+    """Versions of torch, diffusers and transformers."""
+
+
+def parameters_text(making: Making) -> str:
+    """`making` in A1111's form: the prompt, the negative prompt, and one line of settings.
+
+    Source: https://github.com/AUTOMATIC1111/stable-diffusion-webui, `create_infotext`.
+    """
+    job = making.job
+    scheduler = SCHEDULERS.get(job.scheduler)
+    settings: dict[str, object] = {
+        "Steps": job.steps,
+        "Sampler": scheduler.sampler if scheduler else job.scheduler,
+        "Schedule type": scheduler.schedule if scheduler else "",
+        "CFG scale": f"{job.guidance_scale:g}",
+        "Seed": making.seed,
+        "Size": f"{job.width}x{job.height}",
+        "Model": job.model,
+        "Version": f"Latentty {making.version}",
+    }
+    line = ", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value != "")
+    negative = f"Negative prompt: {job.negative_prompt}" if job.negative_prompt else ""
+    return "\n".join(part for part in (job.prompt, negative, line) if part)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(letter in text for letter in ',:\n"') else text
+
+
+def own_text(making: Making) -> str:
+    """`making` as the JSON of our own chunk."""
+    return msgspec.json.encode(making).decode()
+
+
+def read_own_text(text: str) -> Making:
+    """The reverse of :func:`own_text`.
+
+    Raises:
+        msgspec.DecodeError: it is not ours, or damaged.
+    """
+    return msgspec.json.decode(text, type=Making)

@@ -1,0 +1,168 @@
+"""Models on the disk: finding them and telling what they are, without loading a weight."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tui.library.families import Family, family_of
+from tui.library.paths import bundled_models
+from tui.library.safetensors_header import read_header
+from tui.library.schedulers import offered, own_scheduler
+from tui.protocol.events import ModelInfo
+from tui.protocol.problem import LatenttyError, Problem
+
+BUNDLED: Final = "emoji-tiny"
+"""The model that comes with the program."""
+
+DEFAULTS_FILE: Final = "latentty.toml"
+"""Optional, in a model's folder: the settings that suit this model, over its family's."""
+
+MAX_JSON: Final = 16_000_000
+"""Bytes of the largest configuration file that is read."""
+
+_PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
+
+
+class _Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+
+
+def find_models(folders: Iterable[Path]) -> list[ModelInfo]:
+    """The bundled model and every diffusers model one level below `folders`, by name.
+
+    Damaged ones are listed with their problem; of two with one name, the later is called by its path.
+    """
+    found: dict[str, ModelInfo] = {}
+    places = [(bundled_models() / BUNDLED, True)]
+    places += [(path.parent, False) for folder in folders for path in sorted(folder.glob("*/model_index.json"))]
+    for path, bundled in places:
+        info = describe_model(path)
+        name = info.name if info.name not in found else str(path)
+        found[name] = replace(info, name=name, bundled=bundled)
+    return sorted(found.values(), key=lambda info: (info.bundled, info.name))
+
+
+def describe_model(folder: Path) -> ModelInfo:
+    """What the model in `folder` is; a model that cannot be used carries its problem."""
+    try:
+        return read_model(folder)
+    except LatenttyError as error:
+        return ModelInfo(name=folder.name, path=str(folder), family="", problem=error.problem)
+
+
+def read_model(folder: Path) -> ModelInfo:
+    """What the diffusers model in `folder` is.
+
+    Raises:
+        LatenttyError: it is missing, damaged, of an unknown family, or in a format that we do not open.
+    """
+    index = _read_index(folder)
+    class_name = str(index.get("_class_name", ""))
+    family = family_of(class_name)
+    if family is None:
+        raise _unusable(folder, f"its pipeline {class_name or '(none named)'} is of no family that we know")
+    weights = sum(_check_component(folder, name) for name, entry in index.items() if _is_component(entry))
+    defaults = _read_defaults(folder)
+    size = _native_size(folder, family)
+    info = ModelInfo(
+        name=folder.name,
+        path=str(folder.absolute()),
+        family=family.id,
+        bytes=weights,
+        size_multiple=family.size_multiple,
+        steps=family.steps,
+        guidance_scale=family.guidance_scale,
+        scheduler=own_scheduler(read_json(folder, "scheduler/scheduler_config.json")) or "dpmpp-2m-karras",
+        schedulers=offered(family.scheduler_kind),
+        width=size,
+        height=size,
+    )
+    return replace(info, **{name: value for name, value in msgspec.to_builtins(defaults).items() if value is not None})
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise LatenttyError(
+            Problem(
+                code="model_missing",
+                cause=f"The model folder {folder} is not there.",
+                hint="Put it back, or choose another model.",
+            )
+        )
+    return read_json(folder, "model_index.json")
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object in the file `name` of a model's folder.
+
+    Raises:
+        LatenttyError: it is missing or no JSON object.
+    """
+    # the standard library's parser: diffusers writes -Infinity into scheduler configurations
+    path = folder / name
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise _unusable(folder, f"{name} is larger than {MAX_JSON} bytes")
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _unusable(folder, f"{name} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise _unusable(folder, f"{name} is no valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise _unusable(folder, f"{name} is no JSON object")
+    return value
+
+
+def _is_component(entry: object) -> bool:
+    return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None
+
+
+def _check_component(folder: Path, name: str) -> int:
+    """The bytes of a component's weights; every file's header is read and checked."""
+    place = folder / name
+    if not place.is_dir():
+        raise _unusable(folder, f"its component {name} is missing")
+    files = sorted(place.glob("*.safetensors"))
+    if not files and any(path.suffix in _PICKLES for path in place.iterdir()):
+        raise _unusable(
+            folder,
+            f"the weights of {name} are a Python pickle, which can run code when it is opened",
+            "Convert it to safetensors where you trust it: pipeline.save_pretrained(..., safe_serialization=True)",
+        )
+    if not files and (place / "config.json").exists():
+        raise _unusable(folder, f"the weights of {name} are missing")
+    return sum(read_header(path).bytes for path in files)
+
+
+def _native_size(folder: Path, family: Family) -> int:
+    unet, vae = "unet/config.json", "vae/config.json"
+    if not ((folder / unet).exists() and (folder / vae).exists()):
+        return family.size
+    sample = read_json(folder, unet).get("sample_size")
+    levels = read_json(folder, vae).get("block_out_channels")
+    if not isinstance(sample, int) or not isinstance(levels, list):
+        return family.size
+    return int(sample * 2 ** (len(levels) - 1))
+
+
+def _read_defaults(folder: Path) -> _Defaults:
+    path = folder / DEFAULTS_FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=_Defaults)
+    except FileNotFoundError:
+        return _Defaults()
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unusable(folder, f"{path.name} cannot be used ({error})", f"Correct {path}, or remove it.") from None
+
+
+def _unusable(folder: Path, why: str, hint: str = "Copy or download the model again.") -> LatenttyError:
+    return LatenttyError(Problem(code="model_damaged", cause=f"The model {folder} cannot be used: {why}.", hint=hint))

@@ -1,0 +1,86 @@
+"""The user's settings: a typed tree, one TOML file, and environment variables over it.
+
+`LATENTTY_OUTPUT_FOLDER=/data/pictures` or `LATENTTY_ENGINE_EXIT_AFTER=5` override the file for one process.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from tui.library.paths import Paths
+from tui.protocol.problem import LatenttyError, Problem
+
+PREFIX = "LATENTTY_"
+
+Minutes = Annotated[float, Meta(ge=0)]
+
+
+class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the engine gives back what it holds. Minutes without work; 0 means never."""
+
+    unload_after: Minutes = 15
+    """Free the memory of every model."""
+    end_worker_after: Minutes = 30
+    """End the worker process, which returns the rest of the GPU's memory."""
+    exit_after: Minutes = 120
+    """End the engine itself, when no client is attached either."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a user can set once for all."""
+
+    output_folder: str = ""
+    """Where pictures go; empty: `latentty` in the user's pictures folder."""
+    model_folders: list[str] = field(default_factory=list)
+    """Folders that hold models, each in a folder of its own."""
+    autoload: bool = True
+    """Load a model when the engine starts."""
+    autoload_model: str = ""
+    """Which; empty: the one used last, or the bundled one."""
+    theme: str = "latentty"
+    """Colours of the app."""
+    engine: EngineSettings = field(default_factory=EngineSettings)
+
+    def pictures(self, paths: Paths) -> Path:
+        """The folder for new pictures."""
+        return Path(self.output_folder).expanduser() if self.output_folder else paths.pictures
+
+    def models(self) -> list[Path]:
+        """The folders to look for models in."""
+        return [Path(folder).expanduser() for folder in self.model_folders]
+
+
+def load_settings(paths: Paths, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from the file and the environment.
+
+    Raises:
+        LatenttyError: a value is wrong; the message names the file, the field and why.
+    """
+    told: dict[str, Any] = {}
+    source = str(paths.settings_file)
+    try:
+        if paths.settings_file.exists():
+            told = msgspec.toml.decode(paths.settings_file.read_bytes())
+        file_settings = msgspec.convert(told, Settings)
+        source = "the environment"
+        return msgspec.convert(_merge(msgspec.to_builtins(file_settings), environment), Settings, strict=False)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise LatenttyError(
+            Problem(code="bad_request", cause=f"The settings in {source} cannot be used: {error}.", hint="Correct it.")
+        ) from None
+
+
+def _merge(told: dict[str, Any], environment: Mapping[str, str], prefix: str = PREFIX) -> dict[str, Any]:
+    merged = dict(told)
+    for name, value in told.items():
+        variable = prefix + name.upper()
+        if isinstance(value, dict):
+            merged[name] = _merge(value, environment, variable + "_")
+        elif variable in environment:
+            given = environment[variable]
+            merged[name] = given.split(os.pathsep) if isinstance(value, list) else given
+    return merged

@@ -1,0 +1,157 @@
+"""Commands. Each gets exactly one reply, :class:`Done` or :class:`Failed`."""
+
+from msgspec import Raw, Struct
+
+from tui.protocol.job import Job
+from tui.protocol.problem import Problem
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """The base of all commands."""
+
+
+# ---- a client to the engine ------------------------------------------------------------------------------------
+
+
+class Submit(Command, frozen=True):
+    """Accept a job; answered once it is on the disk. The same job id again answers the same and adds nothing."""
+
+    job: Job
+
+
+class Cancel(Command, frozen=True):
+    """End one job, waiting or running, and no other."""
+
+    job_id: str
+
+
+class CancelLoad(Command, frozen=True):
+    """Stop loading a model; a job that waits for that load is not cancelled by this."""
+
+    model: str
+
+
+class Retry(Command, frozen=True):
+    """Queue a failed or cancelled job again; the pictures it saved already are kept."""
+
+    job_id: str
+
+
+class Pause(Command, frozen=True):
+    """Start no further job; the running one goes on."""
+
+
+class Resume(Command, frozen=True):
+    """Start jobs again."""
+
+
+class LoadModel(Command, frozen=True):
+    """Bring a model to the device, unless it is there."""
+
+    model: str
+    path: str = ""
+    """Filled in by the engine: clients name models, workers read folders."""
+
+
+class UnloadModel(Command, frozen=True):
+    """Free a model's memory; no name frees every model."""
+
+    model: str = ""
+
+
+class GetSnapshot(Command, frozen=True):
+    """The whole state as one :class:`tui.protocol.snapshot.Snapshot`."""
+
+
+class Fetch(Command, frozen=True):
+    """A picture, at most `width` × `height` pixels, aspect ratio kept, never enlarged.
+
+    The answer is :class:`tui.protocol.frames.Chunk` frames with a PNG, then Done.
+    """
+
+    picture_id: int
+    width: int
+    height: int
+
+
+class GetModel(Command, frozen=True):
+    """The model with that name or path as a :class:`tui.protocol.events.ModelInfo`, its files looked at anew."""
+
+    model: str
+
+
+class GetPictures(Command, frozen=True):
+    """Every saved picture of one job, as a list of :class:`tui.protocol.events.Picture`."""
+
+    job_id: str
+
+
+class Shutdown(Command, frozen=True):
+    """End the process; a running job goes back to the front of the queue and costs no attempt."""
+
+
+# ---- the engine to a worker ------------------------------------------------------------------------------------
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where one picture of a job is to be written."""
+
+    index: int
+    path: str
+
+
+class Run(Command, frozen=True):
+    """Make the pictures of a job that `targets` lists. Done means that each was reported as saved."""
+
+    job: Job
+    model_path: str
+    targets: list[Target]
+
+
+class Autoload(Command, frozen=True):
+    """Load `model` as LoadModel does, once more when that fails, then `fallback` with a warning."""
+
+    model: str
+    path: str
+    fallback: str = ""
+    fallback_path: str = ""
+
+
+ClientCommand = (
+    Submit
+    | Cancel
+    | CancelLoad
+    | Retry
+    | Pause
+    | Resume
+    | LoadModel
+    | UnloadModel
+    | GetSnapshot
+    | GetModel
+    | GetPictures
+    | Fetch
+    | Shutdown
+)
+WorkerCommand = Run | Cancel | CancelLoad | LoadModel | UnloadModel | Autoload | Shutdown
+
+
+# ---- replies ---------------------------------------------------------------------------------------------------
+
+
+class Reply(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """The base of both replies; `id` is the request's."""
+
+    id: int
+
+
+class Done(Reply, frozen=True):
+    """The command was carried out."""
+
+    result: Raw = Raw(b"\xc0")
+    """The answer's payload as msgpack (nil where there is none)."""
+
+
+class Failed(Reply, frozen=True):
+    """The command was not carried out; nothing of it remains."""
+
+    problem: Problem

@@ -1,0 +1,238 @@
+"""Events: what happened, told to every client, numbered by the engine."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from tui.protocol.job import Job
+from tui.protocol.problem import Problem
+
+JobState = Literal["waiting", "running", "interrupted", "done", "failed", "cancelled"]
+"""`interrupted`: its process died; it runs once more, before everything that waits."""
+
+WorkerState = Literal["absent", "starting", "idle", "loading", "running", "stopping"]
+
+
+class JobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job and what became of it. Times are seconds since the epoch."""
+
+    job: Job
+    state: JobState
+    attempts: int = 0
+    """Runs begun for the picture that comes next."""
+    saved: int = 0
+    """Pictures on the disk so far."""
+    problem: Problem | None = None
+    submitted: float = 0.0
+    started: float | None = None
+    finished: float | None = None
+
+    @property
+    def open(self) -> bool:
+        """Work is left: it runs or will run."""
+        return self.state in ("waiting", "running", "interrupted")
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """A saved picture as the gallery knows it."""
+
+    id: int
+    job_id: str
+    index: int
+    """Which of its job's pictures, from 0."""
+    path: str
+    seed: int
+    width: int
+    height: int
+    created: float
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model on the disk, its family's rules and the defaults that suit it."""
+
+    name: str
+    path: str
+    family: str
+    bytes: int = 0
+    """Of its weight files."""
+    bundled: bool = False
+    width: int = 512
+    height: int = 512
+    size_multiple: int = 8
+    steps: int = 25
+    guidance_scale: float = 7.0
+    scheduler: str = ""
+    schedulers: list[str] = []
+    """The schedulers it works with, by id (:mod:`tui.library.schedulers`)."""
+    problem: Problem | None = None
+    """Why it cannot be used."""
+
+
+class ResidentComponent(Struct, frozen=True, kw_only=True):
+    """One component (UNet, VAE, text encoder …) that lies in memory."""
+
+    model: str
+    name: str
+    bytes: int
+    device: str
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """The base of all events."""
+
+
+class JobQueued(Event, frozen=True):
+    """A job was accepted, or queued again."""
+
+    record: JobRecord
+
+
+class JobStarted(Event, frozen=True):
+    """A worker took the job."""
+
+    job_id: str
+    attempts: int
+    started: float
+
+
+class Step(Event, frozen=True):
+    """One denoising step of one picture ended."""
+
+    job_id: str
+    index: int
+    step: int
+    """From 1 to `steps`; 0 before the first."""
+    steps: int
+    step_seconds: float = 0.0
+    """Average over this picture's steps so far."""
+
+
+class ImageSaved(Event, frozen=True):
+    """A picture is on the disk and in the gallery."""
+
+    picture: Picture
+
+
+class JobDone(Event, frozen=True):
+    """Every picture of the job is saved."""
+
+    job_id: str
+    finished: float
+
+
+class JobFailed(Event, frozen=True):
+    """The job was set aside with its problem."""
+
+    job_id: str
+    problem: Problem
+    finished: float
+
+
+class JobInterrupted(Event, frozen=True):
+    """Its process died under it; it is run once more."""
+
+    job_id: str
+    problem: Problem
+
+
+class JobRequeued(Event, frozen=True):
+    """The job stopped through no fault of its own and waits at the front again."""
+
+    job_id: str
+
+
+class JobCancelled(Event, frozen=True):
+    """The job ended because someone asked."""
+
+    job_id: str
+    finished: float
+
+
+class Loading(Event, frozen=True):
+    """A model is on its way to the device."""
+
+    model: str
+    component: str
+    done_bytes: int
+    total_bytes: int
+
+
+class ModelReady(Event, frozen=True):
+    """A model lies on the device."""
+
+    model: str
+    seconds: float
+    bytes: int
+
+
+class LoadFailed(Event, frozen=True):
+    """A load ended without the model; what was resident before still is."""
+
+    model: str
+    problem: Problem
+
+
+class Residency(Event, frozen=True):
+    """Where weights are, and how full the device is. Bytes."""
+
+    device: str
+    """Such as "cuda:0" or "cpu"."""
+    device_name: str
+    used_bytes: int
+    total_bytes: int
+    components: list[ResidentComponent] = []
+
+
+class Warning(Event, frozen=True):  # noqa: A001 - the design's name for it
+    """Something the user should know that failed no command."""
+
+    problem: Problem
+
+
+class WorkerChanged(Event, frozen=True):
+    """The worker's own state, told by its supervisor."""
+
+    state: WorkerState
+
+
+class EngineState(Event, frozen=True):
+    """What the engine is doing as a whole."""
+
+    version: str
+    pid: int
+    worker: WorkerState = "absent"
+    paused: bool = False
+    hold: Problem | None = None
+    """Why accepted jobs wait although the queue is not paused; it ends by itself when the cause goes."""
+    stopping: bool = False
+
+
+class SavedFile(Event, frozen=True):
+    """A worker wrote a picture under its final name; the engine makes it a :class:`Picture`."""
+
+    job_id: str
+    index: int
+    path: str
+    seed: int
+    width: int
+    height: int
+
+
+ClientEvent = (
+    JobQueued
+    | JobStarted
+    | Step
+    | ImageSaved
+    | JobDone
+    | JobFailed
+    | JobInterrupted
+    | JobRequeued
+    | JobCancelled
+    | Loading
+    | ModelReady
+    | LoadFailed
+    | Residency
+    | Warning
+    | EngineState
+)
+WorkerEvent = Step | Loading | ModelReady | LoadFailed | Residency | Warning | WorkerChanged | SavedFile

@@ -1,0 +1,122 @@
+"""The state that every screen shows, and how each event changes it.
+
+The engine folds its own events into one Snapshot and sends that to a client that attaches; the client folds the
+events that follow into its copy. One function serves both, so they cannot disagree.
+"""
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from tui.protocol.events import (
+    ClientEvent,
+    EngineState,
+    ImageSaved,
+    JobCancelled,
+    JobDone,
+    JobFailed,
+    JobInterrupted,
+    JobQueued,
+    JobRecord,
+    JobRequeued,
+    JobStarted,
+    LoadFailed,
+    Loading,
+    ModelInfo,
+    ModelReady,
+    Picture,
+    Residency,
+    Step,
+    Warning,
+)
+
+RECENT_PICTURES = 24
+RECENT_JOBS = 50
+"""Ended jobs that a snapshot remembers; open ones are all in it."""
+
+
+class Snapshot(Struct, kw_only=True):
+    """What is going on: the engine, its jobs, the newest pictures, and what lies in memory."""
+
+    engine: EngineState
+    jobs: dict[str, JobRecord] = field(default_factory=dict)
+    """Open jobs in the order in which they will run, and the last ones that ended."""
+    pictures: list[Picture] = field(default_factory=list)
+    """Newest first."""
+    models: list[ModelInfo] = field(default_factory=list)
+    step: Step | None = None
+    """Where the running job is."""
+    loading: Loading | None = None
+    residency: Residency | None = None
+    last_model: str = ""
+
+    @property
+    def running(self) -> JobRecord | None:
+        """The job that a worker has now."""
+        return next((record for record in self.jobs.values() if record.state == "running"), None)
+
+    @property
+    def waiting(self) -> list[JobRecord]:
+        """The jobs that will run, interrupted ones first."""
+        records = [record for record in self.jobs.values() if record.state in ("waiting", "interrupted")]
+        return sorted(records, key=lambda record: record.state == "waiting")
+
+
+def apply(snapshot: Snapshot, event: ClientEvent) -> None:
+    """Change `snapshot` in place to what is true after `event`."""
+    match event:
+        case EngineState():
+            snapshot.engine = event
+            if event.worker in ("absent", "starting"):
+                snapshot.step = snapshot.loading = snapshot.residency = None
+        case JobQueued(record=record):
+            snapshot.jobs.pop(record.job.id, None)
+            snapshot.jobs[record.job.id] = record
+        case JobStarted():
+            _change(snapshot, event.job_id, state="running", attempts=event.attempts, started=event.started)
+            snapshot.last_model = snapshot.jobs[event.job_id].job.model if event.job_id in snapshot.jobs else ""
+        case Step():
+            snapshot.step = event
+        case ImageSaved(picture=picture):
+            saved = snapshot.jobs.get(picture.job_id)
+            if saved is not None:
+                _change(snapshot, picture.job_id, saved=saved.saved + 1, attempts=1)
+            snapshot.pictures = [picture, *snapshot.pictures][:RECENT_PICTURES]
+        case JobDone():
+            _end(snapshot, event.job_id, state="done", finished=event.finished)
+        case JobFailed():
+            _end(snapshot, event.job_id, state="failed", problem=event.problem, finished=event.finished)
+        case JobCancelled():
+            _end(snapshot, event.job_id, state="cancelled", finished=event.finished)
+        case JobInterrupted():
+            _change(snapshot, event.job_id, state="interrupted", problem=event.problem)
+            _forget_step(snapshot, event.job_id)
+        case JobRequeued():
+            _change(snapshot, event.job_id, state="interrupted")
+            _forget_step(snapshot, event.job_id)
+        case Loading():
+            snapshot.loading = event
+        case ModelReady() | LoadFailed():
+            snapshot.loading = None
+        case Residency():
+            snapshot.residency = event
+        case Warning():
+            pass
+
+
+def _change(snapshot: Snapshot, job_id: str, **fields: object) -> None:
+    record = snapshot.jobs.get(job_id)
+    if record is not None:
+        snapshot.jobs[job_id] = replace(record, **fields)
+
+
+def _end(snapshot: Snapshot, job_id: str, **fields: object) -> None:
+    _change(snapshot, job_id, **fields)
+    _forget_step(snapshot, job_id)
+    ended = [known for known, record in snapshot.jobs.items() if not record.open]
+    for known in ended[:-RECENT_JOBS]:
+        del snapshot.jobs[known]
+
+
+def _forget_step(snapshot: Snapshot, job_id: str) -> None:
+    if snapshot.step is not None and snapshot.step.job_id == job_id:
+        snapshot.step = None

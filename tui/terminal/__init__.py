@@ -1,0 +1,1 @@
+"""What this terminal can do, and how pictures get onto it."""

@@ -1,0 +1,1 @@
+"""The worker: torch and diffusers live here, and only here."""

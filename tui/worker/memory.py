@@ -1,0 +1,20 @@
+"""Giving freed memory back to where others can use it."""
+
+import ctypes
+import gc
+
+import torch
+
+_libc = ctypes.CDLL(None)
+
+
+def return_memory() -> None:
+    """Return what was freed: collect cycles, empty torch's cache, and have glibc trim its heap.
+
+    Without the last, glibc keeps a freed model's fp32 weights for itself (measured: 2.2 GB instead of 0.5 GB).
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)

@@ -1,0 +1,81 @@
+"""The picture as it forms: the current estimate of the clean latents, mapped to RGB by one small matrix.
+
+The matrix is not a table: it is fitted to the model's own VAE, by encoding a mosaic of colours and solving for the
+linear map from latents to the mosaic's colours. So every VAE has one, whoever trained it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+MOSAIC = 256
+"""Pixels along a side of the picture that is encoded to fit the matrix."""
+
+
+@dataclass(frozen=True)
+class LatentToRgb:
+    """`rgb = latents · matrix + bias`, for latents of shape (channels, height, width) as the denoiser sees them."""
+
+    matrix: torch.Tensor
+    """(channels, 3)"""
+    bias: torch.Tensor
+    """(3,), for colours from 0 to 1."""
+
+    @classmethod
+    @torch.no_grad()
+    def fit(cls, vae: Any) -> "LatentToRgb":
+        """The map for an `AutoencoderKL`, by least squares."""
+        picture = _mosaic().to(device=vae.device, dtype=vae.dtype)
+        latents = vae.encode(picture[None] * 2 - 1).latent_dist.mode()[0].float().cpu()
+        latents = (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+        colours = torch.nn.functional.adaptive_avg_pool2d(picture.float().cpu(), tuple(latents.shape[1:]))
+        known = torch.cat([latents.flatten(1).T, torch.ones(latents[0].numel(), 1)], dim=1)
+        solution = torch.linalg.lstsq(known, colours.flatten(1).T).solution
+        return cls(matrix=solution[:-1], bias=solution[-1])
+
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        """RGB bytes, shape (height, width, 3), of latents (channels, height, width)."""
+        matrix, bias = self.matrix.to(latents.device), self.bias.to(latents.device)
+        colours = torch.einsum("chw,cr->hwr", latents.float(), matrix) + bias
+        return (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def _mosaic() -> torch.Tensor:
+    """Patches of random colours over a gradient, shape (3, MOSAIC, MOSAIC), from 0 to 1; always the same."""
+    generator = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(0, 1, MOSAIC)
+    picture = torch.stack(
+        [ramp.expand(MOSAIC, MOSAIC), ramp[:, None].expand(MOSAIC, MOSAIC), 1 - ramp.expand(MOSAIC, MOSAIC)]
+    )
+    corners = torch.randint(0, MOSAIC, (160, 2), generator=generator)
+    sizes = torch.randint(12, 72, (160, 2), generator=generator)
+    colours = torch.rand(160, 3, generator=generator)
+    for (top, left), (height, width), colour in zip(corners, sizes, colours, strict=True):
+        picture[:, top : top + height, left : left + width] = colour[:, None, None]
+    return picture
+
+
+def denoised(scheduler: Any, output: torch.Tensor, timestep: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
+    """The clean latents that one prediction points at, before `scheduler` takes its step.
+
+    For betas see Ho et al. 2020 (epsilon) and Salimans and Ho 2022 (v); sigmas as in Karras et al. 2022.
+    """
+    config = scheduler.config
+    time = float(timestep)
+    if not hasattr(scheduler, "alphas_cumprod"):
+        clean: torch.Tensor = sample - time / config.num_train_timesteps * output
+        return clean
+    alphas = scheduler.alphas_cumprod
+    alpha = float(alphas[min(max(round(time), 0), len(alphas) - 1)])
+    signal, noise = math.sqrt(alpha), math.sqrt(1 - alpha)
+    if float(scheduler.init_noise_sigma) > 1:
+        sample = sample * signal  # this kind keeps the clean latents at full size and the noise growing
+    match config.prediction_type:
+        case "epsilon":
+            return (sample - noise * output) / signal
+        case "v_prediction":
+            return signal * sample - noise * output
+        case _:
+            return output

@@ -1,0 +1,198 @@
+"""The pipeline supervisor: an actor. Commands come in by a mailbox, each gets one reply, and events go out.
+
+It knows no transport and imports no torch: whatever touches a pipeline is carried out by `DeviceWork` on the device
+thread, so this class is the same in a test, in a child process and elsewhere.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tui.protocol.commands import (
+    Autoload,
+    Cancel,
+    CancelLoad,
+    Done,
+    Failed,
+    LoadModel,
+    Run,
+    Shutdown,
+    UnloadModel,
+    WorkerCommand,
+)
+from tui.protocol.events import LoadFailed, Warning, WorkerChanged, WorkerEvent, WorkerState
+from tui.protocol.frames import Order
+from tui.protocol.problem import LatenttyError, Problem
+from tui.worker.cancel import CancelToken
+from tui.worker.device import DeviceThread
+
+log = logging.getLogger(__name__)
+
+TRANSITIONS: Final[dict[WorkerState, frozenset[WorkerState]]] = {
+    "absent": frozenset({"starting"}),
+    "starting": frozenset({"idle", "stopping"}),
+    "idle": frozenset({"loading", "running", "stopping"}),
+    "loading": frozenset({"idle", "stopping"}),
+    "running": frozenset({"idle", "stopping"}),
+    "stopping": frozenset(),
+}
+"""Which state may follow which."""
+
+
+class DeviceWork(Protocol):
+    """What the supervisor has done on the device thread."""
+
+    def load(self, model: str, path: str, token: CancelToken) -> None:
+        """Bring a model to the device."""
+
+    def unload(self, model: str) -> None:
+        """Free a model, or every one."""
+
+    def run(self, command: Run, token: CancelToken) -> None:
+        """Make the pictures of a job."""
+
+
+class Supervisor:
+    """Serves one command after another; cancelling is out of band and reaches what runs at once."""
+
+    def __init__(
+        self,
+        device: DeviceThread,
+        open_device: Callable[[], DeviceWork],
+        tell: Callable[[WorkerEvent], None],
+        explain: Callable[[Exception, str], Problem],
+    ) -> None:
+        self._device = device
+        self._open_device = open_device
+        self._tell = tell
+        self._explain = explain
+        self._mailbox: asyncio.Queue[_Posted] = asyncio.Queue()
+        self._open: dict[int, _Posted] = {}
+        self._work: DeviceWork | None = None
+        self.state: WorkerState = "absent"
+
+    async def post(self, order: Order) -> Done | Failed:
+        """The one reply to `order`, when it has been carried out."""
+        if isinstance(order.command, Cancel | CancelLoad):
+            return self._cancel(order)
+        posted = _Posted(order, CancelToken(), asyncio.get_running_loop().create_future())
+        self._open[order.id] = posted
+        self._mailbox.put_nowait(posted)
+        try:
+            return await posted.reply
+        finally:
+            del self._open[order.id]
+
+    async def run(self) -> None:
+        """Open the device, then serve the mailbox until Shutdown."""
+        self._enter("starting")
+        self._work = await self._device.run(self._open_device)
+        self._enter("idle")
+        while self.state != "stopping":
+            posted = await self._mailbox.get()
+            answer = await self._answer(posted)
+            if not posted.reply.done():
+                posted.reply.set_result(answer)
+
+    def _enter(self, state: WorkerState) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise AssertionError(f"{state} cannot follow {self.state}")
+        self.state = state
+        self._tell(WorkerChanged(state=state))
+
+    def _cancel(self, order: Order) -> Done | Failed:
+        found = [posted for posted in self._open.values() if _is_meant(order.command, posted.order.command)]
+        for posted in found:
+            posted.token.cancel()
+        if found:
+            return Done(id=order.id)
+        return Failed(id=order.id, problem=Problem(code="not_found", cause="There is nothing to cancel."))
+
+    async def _answer(self, posted: "_Posted") -> Done | Failed:
+        """Carry out what was posted. Whatever it raises becomes its reply, and the state a legal one again."""
+        order = posted.order
+        try:
+            await self._carry_out(order.command, posted.token)
+        except Exception as error:
+            if not isinstance(error, LatenttyError):
+                log.exception("%s failed", type(order.command).__name__)
+            return Failed(id=order.id, problem=self._explain(error, _doing(order.command)))
+        finally:
+            if self.state == "running":
+                self._enter("idle")
+        return Done(id=order.id)
+
+    async def _carry_out(self, command: WorkerCommand, token: CancelToken) -> None:
+        assert self._work is not None
+        match command:
+            case Run():
+                self._enter("running")
+                await self._device.run(self._work.run, command, token)
+            case LoadModel(model=model, path=path):
+                await self._load(model, path, token)
+            case Autoload():
+                await self._autoload(command, token)
+            case UnloadModel(model=model):
+                await self._device.run(self._work.unload, model)
+            case Shutdown():
+                self._enter("stopping")
+            case Cancel() | CancelLoad():
+                raise AssertionError("post answers these at once")
+
+    async def _load(self, model: str, path: str, token: CancelToken) -> None:
+        assert self._work is not None
+        self._enter("loading")
+        try:
+            await self._device.run(self._work.load, model, path, token)
+        except Exception as error:
+            self._tell(LoadFailed(model=model, problem=self._explain(error, f"loading {model}")))
+            raise
+        finally:
+            self._enter("idle")
+
+    async def _autoload(self, command: Autoload, token: CancelToken) -> None:
+        """Load the model, once more when that fails, then the fallback with a warning."""
+        for attempt in (1, 2):
+            try:
+                return await self._load(command.model, command.path, token)
+            except Exception as error:
+                problem = self._explain(error, f"loading {command.model}")
+                log.warning("autoload of %s, attempt %d: %s", command.model, attempt, problem)
+                if problem.code == "cancelled":
+                    raise
+        if not command.fallback or command.fallback == command.model:
+            raise LatenttyError(problem)
+        self._tell(Warning(problem=problem))
+        return await self._load(command.fallback, command.fallback_path, token)
+
+
+@dataclass(frozen=True)
+class _Posted:
+    """An order in the mailbox or being carried out."""
+
+    order: Order
+    token: CancelToken
+    reply: asyncio.Future[Done | Failed]
+
+
+def _is_meant(cancel: WorkerCommand, command: WorkerCommand) -> bool:
+    match cancel, command:
+        case Cancel(job_id=job_id), Run(job=job):
+            return job.id == job_id
+        case CancelLoad(model=wanted), LoadModel(model=model):
+            return wanted == model
+        case CancelLoad(model=wanted), Autoload(model=model, fallback=fallback):
+            return wanted in (model, fallback)
+    return False
+
+
+def _doing(command: WorkerCommand) -> str:
+    match command:
+        case Run(job=job):
+            return f"drawing with {job.model}"
+        case LoadModel(model=model) | Autoload(model=model):
+            return f"loading {model}"
+        case _:
+            return type(command).__name__
