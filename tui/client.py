@@ -55,18 +55,18 @@ class EngineAbsent(LatenttyError):
 
 
 class Watcher(Protocol):
-    """Whoever wants to know. Called on the event loop; every call but `on_event` follows a change of the whole."""
+    """Whoever wants to know. Called on the event loop; every call but `engine_event` follows a change of the whole."""
 
-    def on_attached(self, snapshot: Snapshot) -> None:
+    def engine_attached(self, snapshot: Snapshot) -> None:
         """An engine answers; `snapshot` stays true from now on."""
 
-    def on_event(self, event: ClientEvent) -> None:
+    def engine_event(self, event: ClientEvent) -> None:
         """Something happened; the snapshot knows already."""
 
-    def on_preview(self, preview: Preview) -> None:
+    def engine_preview(self, preview: Preview) -> None:
         """The picture as it forms."""
 
-    def on_detached(self, problem: Problem | None) -> None:
+    def engine_detached(self, problem: Problem | None) -> None:
         """No engine answers now; None while one is being looked for."""
 
 
@@ -104,7 +104,7 @@ class EngineClient:
             try:
                 reader, writer, welcome = await self._attach()
             except LatenttyError as error:
-                self._watcher.on_detached(error.problem)
+                self._watcher.engine_detached(error.problem)
                 await asyncio.sleep(TRY_AGAIN)
                 continue
             try:
@@ -112,7 +112,7 @@ class EngineClient:
             finally:
                 self._writer = None
                 writer.transport.abort()
-            self._watcher.on_detached(None)
+            self._watcher.engine_detached(None)
             if self.snapshot is not None and self.snapshot.engine.stopping and not self._open:
                 self._wanted.clear()
                 await self._wanted.wait()
@@ -187,7 +187,7 @@ class EngineClient:
             self._seq = welcome.seq
         self._boot = welcome.boot
         assert self.snapshot is not None, "an engine leaves the snapshot out only for a client that has one"
-        self._watcher.on_attached(self.snapshot)
+        self._watcher.engine_attached(self.snapshot)
         self._writer = writer
         for number, asked in self._open.items():
             asked.data.clear()
@@ -207,9 +207,9 @@ class EngineClient:
             case Numbered(seq=seq, event=event):
                 self._seq = seq
                 apply(snapshot, event)
-                self._watcher.on_event(event)
+                self._watcher.engine_event(event)
             case Preview():
-                self._watcher.on_preview(decoded)
+                self._watcher.engine_preview(decoded)
             case Chunk(id=number, data=data):
                 if number in self._open:
                     self._open[number].data += data

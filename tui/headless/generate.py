@@ -151,12 +151,12 @@ class Generation:
 
     # ---- what the client tells ---------------------------------------------------------------------------------
 
-    def on_attached(self, snapshot: Snapshot) -> None:
+    def engine_attached(self, snapshot: Snapshot) -> None:
         self._look_at(snapshot.engine)
         self._attached.set()
         self._changed.set()
 
-    def on_event(self, event: ClientEvent) -> None:
+    def engine_event(self, event: ClientEvent) -> None:
         match event:
             case Step(job_id=job_id) if self._job is not None and job_id == self._job.id:
                 self._report.step(event)
@@ -170,10 +170,10 @@ class Generation:
                 self._report.note(problem)
         self._changed.set()
 
-    def on_preview(self, preview: Preview) -> None:
+    def engine_preview(self, preview: Preview) -> None:
         pass
 
-    def on_detached(self, problem: Problem | None) -> None:
+    def engine_detached(self, problem: Problem | None) -> None:
         if problem is not None:
             self._problem = problem
             self._attached.set()

@@ -1,0 +1,73 @@
+"""The preview pane: the picture as it forms, how far it is, what waits, and the last ones made."""
+
+from PIL import Image
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from tui.library.plain_text import plain
+from tui.protocol.problem import Problem
+from tui.protocol.snapshot import Snapshot
+from tui.widgets.picture_strip import PictureStrip
+from tui.widgets.picture_view import PictureView
+from tui.widgets.progress_line import ProgressLine
+
+
+class PreviewPane(Vertical):
+    """Shows; asks for nothing."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.border_title = "Preview"
+
+    def compose(self) -> ComposeResult:
+        """Picture, progress, recent pictures, queue."""
+        yield PictureView(id="picture")
+        yield Static(id="problem", markup=False)
+        yield ProgressLine(id="progress")
+        yield PictureStrip(id="recent")
+        yield Static(id="queue", markup=False)
+
+    def show_picture(self, image: Image.Image | None) -> None:
+        """Show `image`, or nothing."""
+        self.query_one(PictureView).show(image)
+
+    @property
+    def picture_pixels(self) -> tuple[int, int]:
+        """The most pixels that the picture's place can show, width and height."""
+        size = self.query_one(PictureView).size
+        return size.width, size.height * 2
+
+    @property
+    def recent_wanted(self) -> int:
+        """How many recent pictures there is room for."""
+        return self.query_one(PictureStrip).wanted
+
+    def show_recent(self, images: dict[int, Image.Image]) -> None:
+        """Show the strip of recent pictures."""
+        self.query_one(PictureStrip).show(images)
+
+    def show_problem(self, problem: Problem | None) -> None:
+        """Tell what failed until something else happens."""
+        line = self.query_one("#problem", Static)
+        line.display = problem is not None
+        line.update(plain(str(problem)) if problem is not None else "")
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Bring the progress and the queue up to date."""
+        self.query_one(ProgressLine).show(snapshot)
+        self.query_one("#queue", Static).update(_queue(snapshot))
+
+
+def _queue(snapshot: Snapshot) -> str:
+    waiting, running = snapshot.waiting, snapshot.running
+    parts = []
+    if running is not None and running.job.count > 1:
+        parts.append(f"picture {min(running.saved + 1, running.job.count)} of {running.job.count}")
+    if waiting:
+        parts.append(f"{len(waiting)} waiting")
+    if snapshot.engine.paused:
+        parts.append("paused")
+    if waiting and (waiting[0].job.prompt or running is None):
+        parts.append(f"next: {plain(waiting[0].job.prompt) or 'no prompt'}")
+    return " · ".join(parts)

@@ -1,0 +1,52 @@
+"""A one-line number with the range of its field."""
+
+from textual.reactive import reactive
+from textual.widgets import Input
+
+from tui.protocol.fields import Field
+
+
+class NumberInput(Input):
+    """Takes what its field takes; says why not while one types."""
+
+    complaint: reactive[str | None] = reactive(None)
+    """Why the text is not possible; None when it is."""
+
+    def __init__(self, field: Field, value: float | None, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002
+        """With `empty`, no text at all is possible too, and means what `empty` says."""
+        self.field = field
+        self._may_be_empty = bool(empty)
+        super().__init__(
+            value=_text(value),
+            placeholder=empty,
+            type="integer" if field.whole else "number",
+            compact=True,
+            select_on_focus=True,
+            id=id,
+        )
+
+    @property
+    def number(self) -> float | None:
+        """The number, or None while the text is empty or none."""
+        try:
+            return int(self.value) if self.field.whole else float(self.value)
+        except ValueError:
+            return None
+
+    def set_number(self, number: float | None) -> None:
+        """Show `number`."""
+        self.value = _text(number)
+
+    def watch_value(self, value: str) -> None:
+        """Check as one types."""
+        if self._may_be_empty and not value:
+            self.complaint = None
+        elif self.number is None:
+            self.complaint = f"{self.field.label} must be a {'whole ' if self.field.whole else ''}number."
+        else:
+            self.complaint = self.field.complaint(self.number)
+        self.set_class(self.complaint is not None, "-wrong")
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

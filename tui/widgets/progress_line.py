@@ -1,0 +1,54 @@
+"""How far something is: a bar, a rate, the time left."""
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.protocol.snapshot import Snapshot
+
+FULL, HALF = "━", "╸"
+MEBIBYTE = 1 << 20
+
+
+class ProgressLine(Widget):
+    """One line; empty while nothing is under way."""
+
+    fraction: reactive[float | None] = reactive(None)
+    """From 0 to 1; None while nothing is under way."""
+    told = reactive("")
+    """What stands to the right of the bar."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show what `snapshot` says is under way."""
+        step, loading = snapshot.step, snapshot.loading
+        if snapshot.running is not None and step is not None and step.step:
+            self.fraction = step.step / step.steps
+            rate = f"  {1 / step.step_seconds:.1f} it/s" if step.step_seconds else ""
+            left = f"  {_duration((step.steps - step.step) * step.step_seconds)} left" if step.step_seconds else ""
+            self.told = f"{step.step}/{step.steps}{rate}{left}"
+        elif loading is not None:
+            self.fraction = loading.done_bytes / max(loading.total_bytes, 1)
+            done, total = loading.done_bytes / MEBIBYTE, loading.total_bytes / MEBIBYTE
+            self.told = f"loading {loading.component}  {done:.0f}/{total:.0f} MiB"
+        elif snapshot.running is not None:
+            self.fraction, self.told = 0.0, "reading the prompt"
+        elif snapshot.waiting and snapshot.engine.worker == "starting":
+            self.fraction, self.told = 0.0, "starting torch"
+        else:
+            self.fraction, self.told = None, ""
+
+    def render(self) -> Content:
+        """The line."""
+        if self.fraction is None:
+            return Content("")
+        width = max(self.size.width - len(self.told) - 2, 0)
+        halves = round(min(self.fraction, 1.0) * width * 2)
+        bar = FULL * (halves // 2) + HALF * (halves % 2)
+        rest = FULL * (width - len(bar))
+        return Content.assemble((bar, "$accent"), (rest, "$panel-lighten-1"), ("  " + self.told, ""))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
