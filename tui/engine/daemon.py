@@ -8,14 +8,15 @@ import secrets
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import tui
+from tui.engine.board import Board
 from tui.engine.database import Database
-from tui.engine.event_log import EventLog
 from tui.engine.gallery import Gallery, shrunk_png
-from tui.engine.home import ChildHome
+from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
 from tui.engine.listener import Listener
 from tui.engine.lock import EngineLock
@@ -44,12 +45,12 @@ from tui.protocol.commands import (
     Submit,
     UnloadModel,
 )
-from tui.protocol.events import ClientEvent, EngineState, JobQueued, JobRecord, Warning
+from tui.protocol.events import EngineState, JobQueued, JobRecord, Warning
 from tui.protocol.fields import complaints
-from tui.protocol.frames import FrameError, Hello, Numbered, Preview, Refused, Welcome, encode
+from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem, bad_request
-from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES, Snapshot, apply
+from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,16 @@ LOG_FILES: Final = 3
 TICK: Final = 1.0
 """Seconds between two looks at how long nothing has happened."""
 
+LAST_WORDS: Final = 0.05
+"""Seconds for the last events to reach the clients."""
+
 
 class Engine:
     """One engine process. Its state is a Snapshot, changed by its own events alone."""
 
-    def __init__(self, paths: Paths, settings: Settings, lock: EngineLock) -> None:
+    def __init__(
+        self, paths: Paths, settings: Settings, lock: EngineLock, make_home: Callable[[], Home] = ChildHome
+    ) -> None:
         self._paths = paths
         self._settings = settings
         self._lock = lock
@@ -71,18 +77,15 @@ class Engine:
         self._queue = Queue(self._database)
         self._gallery = Gallery(self._database)
         self._models = ModelIndex(settings.models())
-        self._events = EventLog()
-        self._snapshot = Snapshot(engine=EngineState(version=tui.__version__, pid=os.getpid()))
-        self._sessions: set[Session] = set()
-        self._preview: Preview | None = None
+        self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
         self._listener = Listener(paths.socket_file, self._serve, self._publish)
         self._pool = Pool(
             queue=self._queue,
-            make_home=ChildHome,
+            make_home=make_home,
             find_model=self._models.find,
             pictures=settings.pictures(paths),
-            tell=self._tell,
-            show=self._show,
+            tell=self._board.tell,
+            show=self._board.show,
             on_change=self._tell_state,
         )
         self._active = time.monotonic()
@@ -104,39 +107,44 @@ class Engine:
             )
         )
         await asyncio.to_thread(self._models.scan)
+        snapshot = self._board.snapshot
         for record in await self._queue.open_and_recent(RECENT_JOBS):
-            self._snapshot.jobs[record.job.id] = record
-        self._snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
-        self._snapshot.models = self._models.models
-        self._snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
+            snapshot.jobs[record.job.id] = record
+        snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
+        snapshot.models = self._models.models
+        snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         await self._listener.bind()
 
     async def run(self) -> None:
         """Serve until someone asks for the end, or nothing has happened for long enough."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        tasks = [
-            asyncio.create_task(work)
-            for work in (self._pool.run(), self._listener.watch(), self._rest(), self._autoload())
-        ]
-        self._pool.wake()
+            loop.add_signal_handler(number, self.stop)
         stopping = asyncio.create_task(self._stop.wait())
-        # the autoload ends; the others only by failing, and then the engine must not go on without them
-        done, _ = await asyncio.wait({*tasks[:3], stopping}, return_when=asyncio.FIRST_COMPLETED)
+        serving = {asyncio.create_task(work) for work in (self._pool.run(), self._listener.watch(), self._rest())}
+        autoload = asyncio.create_task(self._autoload())
+        autoload.add_done_callback(_log_failure)
+        self._pool.wake()
+        # those that serve end only by failing, and then the engine must not go on without them
+        ended, _ = await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self._stop.set()
         self._tell_state()
         await self._pool.stop()
-        for task in (*tasks, stopping):
-            task.cancel()
         self._listener.close()
-        await asyncio.sleep(0.05)  # the last events on their way
-        for session in list(self._sessions):
+        await asyncio.sleep(LAST_WORDS)
+        for session in list(self._board.sessions):
             session.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in (*serving, stopping, autoload):
+            task.cancel()
+        await asyncio.gather(*serving, stopping, autoload, return_exceptions=True)
         self._database.close()
         self._lock.release()
-        for task in done - {stopping}:
+        for task in ended - {stopping}:
             task.result()
+
+    def stop(self) -> None:
+        """Begin the end; :meth:`run` returns when it is done."""
+        self._stop.set()
 
     # ---- clients -----------------------------------------------------------------------------------------------
 
@@ -162,51 +170,34 @@ class Engine:
             log.info("a client is let go: %s", error)
             return
         # no await between the snapshot and the entry into the set: no event is missed and none comes twice
-        missed = self._events.after(hello.since) if hello.boot == self._boot else None
+        missed = self._board.missed(hello.since) if hello.boot == self._boot else None
         welcome = Welcome(
             boot=self._boot,
-            seq=self._events.seq,
+            seq=self._board.seq,
             pid=os.getpid(),
             version=tui.__version__,
-            snapshot=self._snapshot if missed is None else None,
+            snapshot=self._board.snapshot if missed is None else None,
         )
-        self._sessions.add(session)
-        if self._preview is not None:
-            session.show(self._preview)
+        self._board.join(session)
         self._active = time.monotonic()
         try:
             await session.serve(welcome, missed or [], self._answer, self._fetch)
         finally:
-            self._sessions.discard(session)
+            self._board.leave(session)
             self._active = time.monotonic()
 
-    def _tell(self, event: ClientEvent) -> None:
-        numbered = self._events.add(event)
-        apply(self._snapshot, event)
-        if self._snapshot.step is None:
-            self._preview = None
-        self._send(numbered)
-
-    def _send(self, numbered: Numbered) -> None:
-        data = encode(numbered)
-        for session in self._sessions:
-            session.send_encoded(data)
-
-    def _show(self, preview: Preview) -> None:
-        self._preview = preview
-        for session in self._sessions:
-            session.show(preview)
-
     def _tell_state(self) -> None:
-        self._tell(
-            EngineState(
-                version=tui.__version__,
-                pid=os.getpid(),
-                worker=self._pool.worker,
-                paused=self._pool.paused,
-                hold=self._pool.hold,
-                stopping=self._stop.is_set(),
-            )
+        self._board.tell(self._state())
+
+    def _state(self) -> EngineState:
+        pool = self._pool
+        return EngineState(
+            version=tui.__version__,
+            pid=os.getpid(),
+            worker=pool.worker,
+            paused=pool.paused,
+            hold=pool.hold,
+            stopping=self._stop.is_set(),
         )
 
     # ---- commands ----------------------------------------------------------------------------------------------
@@ -245,7 +236,7 @@ class Engine:
             case CancelLoad():
                 await self._pool.order(command, start=False)
             case GetSnapshot():
-                return self._snapshot
+                return self._board.snapshot
             case GetModel(model=name):
                 return await asyncio.to_thread(self._models.find, name)
             case GetPictures(job_id=job_id):
@@ -278,7 +269,7 @@ class Engine:
 
     def _queued(self, record: JobRecord) -> JobRecord:
         if record.open:
-            self._tell(JobQueued(record=record))
+            self._board.tell(JobQueued(record=record))
             self._pool.wake()
         return record
 
@@ -292,14 +283,14 @@ class Engine:
         if not self._settings.autoload:
             return
         fallback = self._models.bundled
-        name = self._models.name_of(self._settings.autoload_model or self._snapshot.last_model)
+        name = self._models.name_of(self._settings.autoload_model or self._board.snapshot.last_model)
         command = Autoload(
             model=name, path=self._models.path_of(name) or name, fallback=fallback.name, fallback_path=fallback.path
         )
         try:
             await self._pool.order(command)
         except LatenttyError as error:
-            self._tell(Warning(problem=error.problem))
+            self._board.tell(Warning(problem=error.problem))
 
     async def _rest(self) -> None:
         while True:
@@ -308,7 +299,7 @@ class Engine:
             if work_left:
                 self._active, self._unloaded = time.monotonic(), False
             idle = time.monotonic() - self._active
-            rests = due(self._settings.engine, idle, work_left=work_left, clients=len(self._sessions))
+            rests = due(self._settings.engine, idle, work_left=work_left, clients=len(self._board.sessions))
             if "exit" in rests:
                 log.info("nothing to do for %.0f s: the end", idle)
                 self._stop.set()
@@ -322,7 +313,12 @@ class Engine:
         try:
             await self._pool.order(UnloadModel(), start=False)
         except LatenttyError as error:
-            self._tell(Warning(problem=error.problem))
+            self._board.tell(Warning(problem=error.problem))
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("the autoload failed", exc_info=error)
 
 
 def _refusal(hello: Hello) -> Refused:

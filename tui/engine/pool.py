@@ -81,6 +81,7 @@ class Pool:
         self._link: WorkerLink | None = None
         self._starting = asyncio.Lock()
         self._ready = asyncio.Event()
+        self._ended = asyncio.Event()
         self._current: JobRecord | None = None
         self._cancelled: set[str] = set()
         self._orders = 0
@@ -106,24 +107,28 @@ class Pool:
 
     async def run(self) -> None:
         """Dispatch until :meth:`stop`."""
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                again = await self._dispatch()
-            except sqlite3.OperationalError as error:
-                log.exception("the queue cannot be written")
-                self._set_hold(_queue_problem(error))
-                again = False
-            if not again:
-                await self._sleep()
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                try:
+                    again = await self._dispatch()
+                except sqlite3.OperationalError as error:
+                    log.exception("the queue cannot be written")
+                    self._set_hold(_queue_problem(error))
+                    again = False
+                if not again and not self._stopping:
+                    await self._sleep()
+        finally:
+            self._ended.set()
 
     async def stop(self) -> None:
-        """End the worker; a job that it has goes back to the front of the queue."""
+        """End the worker and :meth:`run`; a job that runs goes back to the front of the queue."""
         self._stopping = True
         self._wake.set()
         if self._link is not None:
             self._link.kill()
             await self._link.end()
+        await self._ended.wait()
 
     async def cancel(self, job_id: str) -> None:
         """End one job, whatever its state.
@@ -207,7 +212,7 @@ class Pool:
     async def _run(self, record: JobRecord) -> None:
         job = record.job
         self._current = record
-        self._tell(JobStarted(job_id=job.id, attempts=record.attempts, started=record.started or time.time()))
+        self._tell(JobStarted(record=record))
         try:
             saved = await self._queue.saved_numbers(job.id)
             model = await asyncio.to_thread(self._find_model, job.model)

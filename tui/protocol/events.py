@@ -90,9 +90,7 @@ class JobQueued(Event, frozen=True):
 class JobStarted(Event, frozen=True):
     """A worker took the job."""
 
-    job_id: str
-    attempts: int
-    started: float
+    record: JobRecord
 
 
 class Step(Event, frozen=True):

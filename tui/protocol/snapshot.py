@@ -69,11 +69,13 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             if event.worker in ("absent", "starting"):
                 snapshot.step = snapshot.loading = snapshot.residency = None
         case JobQueued(record=record):
-            snapshot.jobs.pop(record.job.id, None)
+            known = snapshot.jobs.get(record.job.id)
+            if known is None or not known.open:  # it may have started before its acceptance was told
+                snapshot.jobs.pop(record.job.id, None)
+                snapshot.jobs[record.job.id] = record
+        case JobStarted(record=record):
             snapshot.jobs[record.job.id] = record
-        case JobStarted():
-            _change(snapshot, event.job_id, state="running", attempts=event.attempts, started=event.started)
-            snapshot.last_model = snapshot.jobs[event.job_id].job.model if event.job_id in snapshot.jobs else ""
+            snapshot.last_model = record.job.model
         case Step():
             snapshot.step = event
         case ImageSaved(picture=picture):

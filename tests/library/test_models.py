@@ -1,0 +1,88 @@
+"""A model is known from its folder alone; what is wrong with one is told before anything is loaded."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tui.library.models import BUNDLED, find_models, read_model
+from tui.library.paths import bundled_models
+from tui.protocol.problem import LatenttyError
+
+SOURCE = bundled_models() / BUNDLED
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SOURCE, tmp_path / "models" / "mine"))
+
+
+def test_the_bundled_model_is_there_with_what_suits_it() -> None:
+    (info,) = find_models([])
+    assert (info.name, info.family, info.bundled) == (BUNDLED, "stable-diffusion", True)
+    assert (info.width, info.height, info.guidance_scale) == (256, 256, 5.0)
+    assert info.scheduler in info.schedulers
+    assert 30e6 < info.bytes < 45e6
+
+
+def test_models_in_a_folder_are_found_and_equal_names_are_told_apart(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(SOURCE, tmp_path / "more" / "mine")
+    names = [info.name for info in find_models([model.parent, tmp_path / "more"])]
+    assert names == [str(tmp_path / "more" / "mine"), "mine", BUNDLED]
+
+
+def damage(model: Path, how: str) -> None:
+    unet = model / "unet" / "diffusion_pytorch_model.safetensors"
+    index = model / "model_index.json"
+    match how:
+        case "gone":
+            shutil.rmtree(model)
+        case "no index":
+            index.unlink()
+        case "index is a list":
+            index.write_text("[]")
+        case "index is cut":
+            index.write_text(index.read_text()[:40])
+        case "unknown pipeline":
+            index.write_text(json.dumps({"_class_name": "Nonesuch"}))
+        case "weights cut":
+            unet.write_bytes(unet.read_bytes()[:-100])
+        case "weights gone":
+            unet.unlink()
+        case "a pickle":
+            unet.rename(unet.with_suffix(".bin"))
+        case "component gone":
+            shutil.rmtree(model / "vae")
+        case "defaults":
+            (model / "latentty.toml").write_text("steps = 'many'")
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "told"),
+    [
+        ("gone", "model_missing", "not there"),
+        ("no index", "model_damaged", "model_index.json"),
+        ("index is a list", "model_damaged", "model_index.json"),
+        ("index is cut", "model_damaged", "JSON"),
+        ("unknown pipeline", "model_damaged", "Nonesuch"),
+        ("weights cut", "model_damaged", "unet"),
+        ("weights gone", "model_damaged", "unet"),
+        ("a pickle", "model_damaged", "pickle"),
+        ("component gone", "model_damaged", "vae"),
+        ("defaults", "model_damaged", "latentty.toml"),
+    ],
+)
+def test_what_is_wrong_is_named_with_a_hint(model: Path, how: str, code: str, told: str) -> None:
+    damage(model, how)
+    with pytest.raises(LatenttyError) as caught:
+        read_model(model)
+    assert caught.value.problem.code == code
+    assert told in caught.value.problem.cause
+    assert caught.value.problem.hint
+
+
+def test_a_damaged_model_is_listed_with_its_problem(model: Path) -> None:
+    damage(model, "weights cut")
+    info = next(info for info in find_models([model.parent]) if info.name == "mine")
+    assert info.problem is not None
