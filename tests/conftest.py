@@ -112,7 +112,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
         (tmp_path / folder).mkdir(mode=0o700)
         monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.setenv("LATENTTY_OUTPUT_FOLDER", str(tmp_path / "pictures"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other stall on a busy machine
     paths = Paths.of_user()
     yield paths
     end_engine(paths)

@@ -1,6 +1,8 @@
 """The app: keys and messages in, commands to the engine out, its events back to the screens."""
 
+import asyncio
 import io
+import signal
 from collections.abc import Iterable
 
 from PIL import Image
@@ -55,6 +57,7 @@ class LatenttyApp(App[int]):
         Binding("f1", "help", "Help", priority=True, id="help"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
     ]
 
     def __init__(self, paths: Paths, settings: Settings) -> None:
@@ -72,6 +75,10 @@ class LatenttyApp(App[int]):
 
     def on_mount(self) -> None:
         """Paint first; look for the engine afterwards."""
+        self.animation_level = "none"
+        for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal: leave as by the key
+            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         for theme in self._theme_files:
             self.register_theme(theme)
         if self._settings.theme in self.available_themes:

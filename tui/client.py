@@ -1,8 +1,8 @@
 """Find an engine, start one if none answers, attach, and stay attached: commands out, events in."""
 
 import asyncio
-import os
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,27 +283,22 @@ async def start_engine(paths: Paths) -> None:
     Raises:
         LatenttyError: it could not start; the cause is its own last words.
     """
-    starter = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tui",
-        "engine",
-        "run",
-        "--detach",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        cwd="/",
-        env=os.environ,
-    )
+    command = [sys.executable, "-m", "tui", "engine", "run", "--detach"]
     try:
-        _, told = await asyncio.wait_for(starter.communicate(), START_WITHIN)
-    except TimeoutError:
-        starter.kill()
+        starter = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd="/",
+            timeout=START_WITHIN,
+        )
+    except subprocess.TimeoutExpired:
         raise _unavailable(
             f"The engine did not listen within {START_WITHIN:.0f} s.", f"Read why: {paths.log_file}"
         ) from None
     if starter.returncode:
-        words = told.decode(errors="replace").strip() or f"exit status {starter.returncode}"
+        words = starter.stderr.decode(errors="replace").strip() or f"exit status {starter.returncode}"
         raise _unavailable(f"The engine cannot start: {words}", f"More may be in {paths.log_file}.")

@@ -1,5 +1,7 @@
 """One process is the engine, and its lock dies with it."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,4 +38,4 @@ def test_a_second_engine_is_refused_until_the_first_is_dead(tmp_path: Path) -> N
     assert read_engine_file(path) == content
     lock.release()
     assert read_engine_file(path) is None
-    subprocess.run(["pkill", "-9", "-s", str(holder.pid)], check=False)
+    os.killpg(holder.pid, signal.SIGKILL)

@@ -145,6 +145,7 @@ class Pool:
         after = await self._queue.end(job_id, "cancelled")
         if before.state != after.state:
             self._tell(JobCancelled(job_id=job_id, finished=after.finished or time.time()))
+            self.wake()  # what held the queue may have been this job's
 
     async def order(self, command: LoadModel | UnloadModel | Autoload | CancelLoad, *, start: bool = True) -> None:
         """Have the worker carry out `command`; with no worker, start one, unless `start` is False.

@@ -19,44 +19,44 @@ class PreviewPane(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.border_title = "Preview"
+        self._picture = PictureView(id="picture")
+        self._problem = Static(id="problem", markup=False)
+        self._progress = ProgressLine(id="progress")
+        self._recent = PictureStrip(id="recent")
+        self._queue = Static(id="queue", markup=False)
 
     def compose(self) -> ComposeResult:
         """Picture, progress, recent pictures, queue."""
-        yield PictureView(id="picture")
-        yield Static(id="problem", markup=False)
-        yield ProgressLine(id="progress")
-        yield PictureStrip(id="recent")
-        yield Static(id="queue", markup=False)
+        yield from (self._picture, self._problem, self._progress, self._recent, self._queue)
 
     def show_picture(self, image: Image.Image | None) -> None:
         """Show `image`, or nothing."""
-        self.query_one(PictureView).show(image)
+        self._picture.show(image)
 
     @property
     def picture_pixels(self) -> tuple[int, int]:
         """The most pixels that the picture's place can show, width and height."""
-        size = self.query_one(PictureView).size
+        size = self._picture.size
         return size.width, size.height * 2
 
     @property
     def recent_wanted(self) -> int:
         """How many recent pictures there is room for."""
-        return self.query_one(PictureStrip).wanted
+        return self._recent.wanted
 
     def show_recent(self, images: dict[int, Image.Image]) -> None:
         """Show the strip of recent pictures."""
-        self.query_one(PictureStrip).show(images)
+        self._recent.show(images)
 
     def show_problem(self, problem: Problem | None) -> None:
         """Tell what failed until something else happens."""
-        line = self.query_one("#problem", Static)
-        line.display = problem is not None
-        line.update(plain(str(problem)) if problem is not None else "")
+        self._problem.display = problem is not None
+        self._problem.update(plain(str(problem)) if problem is not None else "")
 
     def show_state(self, snapshot: Snapshot) -> None:
         """Bring the progress and the queue up to date."""
-        self.query_one(ProgressLine).show(snapshot)
-        self.query_one("#queue", Static).update(_queue(snapshot))
+        self._progress.show(snapshot)
+        self._queue.update(_queue(snapshot))
 
 
 def _queue(snapshot: Snapshot) -> str:

@@ -18,6 +18,10 @@ class PromptArea(TextArea):
     class Submitted(Message):
         """Enter was pressed."""
 
+    def on_mount(self) -> None:
+        """A cursor that blinks would send bytes for ever."""
+        self.cursor_blink = False
+
     def action_submit(self) -> None:
         """Ask for the picture."""
         self.post_message(self.Submitted())
@@ -30,28 +34,29 @@ class PromptArea(TextArea):
 class PromptPane(Vertical):
     """Two text areas."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._prompt = PromptArea(id="prompt", compact=True, placeholder="What the picture shows. Enter draws it.")
+        self._prompt.border_title = "Prompt"
+        self._negative = PromptArea(id="negative", compact=True, placeholder="What it should not show.")
+        self._negative.border_title = "Negative"
+
     def compose(self) -> ComposeResult:
         """The prompt above, the negative prompt below it."""
-        prompt = PromptArea(id="prompt", compact=True, placeholder="What the picture shows. Enter draws it.")
-        prompt.border_title = "Prompt"
-        negative = PromptArea(id="negative", compact=True, placeholder="What it should not show.")
-        negative.border_title = "Negative"
-        yield prompt
-        yield negative
+        yield from (self._prompt, self._negative)
 
     @property
     def prompt(self) -> str:
         """What the picture shows."""
-        return self.query_one("#prompt", PromptArea).text.strip()
+        return self._prompt.text.strip()
 
     @property
     def negative_prompt(self) -> str:
         """What it should not show."""
-        return self.query_one("#negative", PromptArea).text.strip()
+        return self._negative.text.strip()
 
     def fill(self, prompt: str, negative_prompt: str) -> None:
         """Replace both texts."""
-        for name, text in (("#prompt", prompt), ("#negative", negative_prompt)):
-            area = self.query_one(name, PromptArea)
+        for area, text in ((self._prompt, prompt), (self._negative, negative_prompt)):
             area.text = text
             area.move_cursor(area.document.end)

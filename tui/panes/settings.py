@@ -14,9 +14,11 @@ from textual.widgets import Input, Label, Select, Static
 from tui.library.plain_text import plain
 from tui.library.schedulers import SCHEDULERS
 from tui.protocol.events import ModelInfo
-from tui.protocol.fields import Field, job_fields
+from tui.protocol.fields import job_fields
 from tui.protocol.job import Job, new_job_id, random_seed
 from tui.widgets.number_input import NumberInput
+
+NUMBERS = ("width", "height", "steps", "guidance_scale", "count")
 
 
 class SettingsPane(Vertical):
@@ -34,68 +36,71 @@ class SettingsPane(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._models: list[ModelInfo] = []
-        self._fields = job_fields()
         self.border_title = "Settings"
+        self._model = Select[str]([], id="model", compact=True, prompt="looking for models")
+        self._scheduler = Select[str]([], id="scheduler", compact=True, prompt="the model's own")
+        self._numbers = {name: NumberInput(job_fields()[name], None, id=name) for name in NUMBERS}
+        self._seed = NumberInput(job_fields()["seed"], None, empty="random", id="seed")
+        self._help = Static(id="help", markup=False)
 
     def compose(self) -> ComposeResult:
         """The rows."""
-        yield _row("Model", Select[str]([], id="model", compact=True, prompt="looking for models"))
-        yield _row("Size", self._number("width"), Label("× "), self._number("height"))
-        yield _row("Steps", self._number("steps"))
-        yield _row("Guidance", self._number("guidance_scale"))
-        yield _row("Scheduler", Select[str]([], id="scheduler", compact=True, prompt="the model's own"))
-        yield _row("Seed", self._number("seed", empty="random"))
-        yield _row("Count", self._number("count", value=1))
-        yield Static(id="help", markup=False)
+        numbers = self._numbers
+        yield _row("Model", self._model)
+        yield _row("Size", numbers["width"], Label("× "), numbers["height"])
+        yield _row("Steps", numbers["steps"])
+        yield _row("Guidance", numbers["guidance_scale"])
+        yield _row("Scheduler", self._scheduler)
+        yield _row("Seed", self._seed)
+        yield _row("Count", numbers["count"])
+        yield self._help
 
-    def _number(self, name: str, value: float | None = None, empty: str = "") -> NumberInput:
-        return NumberInput(self._fields[name], value, empty=empty, id=name)
+    def on_mount(self) -> None:
+        """One picture, unless asked otherwise."""
+        self._numbers["count"].set_number(1)
 
     def set_models(self, models: Iterable[ModelInfo], chosen: str) -> None:
         """Offer `models`, with `chosen` as the current one."""
         self._models = [model for model in models if model.problem is None]
-        select = self.query_one("#model", Select)
         names = [model.name for model in self._models]
-        select.set_options([(plain(name), name) for name in names])
+        self._model.set_options([(plain(name), name) for name in names])
         if names:
-            select.value = chosen if chosen in names else names[-1]
+            self._model.value = chosen if chosen in names else names[-1]
 
     def fill(self, job: Job) -> None:
         """Show the settings of `job`, with its seed left open."""
-        for name in ("width", "height", "steps", "guidance_scale", "count"):
-            self.query_one(f"#{name}", NumberInput).set_number(getattr(job, name))
+        for name, number in self._numbers.items():
+            number.set_number(getattr(job, name))
         if self.model is not None and job.scheduler in self.model.schedulers:
-            self.query_one("#scheduler", Select).value = job.scheduler
+            self._scheduler.value = job.scheduler
 
     def clear_seed(self) -> None:
         """Let the next job draw its seed."""
-        self.query_one("#seed", NumberInput).value = ""
+        self._seed.value = ""
 
     def first_complaint(self) -> NumberInput | None:
         """The first input whose text is not possible."""
-        return next((one for one in self.query(NumberInput) if one.complaint is not None), None)
+        inputs = (*self._numbers.values(), self._seed)
+        return next((one for one in inputs if one.complaint is not None), None)
 
     def make_job(self, prompt: str, negative_prompt: str) -> Job:
         """The job that the pane shows; every input is possible and a model is chosen."""
         assert self.model is not None
-        scheduler = self.query_one("#scheduler", Select).value
-        seed = self._value("seed")
+        scheduler, seed = self._scheduler.value, self._seed.number
+        numbers = {name: one.number or 0 for name, one in self._numbers.items()}
         return Job(
             id=new_job_id(),
             model=self.model.name,
             prompt=prompt,
             negative_prompt=negative_prompt,
-            width=int(self._value("width") or 0),
-            height=int(self._value("height") or 0),
-            steps=int(self._value("steps") or 0),
-            guidance_scale=float(self._value("guidance_scale") or 0),
+            width=int(numbers["width"]),
+            height=int(numbers["height"]),
+            steps=int(numbers["steps"]),
+            guidance_scale=float(numbers["guidance_scale"]),
             scheduler=scheduler if isinstance(scheduler, str) else self.model.scheduler,
             seed=random_seed() if seed is None else int(seed),
-            count=int(self._value("count") or 1),
+            count=int(numbers["count"]),
         )
-
-    def _value(self, name: str) -> float | None:
-        return self.query_one(f"#{name}", NumberInput).number
 
     @on(Select.Changed, "#model")
     def _choose(self, event: Select.Changed) -> None:
@@ -106,29 +111,30 @@ class SettingsPane(Vertical):
             self.post_message(self.ModelChosen(chosen))
 
     def _show_defaults(self, model: ModelInfo) -> None:
-        scheduler = self.query_one("#scheduler", Select)
-        scheduler.set_options([(SCHEDULERS[name].label, name) for name in model.schedulers if name in SCHEDULERS])
+        offered = [(SCHEDULERS[name].label, name) for name in model.schedulers if name in SCHEDULERS]
+        self._scheduler.set_options(offered)
         if model.scheduler in model.schedulers:
-            scheduler.value = model.scheduler
-        for name in ("width", "height", "steps", "guidance_scale"):
-            self.query_one(f"#{name}", NumberInput).set_number(getattr(model, name))
+            self._scheduler.value = model.scheduler
+        for name, number in self._numbers.items():
+            if name != "count":
+                number.set_number(getattr(model, name))
 
     @on(Input.Changed)
     @on(DescendantFocus)
     def _explain(self) -> None:
         """Help for the setting that has the focus, or what is wrong with it."""
         focused = self.screen.focused
-        line = self.query_one("#help", Static)
         wrong = focused.complaint if isinstance(focused, NumberInput) else None
-        line.set_class(wrong is not None, "-wrong")
-        line.update(wrong or self._help(focused))
+        self._help.set_class(wrong is not None, "-wrong")
+        self._help.update(wrong or _help(focused))
 
-    def _help(self, focused: Widget | None) -> str:
-        field: Field | None = self._fields.get(focused.id or "") if focused is not None else None
-        if field is None:
-            return ""
-        unit = f" {field.unit}" if field.unit else ""
-        return f"{field.help} {field.range}{unit}".strip()
+
+def _help(focused: Widget | None) -> str:
+    """What the setting with the focus is for, and its range."""
+    field = job_fields().get(focused.id or "") if focused is not None else None
+    if field is None:
+        return ""
+    return f"{field.help} {field.range} {field.unit}".strip()
 
 
 def _row(label: str, *controls: Widget) -> Horizontal:

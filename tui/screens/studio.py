@@ -28,14 +28,21 @@ class StudioScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     AUTO_FOCUS = "#prompt"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = StatusLine(id="status")
+        self.prompts = PromptPane()
+        self.settings = SettingsPane(id="settings")
+        self.preview = PreviewPane(id="preview")
+
     def compose(self) -> ComposeResult:
         """Status line, panes, keys."""
-        yield StatusLine(id="status")
+        yield self.status
         with Horizontal(id="panes"):
             with Vertical(id="left"):
-                yield PromptPane()
-                yield SettingsPane(id="settings")
-            yield PreviewPane(id="preview")
+                yield self.prompts
+                yield self.settings
+            yield self.preview
         yield Footer(compact=True)
 
     @property
@@ -44,21 +51,6 @@ class StudioScreen(Screen[None]):
         found = super().active_bindings
         order = [binding.id for binding in self.app.BINDINGS if isinstance(binding, Binding)]
         return dict(sorted(found.items(), key=lambda item: _place(order, item[1].binding.id)))
-
-    @property
-    def settings(self) -> SettingsPane:
-        """The settings pane."""
-        return self.query_one(SettingsPane)
-
-    @property
-    def preview(self) -> PreviewPane:
-        """The preview pane."""
-        return self.query_one(PreviewPane)
-
-    @property
-    def prompts(self) -> PromptPane:
-        """The prompt pane."""
-        return self.query_one(PromptPane)
 
     def draft(self) -> Job | str:
         """The job that the panes describe, or why there is none; then the input at fault has the focus."""
@@ -73,7 +65,7 @@ class StudioScreen(Screen[None]):
     def show_state(self, snapshot: Snapshot) -> None:
         """Bring every line up to date."""
         self.preview.show_state(snapshot)
-        status = self.query_one(StatusLine)
+        status = self.status
         running = snapshot.running
         status.model = running.job.model if running else self.settings.model.name if self.settings.model else ""
         status.mode = running.job.mode if running else "txt2img"
@@ -82,7 +74,7 @@ class StudioScreen(Screen[None]):
 
     def show_detached(self, problem: Problem | None) -> None:
         """No engine answers."""
-        status = self.query_one(StatusLine)
+        status = self.status
         status.state, status.tone = ("no engine", "$error") if problem else ("connecting", "$warning")
         status.device = ""
         self.preview.show_problem(problem)

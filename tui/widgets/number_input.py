@@ -25,6 +25,10 @@ class NumberInput(Input):
             id=id,
         )
 
+    def on_mount(self) -> None:
+        """A cursor that blinks would send bytes for ever."""
+        self.cursor_blink = False
+
     @property
     def number(self) -> float | None:
         """The number, or None while the text is empty or none."""

@@ -18,6 +18,7 @@ from tui.library.models import read_json, read_model
 from tui.library.safetensors_header import Header, read_header
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.cancel import CancelToken
+from tui.worker.memory import is_out_of_memory
 
 Progress = Callable[[str, int, int], None]
 """Told the component's name, the bytes of the model that are done, and all its bytes, as on the disk."""
@@ -131,15 +132,20 @@ def _load_part(path: Path, name: str, kind: Any) -> Any:
     place = path / name
     if issubclass(kind, SchedulerMixin):
         raise _incomplete(path, f"its part {name} is a second scheduler")
-    if not issubclass(kind, ModelMixin | PreTrainedModel):
-        return kind.from_pretrained(place, local_files_only=True)
-    part, info = kind.from_pretrained(
-        place,
-        dtype=_file_dtype(place),
-        use_safetensors=True,
-        local_files_only=True,
-        output_loading_info=True,
-    )
+    try:
+        if not issubclass(kind, ModelMixin | PreTrainedModel):
+            return kind.from_pretrained(place, local_files_only=True)
+        part, info = kind.from_pretrained(
+            place,
+            dtype=_file_dtype(place),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # the libraries raise whatever their parsers do
+        if is_out_of_memory(error):
+            raise
+        raise _incomplete(path, f"{name}: {str(error).strip().splitlines()[0]}") from None
     if missing := sorted(info.get("missing_keys", ())):
         raise _incomplete(path, f"{name} lacks {len(missing)} weights, such as {missing[0]}")
     if info.get("mismatched_keys"):
@@ -158,15 +164,16 @@ def _file_dtype(place: Path) -> torch.dtype:
 
 
 def _place(module: nn.Module, device: torch.device, dtype: torch.dtype, token: CancelToken) -> Iterator[int]:
-    """Bring every tensor of `module` to `device`, yielding the bytes that each had on the disk.
+    """Bring every tensor of `module` to `device`, yielding the bytes that each had on the disk (0 if made up).
 
     Weights that the library kept in fp32 although the file is smaller are meant to stay fp32.
     """
     kept = {torch.float32} if any(tensor.dtype != torch.float32 for tensor in module.parameters()) else set()
-    for tensor in _tensors(module):
+    stored = set(module.state_dict())
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
         token.check()
         wanted = dtype if tensor.is_floating_point() and tensor.dtype not in kept else tensor.dtype
-        size = tensor.nbytes
+        size = tensor.nbytes if name in stored else 0
         tensor.data = tensor.data.to(device=device, dtype=wanted)
         yield size
 

@@ -3,17 +3,16 @@
 import traceback
 from pathlib import Path
 
-import torch
-
 from tui.library.pictures import write_problem
 from tui.protocol.problem import LatenttyError, Problem
+from tui.worker.memory import is_out_of_memory
 
 
 def explain(error: BaseException, doing: str) -> Problem:
     """`error`, which happened while `doing` something, as text; the exception, which pins tensors, can be dropped."""
     if isinstance(error, LatenttyError):
         return error.problem
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error):
+    if is_out_of_memory(error):
         return Problem(
             code="out_of_memory",
             cause=f"Memory ran out while {doing}.",

@@ -1,4 +1,4 @@
-"""Giving freed memory back to where others can use it."""
+"""Memory: telling when there is none left, and giving freed memory back to where others can use it."""
 
 import ctypes
 import gc
@@ -6,6 +6,11 @@ import gc
 import torch
 
 _libc = ctypes.CDLL(None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out, on the device or on the host."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
 
 
 def return_memory() -> None:

@@ -1,0 +1,113 @@
+"""kill -9 of the worker and of the engine: every accepted job's picture exists at the end, and none twice."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Attached, make_job, pictures_below
+from tui.library.pictures import read_making
+from tui.protocol.events import JobInterrupted, JobStarted
+from tui.protocol.job import Job
+
+
+def worker_of(engine_pid: int) -> int:
+    """The process id of the engine's only child."""
+    children = Path(f"/proc/{engine_pid}/task/{engine_pid}/children").read_text().split()
+    return int(children[0])
+
+
+async def submit_ten(attached: Attached) -> list[Job]:
+    jobs = [make_job(prompt=f"a red apple {number}", seed=number, steps=4) for number in range(10)]
+    for job in jobs:
+        await attached.client.submit(job)
+    return jobs
+
+
+def assert_each_exactly_once(folder: Path, jobs: list[Job]) -> None:
+    files = pictures_below(folder)
+    assert all(path.suffix == ".png" for path in files), "no half file is left"
+    makings = [read_making(path) for path in files]
+    assert Counter(making.job.id for making in makings if making is not None) == {job.id: 1 for job in jobs}
+
+
+async def test_the_worker_dies_in_the_middle_of_ten_jobs(attached: Attached, tmp_path: Path) -> None:
+    jobs = await submit_ten(attached)
+    await attached.running(jobs[3])
+    os.kill(worker_of(attached.engine_pid), signal.SIGKILL)
+    for job in jobs:
+        assert (await attached.end_of(job)).state == "done"
+    assert any(isinstance(event, JobInterrupted) for event in attached.watching.events)
+    assert_each_exactly_once(tmp_path / "pictures", jobs)
+
+
+async def test_the_engine_dies_in_the_middle_of_ten_jobs(attached: Attached, tmp_path: Path) -> None:
+    jobs = await submit_ten(attached)
+    await attached.running(jobs[3])
+    pid = attached.engine_pid
+    worker = worker_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    await attached.until(lambda: attached.watching.attached == 2)
+    assert attached.engine_pid != pid
+    for job in jobs:
+        assert (await attached.end_of(job)).state == "done"
+    assert_each_exactly_once(tmp_path / "pictures", jobs)
+    assert not Path(f"/proc/{worker}").exists(), "an orphan would hold the GPU"
+
+
+async def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_next_one_runs(attached: Attached) -> None:
+    poison, good = make_job(steps=400, prompt="poison"), make_job(prompt="good")
+    await attached.client.submit(poison)
+    await attached.client.submit(good)
+    for _ in range(2):
+        attached.watching.events.clear()
+        await attached.until(
+            lambda: any(
+                isinstance(event, JobStarted) and event.record.job == poison for event in attached.watching.events
+            )
+        )
+        await attached.running(poison)
+        os.kill(worker_of(attached.engine_pid), signal.SIGKILL)
+    record = await attached.end_of(poison)
+    assert (record.state, record.attempts) == ("failed", 2)
+    assert record.problem is not None
+    assert "signal 9" in record.problem.cause
+    assert (await attached.end_of(good)).state == "done"
+
+
+async def test_cancel_while_it_is_drawn_ends_it_within_a_step(attached: Attached, tmp_path: Path) -> None:
+    from tui.protocol.commands import Cancel
+
+    job = make_job(steps=400)
+    await attached.client.submit(job)
+    await attached.running(job)
+    await attached.client.request(Cancel(job_id=job.id))
+    assert (await attached.end_of(job, 10)).state == "cancelled"
+    assert pictures_below(tmp_path / "pictures") == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
+async def test_a_full_disk_holds_the_queue_and_loses_nothing(attached: Attached, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir(exist_ok=True)
+    mounted = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=80m", "none", str(folder))
+    if await mounted.wait():
+        pytest.skip("mounting is not allowed here")
+    try:
+        filler = folder / "filler"
+        filler.write_bytes(b"\0" * (40 << 20))
+        jobs = [make_job(prompt=str(number)) for number in range(3)]
+        for job in jobs:
+            await attached.client.submit(job)
+        await attached.until(lambda: attached.snapshot.engine.hold is not None)
+        assert attached.snapshot.engine.hold is not None
+        assert attached.snapshot.engine.hold.code == "disk_full"
+        assert {record.state for record in attached.snapshot.jobs.values()} == {"waiting"}
+        filler.unlink()
+        for job in jobs:
+            assert (await attached.end_of(job)).state == "done"
+    finally:
+        await (await asyncio.create_subprocess_exec("umount", "-l", str(folder))).wait()

@@ -1,0 +1,197 @@
+"""`latentty generate` and `latentty engine`, run as a user runs them: real processes, the real model."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import pictures_below
+from tui.library.engine_file import read_engine_file
+from tui.library.models import BUNDLED
+from tui.library.paths import Paths, bundled_models
+from tui.library.pictures import read_making
+
+SMALL = ["--size", "64", "--steps", "2"]
+
+
+def latentty(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tui", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+
+
+def test_one_command_makes_a_picture_and_prints_its_path(home: Paths) -> None:
+    made = latentty("generate", "a red apple", "--seed", "5", *SMALL)
+    assert made.returncode == 0, made.stderr
+    making = read_making(Path(made.stdout.strip()))
+    assert making is not None
+    assert (making.seed, making.job.prompt, making.job.steps) == (5, "a red apple", 2)
+    assert "step 2/2" in made.stderr
+
+    again = latentty("generate", "a red apple", "--seed", "5", "--json", *SMALL)
+    told = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [event["event"] for event in told] == ["queued", "step", "step", "step", "saved", "done"]
+    (saved,) = [event for event in told if event["event"] == "saved"]
+    assert saved["seed"] == 5
+    assert pixels(Path(saved["path"])) == pixels(Path(made.stdout.strip())), "a seed means the same again"
+
+    named = home.state.parents[2] / "mine.png"
+    many = latentty("generate", "two apples", "--count", "2", "--out", str(named), "--scheduler", "Euler a", *SMALL)
+    assert many.stdout.split() == [str(named.with_name("mine-1.png")), str(named.with_name("mine-2.png"))]
+    assert all(Path(path).exists() for path in many.stdout.split())
+
+    status = json.loads(latentty("engine", "status", "--json").stdout)
+    assert status["running"]
+    assert {component["name"] for component in status["residency"]["components"]} == {"text_encoder", "unet", "vae"}
+    assert "queue" in latentty("engine", "status").stdout
+    logs = latentty("engine", "logs").stdout
+    assert not re.search("deprecat|FutureWarning", logs, re.IGNORECASE), logs
+    assert "ended" in latentty("engine", "stop").stdout
+    assert latentty("engine", "status").returncode == 3
+    assert "No engine" in latentty("engine", "stop").stdout
+
+
+def pixels(path: Path) -> bytes:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["--size", "250"], 2, "steps of 8"),
+        (["--steps", "0"], 2, "1 to 500"),
+        (["--size", "x"], 2, "no size"),
+        (["--scheduler", "nonesuch"], 2, "dpmpp-2m"),
+        (["--model", "nonesuch"], 1, "emoji-tiny"),
+        (["--model", "/nonesuch"], 1, "not there"),
+        (["--out", "x.gif"], 2, "PNG"),
+    ],
+)
+def test_a_bad_parameter_is_told_with_what_would_do(
+    home: Paths, shared_engine: None, arguments: list[str], status: int, told: str
+) -> None:
+    made = latentty("generate", "x", *arguments)
+    assert made.returncode == status
+    assert told in made.stderr
+    assert made.stdout == ""
+
+
+@pytest.fixture
+def shared_engine(home: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that loads nothing before it must."""
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+
+
+def test_a_damaged_model_is_told_and_the_next_one_works(home: Paths, shared_engine: None, tmp_path: Path) -> None:
+    copy = shutil.copytree(bundled_models() / BUNDLED, tmp_path / "copy")
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+    made = latentty("generate", "x", "--model", str(copy), *SMALL, "--json")
+    assert made.returncode == 1
+    (failed,) = [json.loads(line) for line in made.stdout.splitlines()]
+    assert failed["event"] == "failed"
+    assert failed["code"] == "model_damaged"
+    assert failed["hint"]
+    assert latentty("generate", "x", *SMALL).returncode == 0
+
+
+def test_an_unwritable_folder_is_told(home: Paths, shared_engine: None, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    made = latentty("generate", "x", "--out", str(tmp_path / "file" / "below"), *SMALL)
+    assert made.returncode == 1
+    assert "No picture can be written" in made.stderr
+    (tmp_path / "pictures").write_text("in the way")
+    made = latentty("generate", "x", *SMALL)
+    assert made.returncode == 1
+    assert "No picture can be written" in made.stderr
+    (tmp_path / "pictures").unlink()
+    assert latentty("generate", "x", *SMALL).returncode == 0, "and it works again when the cause has gone"
+
+
+def test_ctrl_c_cancels_the_job_and_nothing_is_left(home: Paths, shared_engine: None, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tui", "generate", "x", "--steps", "400", "--json", "--size", "64"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("step"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest = [json.loads(line)["event"] for line in process.stdout]
+    assert process.wait(10) == 130
+    assert rest[-1] == "cancelled"
+    assert pictures_below(tmp_path / "pictures") == []
+    assert json.loads(latentty("engine", "status", "--json").stdout)["jobs"].popitem()[1]["state"] == "cancelled"
+
+
+def test_a_script_outlives_the_engine(home: Paths, shared_engine: None) -> None:
+    command = [sys.executable, "-m", "tui", "generate", "x", "--steps", "60", "--size", "64", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("step"):
+            break
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    os.kill(told.pid, signal.SIGKILL)
+    rest, notes = process.communicate(timeout=120)
+    events = [json.loads(line) for line in rest.splitlines()]
+    assert process.returncode == 0, notes
+    assert [event["event"] for event in events[-2:]] == ["saved", "done"]
+    assert Path(events[-2]["path"]).exists()
+
+
+def test_the_engine_has_no_terminal_and_a_session_of_its_own(home: Paths, shared_engine: None) -> None:
+    assert "running" in latentty("engine", "start").stdout
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    fields = Path(f"/proc/{told.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    session, terminal = int(fields[3]), int(fields[4])
+    assert session != os.getsid(0)
+    assert terminal == 0
+    modules = Path(f"/proc/{told.pid}/maps").read_text()
+    assert "libtorch" not in modules
+    assert "_multiarray_umath" not in modules
+    latentty("engine", "stop")
+
+
+def test_a_hung_engine_is_reported_and_ended_by_force(home: Paths, shared_engine: None) -> None:
+    latentty("engine", "start")
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    os.kill(told.pid, signal.SIGSTOP)
+    made = latentty("generate", "x", *SMALL)
+    assert made.returncode == 1
+    assert "stop --force" in made.stderr
+    assert "ended" in latentty("engine", "stop", "--force").stdout
+    assert latentty("generate", "x", *SMALL).returncode == 0, "the stale lock and socket are in nobody's way"
+
+
+def test_twenty_clients_at_once_make_one_engine(home: Paths, shared_engine: None) -> None:
+    command = [sys.executable, "-m", "tui", "engine", "start"]
+    starters = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(20)]
+    answers = {starter.communicate(timeout=60)[0] for starter in starters}
+    assert len(answers) == 1, answers
+
+
+def test_an_engine_that_cannot_start_says_why(home: Paths, shared_engine: None) -> None:
+    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text("autoload = maybe")
+    begun = time.monotonic()
+    made = latentty("generate", "x")
+    assert made.returncode == 1
+    assert "settings.toml" in made.stderr
+    assert time.monotonic() - begun < 20
+
+
+def test_the_models_are_listed(home: Paths) -> None:
+    assert BUNDLED in latentty("models").stdout
+    assert json.loads(latentty("models", "--json").stdout)[0]["family"] == "stable-diffusion"

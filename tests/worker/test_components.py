@@ -1,0 +1,111 @@
+"""A model is loaded whole or not at all, and what was loaded before stays."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import make_job
+from tests.worker.conftest import BUNDLED_PATH, nothing
+from tui.protocol.commands import Run, Target
+from tui.protocol.events import ModelReady, Residency, WorkerEvent
+from tui.protocol.problem import LatenttyError
+from tui.worker.cancel import Cancelled, CancelToken
+from tui.worker.components import ComponentSet, load_components
+from tui.worker.pipelines import Pipelines
+
+CPU = torch.device("cpu")
+
+
+def test_progress_ends_with_every_byte_of_the_files(components: ComponentSet) -> None:
+    told: list[tuple[str, int, int]] = []
+    load_components("m", BUNDLED_PATH, CPU, CancelToken(), lambda *at: told.append(at))
+    total = sum(file.stat().st_size for file in BUNDLED_PATH.rglob("*.safetensors"))
+    assert told[-1][1] == told[-1][2]
+    assert total - 300_000 < told[-1][1] < total
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert {tensor.dtype for module in components.modules.values() for tensor in module.parameters()} == {torch.float32}
+
+
+def test_a_load_is_cancelled_between_two_tensors() -> None:
+    token = CancelToken()
+    told: list[int] = []
+
+    def cancel_halfway(_: str, done: int, total: int) -> None:
+        told.append(done)
+        if done > total / 2:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        load_components("m", BUNDLED_PATH, CPU, token, cancel_halfway)
+    assert told[-1] - told[-2] < 4_000_000, "no more than one tensor after the request"
+
+
+def drop_a_weight(model: Path) -> None:
+    path = model / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    del tensors["conv_in.weight"]
+    save_file(tensors, path)
+
+
+def reshape_a_weight(model: Path) -> None:
+    path = model / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    tensors["decoder.conv_in.weight"] = tensors["decoder.conv_in.weight"][:4].clone()
+    save_file(tensors, path)
+
+
+def drop_text_weight(model: Path) -> None:
+    path = model / "text_encoder" / "model.safetensors"
+    tensors = load_file(path)
+    del tensors[sorted(tensors)[0]]
+    save_file(tensors, path)
+
+
+def empty_tokenizer(model: Path) -> None:
+    for file in (model / "tokenizer").iterdir():
+        file.unlink()
+
+
+def foreign_code(model: Path) -> None:
+    index = json.loads((model / "model_index.json").read_text())
+    index["unet"] = ["os", "system"]
+    (model / "model_index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (drop_a_weight, "unet lacks"),
+        (reshape_a_weight, "vae"),
+        (drop_text_weight, "text_encoder lacks"),
+        (empty_tokenizer, "tokenizer"),
+        (foreign_code, "'os'"),
+    ],
+)
+def test_what_would_draw_garbage_is_refused(model_copy: Path, damage: object, told: str) -> None:
+    """diffusers itself fills a missing weight with nothing and draws on."""
+    damage(model_copy)  # type: ignore[operator]
+    with pytest.raises(LatenttyError, match=told) as caught:
+        load_components("m", model_copy, CPU, CancelToken(), nothing)
+    assert caught.value.problem.code == "model_damaged"
+
+
+def test_a_failed_load_leaves_the_model_before_it_usable(model_copy: Path, tmp_path: Path) -> None:
+    told: list[WorkerEvent] = []
+    pipelines = Pipelines(told.append, nothing)
+    pipelines.load("emoji-tiny", str(BUNDLED_PATH), CancelToken())
+    drop_a_weight(model_copy)
+    with pytest.raises(LatenttyError):
+        pipelines.load("copy", str(model_copy), CancelToken())
+    loads = len([one for one in told if isinstance(one, ModelReady)])
+    path = str(tmp_path / "x.png")
+    command = Run(job=make_job(), model_path=str(BUNDLED_PATH), targets=[Target(index=0, path=path)])
+    pipelines.run(command, CancelToken())
+    assert Path(path).exists()
+    assert len([one for one in told if isinstance(one, ModelReady)]) == loads, "nothing was loaded again"
+    pipelines.unload("")
+    residency = next(one for one in reversed(told) if isinstance(one, Residency))
+    assert residency.components == []
