@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from textual.widgets import Select, Static
+from textual.widgets import Static
 
 from tests.conftest import pictures_below
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
@@ -32,7 +32,7 @@ async def shrink(pilot: object) -> None:
 async def test_a_prompt_becomes_a_picture(open_app: OpenApp, tmp_path: Path, size: tuple[int, int]) -> None:
     async with open_app(*size) as pilot:
         app = pilot.app
-        await until(pilot, lambda: app.screen.query_one("#model", Select).value == "emoji-tiny")
+        await until(pilot, lambda: app.screen.settings.model is not None)
         await shrink(pilot)
         app.screen.query_one("#seed", NumberInput).value = "11"
         await type_text(pilot, "a red apple")
@@ -94,7 +94,7 @@ async def test_an_engine_that_cannot_start_is_told_on_the_screen(
 async def test_a_wrong_value_is_explained_as_one_types_and_is_not_sent(open_app: OpenApp) -> None:
     async with open_app() as pilot:
         app = pilot.app
-        await until(pilot, lambda: app.screen.query_one("#model", Select).value == "emoji-tiny")
+        await until(pilot, lambda: app.screen.settings.model is not None)
         width = app.screen.query_one("#width", NumberInput)
         width.focus()
         await pilot.press("2", "5", "0")
@@ -116,7 +116,7 @@ async def test_a_wrong_value_is_explained_as_one_types_and_is_not_sent(open_app:
 async def test_cancel_new_seed_and_count(open_app: OpenApp, tmp_path: Path) -> None:
     async with open_app() as pilot:
         app = pilot.app
-        await until(pilot, lambda: app.screen.query_one("#model", Select).value == "emoji-tiny")
+        await until(pilot, lambda: app.screen.settings.model is not None)
         await shrink(pilot)
         app.screen.query_one("#seed", NumberInput).value = "5"
         await pilot.press("ctrl+n")

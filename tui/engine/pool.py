@@ -202,6 +202,8 @@ class Pool:
                 await self._worker()
             except LatenttyError as error:
                 problem = error.problem
+            except WorkerLost:
+                return False
         self._set_hold(problem)
         if problem is not None or self.paused or self._stopping:
             return False
@@ -284,8 +286,11 @@ class Pool:
 
         Raises:
             LatenttyError: it cannot start.
+            WorkerLost: the engine ends, and starts none any more.
         """
         async with self._starting:
+            if self._stopping:
+                raise WorkerLost("the engine ends")
             if self._link is not None and self._link.lost is None:
                 return self._link
             link = WorkerLink(self._make_home(), self._on_worker_event, self._show)

@@ -106,17 +106,18 @@ class SettingsPane(Vertical):
     def _choose(self, event: Select.Changed) -> None:
         chosen = next((model for model in self._models if model.name == event.value), None)
         if chosen is not None and chosen != self.model:
-            self.model = chosen
-            self._show_defaults(chosen)
+            first, self.model = self.model is None, chosen
+            self._show_defaults(chosen, keep=first)
             self.post_message(self.ModelChosen(chosen))
 
-    def _show_defaults(self, model: ModelInfo) -> None:
+    def _show_defaults(self, model: ModelInfo, *, keep: bool) -> None:
+        """What suits `model`; with `keep`, only where nothing was typed while the models were being looked for."""
         offered = [(SCHEDULERS[name].label, name) for name in model.schedulers if name in SCHEDULERS]
         self._scheduler.set_options(offered)
         if model.scheduler in model.schedulers:
             self._scheduler.value = model.scheduler
         for name, number in self._numbers.items():
-            if name != "count":
+            if name != "count" and not (keep and number.value):
                 number.set_number(getattr(model, name))
 
     @on(Input.Changed)
