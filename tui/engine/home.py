@@ -29,6 +29,10 @@ QUIET: Final = {
 }
 """The environment in which diffusers and its kin keep quiet, stay offline and run no code from a model's folder."""
 
+GENTLE: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Set unless the user's environment says otherwise. On a CPU that others use too, torch's threads spend most of their
+time waiting for each other in busy loops; sleeping instead draws almost twice as fast there (6.9 s down to 3.8 s)."""
+
 PATIENCE: Final = 5.0
 """Seconds that a worker has to end by itself."""
 
@@ -85,7 +89,7 @@ class ChildHome:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env=os.environ | QUIET,
+                env=GENTLE | os.environ | QUIET,
             )
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         assert self._process.stdout is not None

@@ -37,6 +37,8 @@ class Field(Struct, frozen=True, kw_only=True):
             if self.max_length is not None and len(value) > self.max_length:
                 return f"{self.label} is longer than {self.max_length} characters."
             return None
+        if self.minimum is None and self.maximum is None:
+            return None
         if isinstance(value, bool) or not isinstance(value, int | float) or (self.whole and value != int(value)):
             return f"{self.label} must be a {'whole ' if self.whole else ''}number."
         low = self.minimum is not None and value < self.minimum

@@ -1,33 +1,84 @@
 """A job: everything that decides what a picture looks like, immutable once made."""
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-Mode = Literal["txt2img"]
-"""What the pipeline does; it is part of the job and never changes while the job waits."""
+Mode = Literal["txt2img", "img2img", "inpaint", "outpaint", "edit", "refine"]
+"""What is made from what; it is part of the job and never changes while the job waits."""
 
-MAX_SEED = 2**63 - 1
+MODES: Final[tuple[Mode, ...]] = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
+
+Annotator = Literal[
+    "none", "invert", "canny", "soft-edge", "scribble", "line-art", "blur", "depth", "normal", "segmentation", "pose"
+]
+"""How a control image is made from a picture; `none` takes the picture as it is."""
+
+Offload = Literal["none", "components", "layers"]
+"""Which weights stay on the device while a job runs: all, one component at a time, or one block at a time."""
+
+SeedPolicy = Literal["random", "fixed", "increment"]
+
+MAX_SEED: Final = 2**63 - 1
 """The largest seed that torch's generator takes."""
 
+_Pixels = Annotated[int, Meta(ge=0, le=4096)]
+_Fraction = Annotated[float, Meta(ge=0, le=1)]
+_Path = Annotated[str, Meta(max_length=4096)]
 
-class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One request for `count` pictures that differ only in their seed.
+
+class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One ControlNet in a job, with its own control image."""
+
+    model: _Path
+    """A listed ControlNet's name, or its folder."""
+    image: _Path
+    """The picture that controls, a path on the engine's box."""
+    annotator: Annotator = "none"
+    weight: Annotated[float, Meta(ge=0, le=2)] = 1.0
+    start: _Fraction = 0.0
+    """Where in the denoising it begins to act."""
+    end: _Fraction = 1.0
+    """Where it ceases to."""
+
+
+class Adapter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One LoRA in a job."""
+
+    path: _Path
+    weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+
+
+class Edges(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far outpainting grows a picture, in pixels."""
+
+    left: _Pixels = 0
+    top: _Pixels = 0
+    right: _Pixels = 0
+    bottom: _Pixels = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether it grows at all."""
+        return bool(self.left or self.top or self.right or self.bottom)
+
+
+class MemoryOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job does to need less memory, from its start; more is done by itself when memory runs out."""
+
+    tile_vae: bool = False
+    drop_text_encoders: bool = False
+    offload: Offload = "none"
+
+
+class DrawSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a mode remembers and a job carries.
 
     The annotations are the single place where labels, ranges and help lines are written: the settings pane,
     the command line and the engine's own check all read them (:mod:`tui.protocol.fields`).
     """
 
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    """Made by the client, so that submitting twice after a lost answer makes one job."""
-
-    model: Annotated[str, Meta(title="Model", description="Which model draws.", min_length=1, max_length=4096)]
-    mode: Annotated[Mode, Meta(title="Mode", description="What is made from what.")] = "txt2img"
-    prompt: Annotated[str, Meta(title="Prompt", description="What the picture shows.", max_length=20_000)] = ""
-    negative_prompt: Annotated[
-        str, Meta(title="Negative", description="What the picture should not show.", max_length=20_000)
-    ] = ""
     width: Annotated[
         int, Meta(title="Width", description="Of the picture.", ge=64, le=8192, multiple_of=8, extra={"unit": "px"})
     ]
@@ -39,16 +90,62 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
         float, Meta(title="Guidance", description="How strongly the prompt pulls; 1 switches it off.", ge=0, le=50)
     ]
     scheduler: Annotated[str, Meta(title="Scheduler", description="The sampler and its noise schedule.", min_length=1)]
+    count: Annotated[
+        int, Meta(title="Count", description="Pictures to make, one seed after another.", ge=1, le=1000)
+    ] = 1
+    image: Annotated[
+        str, Meta(title="Image", description="The picture to begin with, a path on the box.", max_length=4096)
+    ] = ""
+    mask: Annotated[
+        str, Meta(title="Mask", description="White is drawn anew, black is kept; a path.", max_length=4096)
+    ] = ""
+    strength: Annotated[
+        float, Meta(title="Strength", description="How far to leave the picture: 0 keeps it, 1 forgets it.", ge=0, le=1)
+    ] = 0.6
+    mask_blur: Annotated[
+        int, Meta(title="Mask blur", description="Softens the mask's edge.", ge=0, le=256, extra={"unit": "px"})
+    ] = 4
+    grow: Edges = Edges()
+    """How far to outpaint."""
+    controls: list[Control] = []
+    adapters: list[Adapter] = []
+    memory: MemoryOptions = MemoryOptions()
+
+
+class ModeState(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
+    """The memento of one mode of one model: saved when it is left, restored when it is entered again."""
+
+    seed: Annotated[int, Meta(ge=0, le=MAX_SEED)] = 0
+    seed_policy: SeedPolicy = "random"
+
+
+class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
+    """One request for `count` pictures that differ only in their seed."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    """Made by the client, so that submitting twice after a lost answer makes one job."""
+
+    model: Annotated[str, Meta(title="Model", description="Which model draws.", min_length=1, max_length=4096)]
+    mode: Annotated[Mode, Meta(title="Mode", description="What is made from what.")] = "txt2img"
+    prompt: Annotated[str, Meta(title="Prompt", description="What the picture shows.", max_length=20_000)] = ""
+    negative_prompt: Annotated[
+        str, Meta(title="Negative", description="What the picture should not show.", max_length=20_000)
+    ] = ""
     seed: Annotated[
         int, Meta(title="Seed", description="The same seed makes the same picture again.", ge=0, le=MAX_SEED)
     ]
-    count: Annotated[int, Meta(title="Count", description="Pictures to make, one seed after another.", ge=1, le=1000)]
     folder: Annotated[str, Meta(description="Absolute folder for the pictures; empty: the one in the settings.")] = ""
     file_stem: Annotated[str, Meta(description="File name without its ending; empty: made from the job.")] = ""
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (from 0)."""
         return (self.seed + index) % (MAX_SEED + 1)
+
+
+def mode_state(job: Job, seed_policy: SeedPolicy = "random") -> ModeState:
+    """The state of the mode that made `job`."""
+    kept = {name: getattr(job, name) for name in DrawSettings.__struct_fields__}
+    return ModeState(**kept, seed=job.seed, seed_policy=seed_policy)
 
 
 def new_job_id() -> str:
