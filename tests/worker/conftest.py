@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,14 @@ from tui.protocol.events import WorkerEvent
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.worker.cancel import CancelToken
-from tui.worker.components import ComponentSet, load_components
 from tui.worker.preview import LatentToRgb
-from tui.worker.runner import JobRun
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.residents import Model, Residents
+from tui.worker.runner import ControlInput, JobRun, Outlet
+
+CPU = torch.device("cpu")
+PLENTY = 8 << 30
+"""Bytes of budget in which everything fits."""
 
 BUNDLED_PATH = bundled_models() / BUNDLED
 
@@ -33,13 +38,21 @@ def nothing(*_: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def components() -> ComponentSet:
-    return load_components(BUNDLED, BUNDLED_PATH, torch.device("cpu"), CancelToken(), nothing)
+def residents() -> Residents:
+    return Residents(CPU, torch.float32, PLENTY)
 
 
 @pytest.fixture(scope="session")
-def colours(components: ComponentSet) -> LatentToRgb:
-    return LatentToRgb.fit(components.parts["vae"])
+def bundled(residents: Residents) -> Model:
+    """The bundled model, on the device."""
+    model = residents.model(BUNDLED, str(BUNDLED_PATH))
+    residents.ensure(model.components.values(), CancelToken(), nothing)
+    return model
+
+
+@pytest.fixture(scope="session")
+def colours(bundled: Model) -> LatentToRgb:
+    return LatentToRgb.fit(bundled.components["vae"].module)
 
 
 class Recorded:
@@ -56,13 +69,19 @@ def recorded() -> Recorded:
 
 
 @pytest.fixture
-def run_of(components: ComponentSet, colours: LatentToRgb, recorded: Recorded) -> Callable[..., JobRun]:
+def run_of(residents: Residents, bundled: Model, colours: LatentToRgb, recorded: Recorded) -> Callable[..., JobRun]:
     """A run of a job on the bundled model."""
 
-    def make(job: Job, token: CancelToken | None = None) -> JobRun:
-        return JobRun(
-            job, components, colours, token or CancelToken(), recorded.events.append, recorded.previews.append
-        )
+    def make(
+        job: Job,
+        token: CancelToken | None = None,
+        controls: Sequence[ControlInput] = (),
+        model: Model = bundled,
+        prompts: PromptCache | None = None,
+    ) -> JobRun:
+        outlet = Outlet(recorded.events.append, recorded.previews.append, nothing)
+        token = token or CancelToken()
+        return JobRun(job, model, controls, residents, prompts or PromptCache(), colours, outlet, token)
 
     return make
 

@@ -1,6 +1,7 @@
 """What was asked for is what runs: the picture, its progress, its preview, its file."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -17,7 +18,7 @@ from tui.protocol.events import SavedFile, Step
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.worker.cancel import Cancelled, CancelToken
-from tui.worker.components import ComponentSet
+from tui.worker.residents import Model
 from tui.worker.runner import JobRun
 from tui.worker.views import view
 
@@ -27,6 +28,10 @@ RunOf = Callable[..., JobRun]
 def pixels(path: Path) -> numpy.ndarray:
     with Image.open(path) as image:
         return numpy.asarray(image.convert("RGB"))
+
+
+def modules_of(model: Model) -> list[torch.nn.Module]:
+    return [component.module for component in model.components.values()]
 
 
 def draw(run_of: RunOf, job: Job, folder: Path, index: int = 0) -> numpy.ndarray:
@@ -91,7 +96,7 @@ def test_progress_counts_what_the_scheduler_really_does(
 def test_previews_come_while_it_is_drawn_and_look_like_the_end(
     run_of: RunOf, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.worker.runner.PREVIEW_EVERY", 0.0)
+    monkeypatch.setattr("tui.worker.observed.PREVIEW_EVERY", 0.0)
     job = make_job(prompt="a blue heart on a yellow background", width=256, height=256, steps=12, seed=5)
     final = Image.fromarray(draw(run_of, job, tmp_path)).resize((32, 32), Image.Resampling.BOX)
     frames = [numpy.frombuffer(one.rgb, numpy.uint8).reshape(one.height, one.width, 3) for one in recorded.previews]
@@ -138,51 +143,50 @@ def test_a_file_that_is_not_ours_is_never_overwritten(run_of: RunOf, tmp_path: P
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_cancel_at_any_step_leaves_no_file_and_the_next_picture_unchanged(
-    components: ComponentSet, run_of: RunOf, recorded: Recorded, tmp_path: Path, at: int
+    bundled: Model, run_of: RunOf, recorded: Recorded, tmp_path: Path, at: int
 ) -> None:
+    parts = [part for module in modules_of(bundled) for part in module.modules()]
+    before = sum(len(part._forward_pre_hooks) for part in parts)
     token = CancelToken()
     job = make_job(steps=3)
     run = run_of(job, token)
-    tell = run._tell
+    tell = run._outlet.tell
 
     def cancel_at(event: object) -> None:
         tell(event)
         if isinstance(event, Step) and event.step == at:
             token.cancel()
 
-    run._tell = cancel_at
+    run._outlet = replace(run._outlet, tell=cancel_at)
     with pytest.raises(Cancelled):
         run.make(Target(index=0, path=str(tmp_path / "x.png")))
     assert pictures_below(tmp_path) == []
     steps = [event.step for event in recorded.events if isinstance(event, Step)]
     assert max(steps) == at, "cancel is honoured within one step"
-    hooks = [
-        hook for module in components.modules.values() for part in module.modules() for hook in part._forward_pre_hooks
-    ]
-    assert hooks == []
+    assert sum(len(part._forward_pre_hooks) for part in parts) == before, "no hook is left behind"
     again = draw(run_of, make_job(), tmp_path)
     assert numpy.array_equal(again, draw(run_of, make_job(), tmp_path))
 
 
-def test_cancel_reaches_inside_a_step_and_the_decoder(components: ComponentSet) -> None:
+def test_cancel_reaches_inside_a_step_and_the_decoder(bundled: Model) -> None:
     """A step of a large model takes seconds on a CPU: the check sits before each block."""
-    from tui.worker.runner import interruptible
+    from tui.worker.observed import interruptible
 
     token = CancelToken()
-    with interruptible(components.modules.values(), token):
+    with interruptible(modules_of(bundled), token):
         token.cancel()
         with pytest.raises(Cancelled):
-            components.parts["unet"](torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 77, 192))
+            bundled.components["unet"].module(torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 77, 192))
         with pytest.raises(Cancelled):
-            components.parts["vae"].decode(torch.zeros(1, 4, 8, 8))
+            bundled.components["vae"].module.decode(torch.zeros(1, 4, 8, 8))
 
 
 def test_the_wrong_class_is_an_error_and_never_a_fall_through(
-    components: ComponentSet, run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundled: Model, run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = view(components, "txt2img")
-    monkeypatch.setitem(components.views, "StableDiffusionPipeline", type("Other", (), {"scheduler": None})())
+    pipeline = view(bundled, "txt2img")
+    monkeypatch.setitem(bundled.views, ("StableDiffusionPipeline",), type("Other", (), {"scheduler": None})())
     with pytest.raises(LatenttyError, match="Other stood ready for txt2img"):
         run_of(make_job()).make(Target(index=0, path=str(tmp_path / "x.png")))
     monkeypatch.undo()
-    assert view(components, "txt2img") is pipeline
+    assert view(bundled, "txt2img") is pipeline

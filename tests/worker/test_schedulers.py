@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tui.library.schedulers import SCHEDULERS, find_scheduler, offered, own_scheduler
-from tui.worker.components import ComponentSet
+from tui.worker.residents import Model
 from tui.worker.views import fresh_scheduler, view
 
 STEPS = 6
@@ -25,20 +25,20 @@ def fingerprint(scheduler: object) -> tuple[object, ...]:
     )
 
 
-def test_no_two_are_the_same(components: ComponentSet) -> None:
+def test_no_two_are_the_same(bundled: Model) -> None:
     """Five of seventeen schedulers of a peer were the same object without its flags."""
     seen: dict[tuple[object, ...], str] = {}
     for entry in SCHEDULERS.values():
-        print_ = fingerprint(fresh_scheduler(components, (entry.class_name, entry.options)))
+        print_ = fingerprint(fresh_scheduler(bundled, (entry.class_name, entry.options)))
         assert print_ not in seen, f"{entry.id} is the same as {seen[print_]}"
         seen[print_] = entry.id
 
 
 @pytest.mark.parametrize("name", offered("diffusion"))
-def test_each_draws_a_picture(components: ComponentSet, name: str) -> None:
+def test_each_draws_a_picture(bundled: Model, name: str) -> None:
     entry = SCHEDULERS[name]
-    pipeline = view(components, "txt2img")
-    pipeline.scheduler = fresh_scheduler(components, (entry.class_name, entry.options))
+    pipeline = view(bundled, "txt2img")
+    pipeline.scheduler = fresh_scheduler(bundled, (entry.class_name, entry.options))
     image = pipeline(
         prompt="a red apple on a white background",
         width=128,
@@ -53,17 +53,17 @@ def test_each_draws_a_picture(components: ComponentSet, name: str) -> None:
     assert red > blue + 30
 
 
-def test_a_flag_of_one_job_never_reaches_the_next(components: ComponentSet) -> None:
+def test_a_flag_of_one_job_never_reaches_the_next(bundled: Model) -> None:
     karras = SCHEDULERS["dpmpp-2m-karras"]
-    assert fresh_scheduler(components, (karras.class_name, karras.options)).config.use_karras_sigmas
+    assert fresh_scheduler(bundled, (karras.class_name, karras.options)).config.use_karras_sigmas
     euler = SCHEDULERS["euler"]
-    assert not fresh_scheduler(components, (euler.class_name, euler.options)).config.use_karras_sigmas
-    assert not components.scheduler_config["use_karras_sigmas"]
+    assert not fresh_scheduler(bundled, (euler.class_name, euler.options)).config.use_karras_sigmas
+    assert not bundled.blueprint.scheduler_config["use_karras_sigmas"]
 
 
-def test_every_class_exists_and_the_models_own_is_recognised(components: ComponentSet) -> None:
+def test_every_class_exists_and_the_models_own_is_recognised(bundled: Model) -> None:
     assert all(hasattr(diffusers, entry.class_name) for entry in SCHEDULERS.values())
-    assert own_scheduler(components.scheduler_config) == "dpmpp-2m"
+    assert own_scheduler(bundled.blueprint.scheduler_config) == "dpmpp-2m"
 
 
 @pytest.mark.parametrize("text", ["dpmpp-2m-karras", "DPM++ 2M Karras", " dpm++ 2m karras "])

@@ -20,6 +20,7 @@ from tui.protocol.commands import (
 )
 from tui.protocol.events import LoadFailed, Warning, WorkerChanged, WorkerEvent
 from tui.protocol.frames import Order
+from tui.protocol.job import Annotator, Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.cancel import CancelToken
 from tui.worker.device import DeviceThread
@@ -34,11 +35,30 @@ class FakeWork:
         self.begun = threading.Event()
         self.threads: set[str] = set()
 
-    def load(self, model: str, path: str, token: CancelToken) -> None:
-        self._do(f"load {model}", token)
+    def load(self, name: str, path: str, token: CancelToken) -> None:
+        self._do(f"load {name}", token)
 
-    def unload(self, model: str) -> None:
-        self._do(f"unload {model}", CancelToken())
+    def unload(self, name: str) -> None:
+        self._do(f"unload {name}", CancelToken())
+
+    def swap(self, name: str, path: str, mode: Mode) -> None:
+        self._do(f"swap {name} {mode}", CancelToken())
+
+    def ensure_controlnet(self, name: str, path: str, token: CancelToken) -> None:
+        self._do(f"ensure {name}", token)
+
+    def release_controlnet(self, name: str, path: str) -> None:
+        self._do(f"release {name}", CancelToken())
+
+    def ensure_adapter(self, name: str, path: str, adapter: str) -> None:
+        self._do(f"adapter {adapter}", CancelToken())
+
+    def annotate(self, image: str, annotator: Annotator) -> str:
+        self._do(f"annotate {image}", CancelToken())
+        return f"/made/{image}"
+
+    def set_budget(self, size: int) -> None:
+        self._do(f"budget {size}", CancelToken())
 
     def run(self, command: Run, token: CancelToken) -> None:
         self._do(f"run {command.job.prompt}", token)

@@ -2,7 +2,7 @@
 
 from msgspec import Raw, Struct
 
-from tui.protocol.job import Job
+from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
 
 
@@ -11,6 +11,14 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
 
 
 # ---- a client to the engine ------------------------------------------------------------------------------------
+
+
+class LeftMode(Struct, frozen=True, kw_only=True):
+    """A mode that is left, and what it shall remember."""
+
+    model: str
+    mode: Mode
+    state: ModeState
 
 
 class Submit(Command, frozen=True):
@@ -57,6 +65,57 @@ class UnloadModel(Command, frozen=True):
     """Free a model's memory; no name frees every model."""
 
     model: str = ""
+
+
+class SwapMode(Command, frozen=True):
+    """Enter a mode of a model; answered with its :class:`tui.protocol.job.ModeState` as it was left.
+
+    A mode that was never entered answers with the model's defaults. On the worker's side the pipeline is built ahead,
+    which moves no weight.
+    """
+
+    model: str
+    mode: Mode
+    leaving: LeftMode | None = None
+    path: str = ""
+    """Filled in by the engine."""
+
+
+class EnsureControlNet(Command, frozen=True):
+    """Bring a ControlNet to the device, unless it is there."""
+
+    controlnet: str
+    path: str = ""
+    """Filled in by the engine."""
+
+
+class ReleaseControlNet(Command, frozen=True):
+    """Nobody means to use a ControlNet soon: it goes when the budget asks."""
+
+    controlnet: str
+    path: str = ""
+
+
+class EnsureAdapter(Command, frozen=True):
+    """Load a LoRA beside a model that is known, so that a job need not wait for it."""
+
+    model: str
+    adapter: str
+    path: str = ""
+    """Of the model; filled in by the engine."""
+
+
+class Annotate(Command, frozen=True):
+    """Make a control image; answered with the path of its file."""
+
+    image: str
+    annotator: Annotator
+
+
+class SetBudget(Command, frozen=True):
+    """Keep the weights on the device within this many bytes from now on; 0 takes what the device has."""
+
+    bytes: int
 
 
 class GetSnapshot(Command, frozen=True):
@@ -106,6 +165,10 @@ class Run(Command, frozen=True):
     job: Job
     model_path: str
     targets: list[Target]
+    controlnets: dict[str, str] = {}
+    """The folder of each ControlNet that the job names."""
+    ahead: str = ""
+    """The folder of the model that the next job wants, to be read in the meantime."""
 
 
 class Autoload(Command, frozen=True):
@@ -126,13 +189,33 @@ ClientCommand = (
     | Resume
     | LoadModel
     | UnloadModel
+    | SwapMode
+    | EnsureControlNet
+    | ReleaseControlNet
+    | EnsureAdapter
+    | Annotate
+    | SetBudget
     | GetSnapshot
     | GetModel
     | GetPictures
     | Fetch
     | Shutdown
 )
-WorkerCommand = Run | Cancel | CancelLoad | LoadModel | UnloadModel | Autoload | Shutdown
+WorkerCommand = (
+    Run
+    | Cancel
+    | CancelLoad
+    | LoadModel
+    | UnloadModel
+    | SwapMode
+    | EnsureControlNet
+    | ReleaseControlNet
+    | EnsureAdapter
+    | Annotate
+    | SetBudget
+    | Autoload
+    | Shutdown
+)
 
 
 # ---- replies ---------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tui.protocol.job import Job
+from tui.protocol.job import Job, Mode
 from tui.protocol.problem import Problem
 
 JobState = Literal["waiting", "running", "interrupted", "done", "failed", "cancelled"]
 """`interrupted`: its process died; it runs once more, before everything that waits."""
+
+ControlNetPhase = Literal["absent", "queued", "loading", "ready", "failed"]
 
 WorkerState = Literal["absent", "starting", "idle", "loading", "running", "stopping"]
 
@@ -23,6 +25,8 @@ class JobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     saved: int = 0
     """Pictures on the disk so far."""
     problem: Problem | None = None
+    notes: list[str] = []
+    """What had to be done so that it could run, such as decoding in tiles."""
     submitted: float = 0.0
     started: float | None = None
     finished: float | None = None
@@ -64,17 +68,36 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scheduler: str = ""
     schedulers: list[str] = []
     """The schedulers it works with, by id (:mod:`tui.library.schedulers`)."""
+    modes: list[Mode] = []
+    controls: dict[str, list[Mode]] = {}
+    """The modes that each ControlNet which fits it works in, by the ControlNet's name."""
+    negative_prompt: bool = True
+    """Whether it can be told what not to show."""
     problem: Problem | None = None
     """Why it cannot be used."""
 
 
+class ControlNetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A ControlNet on the disk."""
+
+    name: str
+    path: str
+    class_name: str
+    bytes: int = 0
+    bundled: bool = False
+    problem: Problem | None = None
+
+
 class ResidentComponent(Struct, frozen=True, kw_only=True):
-    """One component (UNet, VAE, text encoder …) that lies in memory."""
+    """One component (UNet, VAE, text encoder …) that is known."""
 
     model: str
+    """Or models, that it belongs to."""
     name: str
     bytes: int
+    """On the device, when it is there."""
     device: str
+    """Where its weights are: a device, or "disk"."""
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -170,6 +193,33 @@ class LoadFailed(Event, frozen=True):
     problem: Problem
 
 
+class ModeSwapped(Event, frozen=True):
+    """The pipeline of a mode stands ready."""
+
+    model: str
+    mode: Mode
+    pipeline: str
+    """Its class."""
+    milliseconds: float
+    bytes_moved: int
+    """Of weights: always 0."""
+
+
+class ControlNetState(Event, frozen=True):
+    """How far a ControlNet is."""
+
+    controlnet: str
+    phase: ControlNetPhase
+    problem: Problem | None = None
+
+
+class JobNote(Event, frozen=True):
+    """Something had to be done so that a job could run."""
+
+    job_id: str
+    text: str
+
+
 class Residency(Event, frozen=True):
     """Where weights are, and how full the device is. Bytes."""
 
@@ -179,6 +229,8 @@ class Residency(Event, frozen=True):
     used_bytes: int
     total_bytes: int
     components: list[ResidentComponent] = []
+    budget_bytes: int = 0
+    """What weights may take of the device."""
 
 
 class Warning(Event, frozen=True):  # noqa: A001 - the design's name for it
@@ -229,8 +281,23 @@ ClientEvent = (
     | Loading
     | ModelReady
     | LoadFailed
+    | ModeSwapped
+    | ControlNetState
+    | JobNote
     | Residency
     | Warning
     | EngineState
 )
-WorkerEvent = Step | Loading | ModelReady | LoadFailed | Residency | Warning | WorkerChanged | SavedFile
+WorkerEvent = (
+    Step
+    | Loading
+    | ModelReady
+    | LoadFailed
+    | ModeSwapped
+    | ControlNetState
+    | JobNote
+    | Residency
+    | Warning
+    | WorkerChanged
+    | SavedFile
+)

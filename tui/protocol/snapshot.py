@@ -9,12 +9,15 @@ from msgspec.structs import replace
 
 from tui.protocol.events import (
     ClientEvent,
+    ControlNetInfo,
+    ControlNetState,
     EngineState,
     ImageSaved,
     JobCancelled,
     JobDone,
     JobFailed,
     JobInterrupted,
+    JobNote,
     JobQueued,
     JobRecord,
     JobRequeued,
@@ -23,11 +26,13 @@ from tui.protocol.events import (
     Loading,
     ModelInfo,
     ModelReady,
+    ModeSwapped,
     Picture,
     Residency,
     Step,
     Warning,
 )
+from tui.protocol.job import ModeState
 
 RECENT_PICTURES = 24
 RECENT_JOBS = 50
@@ -43,6 +48,13 @@ class Snapshot(Struct, kw_only=True):
     pictures: list[Picture] = field(default_factory=list)
     """Newest first."""
     models: list[ModelInfo] = field(default_factory=list)
+    controlnets: list[ControlNetInfo] = field(default_factory=list)
+    control_states: dict[str, ControlNetState] = field(default_factory=dict)
+    """Of the ControlNets that someone chose, by name."""
+    mode: ModeSwapped | None = None
+    """The mode entered last."""
+    mode_states: dict[str, dict[str, ModeState]] = field(default_factory=dict)
+    """What each mode of each model remembers."""
     step: Step | None = None
     """Where the running job is."""
     loading: Loading | None = None
@@ -67,7 +79,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
         case EngineState():
             snapshot.engine = event
             if event.worker in ("absent", "starting"):
-                snapshot.step = snapshot.loading = snapshot.residency = None
+                snapshot.step = snapshot.loading = snapshot.residency = snapshot.mode = None
+                snapshot.control_states.clear()
         case JobQueued(record=record):
             known = snapshot.jobs.get(record.job.id)
             if known is None or not known.open:  # it may have started before its acceptance was told
@@ -95,6 +108,14 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
         case JobRequeued():
             _change(snapshot, event.job_id, state="interrupted")
             _forget_step(snapshot, event.job_id)
+        case JobNote():
+            noted = snapshot.jobs.get(event.job_id)
+            if noted is not None:
+                _change(snapshot, event.job_id, notes=[*noted.notes, event.text])
+        case ModeSwapped():
+            snapshot.mode = event
+        case ControlNetState(controlnet=name):
+            snapshot.control_states[name] = event
         case Loading():
             snapshot.loading = event
         case ModelReady() | LoadFailed():

@@ -13,6 +13,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
+from tui.library.paths import Paths
+from tui.library.settings import load_settings
 from tui.protocol.events import WorkerEvent
 from tui.protocol.frames import MAX_FRAME, Order, Preview, Told, encode, orders, read_frame
 from tui.worker.device import DeviceThread
@@ -51,7 +53,8 @@ async def serve(connection: socket.socket) -> None:
     def open_device() -> "DeviceWork":
         from tui.worker.pipelines import Pipelines  # imports torch, on the device thread
 
-        return Pipelines(tell, send)
+        paths = Paths.of_user()
+        return Pipelines(tell, send, paths.cache, load_settings(paths).models())
 
     supervisor = Supervisor(DeviceThread(), open_device, tell, _explain)
     serving = asyncio.create_task(supervisor.run())

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 if TYPE_CHECKING:
     import torch
 
+RESERVE = 2 << 30
+"""Bytes of an accelerator that are left to what is computed."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -36,6 +39,23 @@ def choose_device() -> "torch.device":
     if torch.cuda.is_available():
         return torch.device("cuda", 0)
     return torch.device("cpu")
+
+
+def choose_dtype(device: "torch.device") -> "torch.dtype":
+    """The type that weights have on `device`: fp32 on a CPU, where half precision is slow; half precision elsewhere."""
+    import torch
+
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def default_budget(device: "torch.device") -> int:
+    """The bytes of `device` that weights may take; the rest is for what is computed with them."""
+    _, total = device_memory(device)
+    if device.type == "cpu":
+        return total // 2
+    return max(total * 9 // 10 - RESERVE, total // 2)
 
 
 def device_memory(device: "torch.device") -> tuple[int, int]:

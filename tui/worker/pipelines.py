@@ -2,19 +2,33 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from tui.protocol.commands import Run
-from tui.protocol.events import Loading, ModelReady, Residency, ResidentComponent, WorkerEvent
+from tui.protocol.events import (
+    ControlNetPhase,
+    ControlNetState,
+    Loading,
+    ModelReady,
+    ModeSwapped,
+    Residency,
+    WorkerEvent,
+)
 from tui.protocol.frames import Preview
+from tui.protocol.job import Annotator, Mode
+from tui.worker.annotators import annotate
 from tui.worker.cancel import CancelToken
-from tui.worker.components import ComponentSet, load_components
-from tui.worker.device import choose_device, device_label, device_memory
-from tui.worker.memory import return_memory
+from tui.worker.component import Component
+from tui.worker.device import choose_device, choose_dtype, default_budget, device_label, device_memory
+from tui.worker.planner import DoesNotFit
+from tui.worker.prefetch import Prefetch
 from tui.worker.preview import LatentToRgb
-from tui.worker.runner import JobRun
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.residents import LoadProgress, Model, Residents
+from tui.worker.runner import ControlInput, JobRun, Outlet
+from tui.worker.views import view
 
 log = logging.getLogger(__name__)
 
@@ -23,38 +37,122 @@ TELL_EVERY: Final = 0.1
 
 
 class Pipelines:
-    """The model that lies on the device, and the jobs that run on it."""
+    """The models and ControlNets of one device, and the jobs that run on it."""
 
-    def __init__(self, tell: Callable[[WorkerEvent], None], show: Callable[[Preview], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[WorkerEvent], None],
+        show: Callable[[Preview], None],
+        cache: Path,
+        model_folders: Sequence[Path],
+    ) -> None:
         self._tell = tell
         self._show = show
-        self._device = choose_device()
-        self._components: ComponentSet | None = None
-        self._colours: LatentToRgb | None = None
+        self._cache = cache
+        self._model_folders = model_folders
+        device = choose_device()
+        self._residents = Residents(device, choose_dtype(device), default_budget(device))
+        self._prompts = PromptCache()
+        self._prefetch = Prefetch()
+        self._colours: dict[str, LatentToRgb] = {}
 
-    def load(self, model: str, path: str, token: CancelToken) -> None:
-        """Bring the model in `path` to the device, unless it is there; the one before it leaves first.
+    def load(self, name: str, path: str, token: CancelToken) -> None:
+        """Bring the model in `path` to the device, unless it is there.
+
+        What is larger than the budget is loaded as far as a job needs it, when a job does.
 
         Raises:
-            LatenttyError: it cannot be loaded, or `token` was cancelled; then what was resident still is.
+            LatenttyError: it cannot be loaded, or `token` was cancelled; what was resident before still is usable.
         """
-        if self._components is not None and self._components.path == path:
-            return
         begun = time.monotonic()
-        progress = _LoadProgress(model, self._tell)
-        loaded = load_components(model, Path(path), self._device, token, progress.at)
-        colours = LatentToRgb.fit(loaded.parts["vae"])
-        token.check()
-        self._components, self._colours = loaded, colours
-        return_memory()
-        self._tell(ModelReady(model=model, seconds=time.monotonic() - begun, bytes=sum(loaded.bytes.values())))
+        model = self._residents.model(name, path)
+        if all(component.placed for component in model.components.values()):
+            return
+        try:
+            self._residents.ensure(model.components.values(), token, self._progress(name))
+            self._fit_colours(model, token)
+        except DoesNotFit as error:
+            log.info("%s stays on the disk until a job needs it: %s", name, error)
+        moved = sum(component.bytes for component in model.components.values())
+        self._tell(ModelReady(model=name, seconds=time.monotonic() - begun, bytes=moved))
         self.tell_residency()
 
-    def unload(self, model: str) -> None:
-        """Free `model`, or whatever is resident when no name is given."""
-        if self._components is not None and model in ("", self._components.model):
-            self._components = self._colours = None
-            return_memory()
+    def unload(self, name: str) -> None:
+        """Free the model `name`, or everything when no name is given."""
+        if name:
+            model = self._residents.find(name)
+            if model is not None:
+                self._residents.forget(model.path)
+        else:
+            self._residents.forget_all()
+            self._colours.clear()
+        self._prompts.clear()
+        self.tell_residency()
+
+    def swap(self, name: str, path: str, mode: Mode) -> None:
+        """Have the pipeline of `mode` ready. Nothing moves; a model that is not known is left for its first job.
+
+        Raises:
+            LatenttyError: the family has no such mode; the pipelines there are stay.
+        """
+        begun = time.perf_counter()
+        model = self._residents.find(name)
+        if model is None or model.path != path:
+            return
+        pipeline = view(model, mode)
+        self._tell(
+            ModeSwapped(
+                model=name,
+                mode=mode,
+                pipeline=type(pipeline).__name__,
+                milliseconds=(time.perf_counter() - begun) * 1000,
+                bytes_moved=0,
+            )
+        )
+
+    def ensure_controlnet(self, name: str, path: str, token: CancelToken) -> None:
+        """Bring a ControlNet to the device, unless it is there; it is wanted from now on.
+
+        Raises:
+            LatenttyError: it cannot be loaded, or `token` was cancelled.
+        """
+        try:
+            component = self._residents.controlnet(path)
+            if not component.placed:
+                self._tell_controlnet(name, "loading")
+                self._residents.ensure([component], token, self._progress(name))
+        except DoesNotFit as error:
+            log.info("the ControlNet %s stays on the disk until a job needs it: %s", name, error)
+        self._residents.want(path)
+        self._tell_controlnet(name, "ready")
+        self.tell_residency()
+
+    def release_controlnet(self, name: str, path: str) -> None:
+        """Nobody wants this ControlNet any more: it goes when the budget asks."""
+        self._residents.unwant(path)
+        self._tell_controlnet(name, "absent")
+
+    def ensure_adapter(self, name: str, path: str, adapter: str) -> None:
+        """Load a LoRA beside the model in `path`.
+
+        Raises:
+            LatenttyError: it cannot be loaded, or does not fit.
+        """
+        model = self._residents.model(name, path)
+        model.adapters.load(view(model, next(iter(model.family.pipelines))), adapter)
+
+    def annotate(self, image: str, annotator: Annotator) -> str:
+        """The path of the control image.
+
+        Raises:
+            LatenttyError: it cannot be made.
+        """
+        return str(annotate(image, annotator, self._cache / "annotated", self._model_folders))
+
+    def set_budget(self, size: int) -> None:
+        """Keep weights within `size` bytes from now on; 0 takes what the device has."""
+        self._residents.budget = size or default_budget(self._residents.device)
+        self._residents.shrink()
         self.tell_residency()
 
     def run(self, command: Run, token: CancelToken) -> None:
@@ -63,10 +161,20 @@ class Pipelines:
         Raises:
             LatenttyError: one of them failed, or `token` was cancelled.
         """
-        self.load(command.job.model, command.model_path, token)
-        assert self._components is not None
-        assert self._colours is not None
-        run = JobRun(command.job, self._components, self._colours, token, self._tell, self._show)
+        job = command.job
+        model = self._residents.model(job.model, command.model_path)
+        controls = [
+            ControlInput(
+                component=self._residents.controlnet(command.controlnets[control.model]),
+                image=annotate(control.image, control.annotator, self._cache / "annotated", self._model_folders),
+            )
+            for control in job.controls
+        ]
+        token.check()
+        outlet = Outlet(self._tell, self._show, self._progress(job.model))
+        colours = self._fit_colours(model, token)
+        run = JobRun(job, model, controls, self._residents, self._prompts, colours, outlet, token)
+        self._prefetch.begin(command.ahead)
         for target in command.targets:
             token.check()
             run.make(target)
@@ -74,38 +182,40 @@ class Pipelines:
 
     def tell_residency(self) -> None:
         """Tell where weights are and how full the device is."""
-        used, total = device_memory(self._device)
+        device = self._residents.device
+        used, total = device_memory(device)
         self._tell(
             Residency(
-                device=str(self._device),
-                device_name=device_label(self._device),
+                device=str(device),
+                device_name=device_label(device),
                 used_bytes=used,
                 total_bytes=total,
-                components=self._resident(),
+                components=self._residents.report(),
+                budget_bytes=self._residents.budget,
             )
         )
 
-    def _resident(self) -> list[ResidentComponent]:
-        if self._components is None:
-            return []
-        model = self._components.model
-        return [
-            ResidentComponent(model=model, name=name, bytes=size, device=str(self._device))
-            for name, size in self._components.bytes.items()
-        ]
+    def _tell_controlnet(self, name: str, phase: ControlNetPhase) -> None:
+        self._tell(ControlNetState(controlnet=name, phase=phase))
 
+    def _fit_colours(self, model: Model, token: CancelToken) -> LatentToRgb | None:
+        """The preview's map for the model's VAE, fitted once; None for a VAE that only decodes."""
+        vae: Component | None = model.components.get("vae")
+        if vae is None or not hasattr(vae.module, "encode"):
+            return None
+        if vae.key not in self._colours:
+            self._residents.ensure([vae], token, self._progress(model.name))
+            self._colours[vae.key] = LatentToRgb.fit(vae.module)
+        return self._colours[vae.key]
 
-class _LoadProgress:
-    """A load's progress, told now and then."""
+    def _progress(self, name: str) -> LoadProgress:
+        told = 0.0
 
-    def __init__(self, model: str, tell: Callable[[WorkerEvent], None]) -> None:
-        self._model = model
-        self._tell = tell
-        self._told = 0.0
+        def at(component: str, done: int, total: int) -> None:
+            nonlocal told
+            now = time.monotonic()
+            if now - told >= TELL_EVERY or done == total:
+                told = now
+                self._tell(Loading(model=name, component=component, done_bytes=done, total_bytes=total))
 
-    def at(self, component: str, done: int, total: int) -> None:
-        """`done` of `total` bytes are on the device, and `component` is on its way."""
-        now = time.monotonic()
-        if now - self._told >= TELL_EVERY or done == total:
-            self._told = now
-            self._tell(Loading(model=self._model, component=component, done_bytes=done, total_bytes=total))
+        return at

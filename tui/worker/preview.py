@@ -6,17 +6,17 @@ linear map from latents to the mosaic's colours. So every VAE has one, whoever t
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-MOSAIC = 256
+MOSAIC: Final = 256
 """Pixels along a side of the picture that is encoded to fit the matrix."""
 
 
 @dataclass(frozen=True)
 class LatentToRgb:
-    """`rgb = latents · matrix + bias`, for latents of shape (channels, height, width) as the denoiser sees them."""
+    """`rgb = latents · matrix + bias`, for latents (channels, h, w) in the VAE's own space."""
 
     matrix: torch.Tensor
     """(channels, 3)"""
@@ -26,29 +26,36 @@ class LatentToRgb:
     @classmethod
     @torch.no_grad()
     def fit(cls, vae: Any) -> "LatentToRgb":
-        """The map for an `AutoencoderKL`, by least squares."""
+        """The map for `vae`, by least squares."""
         picture = _mosaic().to(device=vae.device, dtype=vae.dtype)
-        latents = vae.encode(picture[None] * 2 - 1).latent_dist.mode()[0].float().cpu()
-        latents = (latents - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
-        colours = torch.nn.functional.adaptive_avg_pool2d(picture.float().cpu(), tuple(latents.shape[1:]))
+        latents = _encoded(vae, picture[None] * 2 - 1).float().cpu()
+        _, height, width = latents.shape
+        colours = torch.nn.functional.adaptive_avg_pool2d(picture.float().cpu(), (height, width))
         known = torch.cat([latents.flatten(1).T, torch.ones(latents[0].numel(), 1)], dim=1)
         solution = torch.linalg.lstsq(known, colours.flatten(1).T).solution
         return cls(matrix=solution[:-1], bias=solution[-1])
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """RGB bytes, shape (height, width, 3), of latents (channels, height, width)."""
+        """RGB bytes, shape (h, w, 3), of latents (channels, h, w)."""
         matrix, bias = self.matrix.to(latents.device), self.bias.to(latents.device)
         colours = torch.einsum("chw,cr->hwr", latents.float(), matrix) + bias
         return (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def _encoded(vae: Any, picture: torch.Tensor) -> torch.Tensor:
+    """The latents (channels, h, w) of `picture` (1, 3, h, w): from a distribution, a video VAE, or a plain one."""
+    video = len(getattr(vae.config, "temperal_downsample", ())) > 0
+    encoded = vae.encode(picture[:, :, None] if video else picture)
+    latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent
+    return latents[0, :, 0] if video else latents[0]
 
 
 def _mosaic() -> torch.Tensor:
     """Patches of random colours over a gradient, shape (3, MOSAIC, MOSAIC), from 0 to 1; always the same."""
     generator = torch.Generator().manual_seed(0)
     ramp = torch.linspace(0, 1, MOSAIC)
-    picture = torch.stack(
-        [ramp.expand(MOSAIC, MOSAIC), ramp[:, None].expand(MOSAIC, MOSAIC), 1 - ramp.expand(MOSAIC, MOSAIC)]
-    )
+    across, down = ramp.expand(MOSAIC, MOSAIC), ramp[:, None].expand(MOSAIC, MOSAIC)
+    picture = torch.stack([across, down, 1 - across])
     corners = torch.randint(0, MOSAIC, (160, 2), generator=generator)
     sizes = torch.randint(12, 72, (160, 2), generator=generator)
     colours = torch.rand(160, 3, generator=generator)
@@ -60,11 +67,12 @@ def _mosaic() -> torch.Tensor:
 def denoised(scheduler: Any, output: torch.Tensor, timestep: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
     """The clean latents that one prediction points at, before `scheduler` takes its step.
 
-    For betas see Ho et al. 2020 (epsilon) and Salimans and Ho 2022 (v); sigmas as in Karras et al. 2022.
+    For betas see Ho et al. 2020 (epsilon) and Salimans and Ho 2022 (v); sigmas as in Karras et al. 2022; flows as in
+    Liu et al. 2022.
     """
     config = scheduler.config
     time = float(timestep)
-    if not hasattr(scheduler, "alphas_cumprod"):
+    if not hasattr(scheduler, "alphas_cumprod") or config.get("use_flow_sigmas"):
         clean: torch.Tensor = sample - time / config.num_train_timesteps * output
         return clean
     alphas = scheduler.alphas_cumprod

@@ -1,71 +1,107 @@
-"""One job, from its prompt to its saved pictures: progress, preview, cancel."""
+"""One job, from its prompt to its saved pictures."""
 
-import functools
-import inspect
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import diffusers
 import torch
 import transformers
 from msgspec.structs import replace
-from torch import nn
+from PIL import Image
 
 import tui
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
 from tui.library.schedulers import SCHEDULERS
 from tui.protocol.commands import Target
-from tui.protocol.events import SavedFile, Step, WorkerEvent
+from tui.protocol.events import JobNote, SavedFile, WorkerEvent
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.worker.call import call_for
 from tui.worker.cancel import CancelToken
-from tui.worker.components import ComponentSet
+from tui.worker.component import Component
+from tui.worker.inputs import fitted, kept_outside, open_picture
+from tui.worker.latents import raw_latents
+from tui.worker.memory import is_out_of_memory, return_memory
+from tui.worker.observed import Progress, interruptible, observed
+from tui.worker.placement import Placement, tiled
+from tui.worker.planner import DoesNotFit
 from tui.worker.preview import LatentToRgb, denoised
-from tui.worker.views import fresh_scheduler, view
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.relief import Relief, asked_for, first_that_fits
+from tui.worker.residents import LoadProgress, Model, Residents
+from tui.worker.views import assert_class, fresh_scheduler, pipeline_class, view
 
 log = logging.getLogger(__name__)
 
-PREVIEW_EVERY: Final = 0.1
-"""Seconds between two preview frames at least."""
+GIBIBYTE = 1 << 30
+
+
+@dataclass(frozen=True)
+class ControlInput:
+    """A ControlNet of a job and the file of its control image."""
+
+    component: Component
+    image: Path
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """Where a run tells what happens."""
+
+    tell: Callable[[WorkerEvent], None]
+    show: Callable[[Preview], None]
+    progress: LoadProgress
 
 
 class JobRun:
-    """The run of one job on one model."""
+    """The run of one job on one model. It climbs the memory ladder as far as it must, and stays there."""
 
     def __init__(
         self,
         job: Job,
-        components: ComponentSet,
-        colours: LatentToRgb,
+        model: Model,
+        controls: Sequence[ControlInput],
+        residents: Residents,
+        prompts: PromptCache,
+        colours: LatentToRgb | None,
+        outlet: Outlet,
         token: CancelToken,
-        tell: Callable[[WorkerEvent], None],
-        show: Callable[[Preview], None],
     ) -> None:
         self._job = job
-        self._components = components
+        self._model = model
+        self._controls = controls
+        self._residents = residents
+        self._prompts = prompts
         self._colours = colours
+        self._outlet = outlet
         self._token = token
-        self._tell = tell
-        self._show = show
+        rest = [one for one in model.components.values() if one not in model.text_encoders] + self._nets
+        self._relief = max(asked_for(job.memory), first_that_fits(model.text_encoders, rest, residents.budget))
+
+    @property
+    def _nets(self) -> list[Component]:
+        return [control.component for control in self._controls]
 
     def make(self, target: Target) -> None:
         """Make one picture and save it, unless an earlier attempt did.
 
         Raises:
-            LatenttyError: Cancelled, a full disk, a mode that is not the job's.
+            LatenttyError: Cancelled, a full disk, no memory on any rung, a pipeline that is not the job's mode.
         """
         path = Path(target.path)
         if not already_saved(path, self._job, target.index):
             if self._job.file_stem and path.exists():
                 raise bad_request(f"{path} is there already.", "Choose another name, or move it away.")
-            self._draw(target, path)
-        self._tell(
+            image, making = self._drawn(target.index)
+            self._token.check()
+            save_picture(image, path, making)
+        self._outlet.tell(
             SavedFile(
                 job_id=self._job.id,
                 index=target.index,
@@ -76,38 +112,98 @@ class JobRun:
             )
         )
 
-    def _draw(self, target: Target, path: Path) -> None:
-        job, components = self._job, self._components
-        seed = job.seed_of(target.index)
-        pipeline = view(components, job.mode)
-        scheduler = fresh_scheduler(components, _chosen(job.scheduler))
+    def _drawn(self, index: int) -> tuple[Image.Image, Making]:
+        """The picture, from the first rung of the ladder on which memory suffices."""
+        if self._relief > asked_for(self._job.memory):
+            self._note("its weights are larger than the memory budget")
+        while True:
+            try:
+                return self._draw(index)
+            except Exception as error:
+                if not isinstance(error, DoesNotFit) and not is_out_of_memory(error):
+                    raise
+                log.warning("out of memory on rung %s: %s", self._relief.name, error)
+            # outside the handler, so that the error and the tensors that its traceback holds are gone
+            if self._relief is Relief.LAYERS_STREAMED:
+                raise LatenttyError(self._nothing_fits())
+            self._relief = Relief(self._relief + 1)
+            self._prompts.clear()
+            return_memory()
+            self._note("memory ran out")
+
+    def _note(self, why: str) -> None:
+        self._outlet.tell(JobNote(job_id=self._job.id, text=f"{why}: {self._relief.told}"))
+
+    def _nothing_fits(self) -> Problem:
+        weights = sum(component.bytes for component in (*self._model.components.values(), *self._nets)) / GIBIBYTE
+        job, budget = self._job, self._residents.budget / GIBIBYTE
+        return Problem(
+            code="out_of_memory",
+            cause=f"Memory ran out at {job.width}×{job.height}, even with weights streamed block by block"
+            f" (they take {weights:.1f} GiB, {budget:.1f} GiB are for them).",
+            hint=f"Try {_half(job.width)}×{_half(job.height)}, fewer ControlNets, or a smaller model.",
+        )
+
+    def _draw(self, index: int) -> tuple[Image.Image, Making]:
+        job, model = self._job, self._model
+        pipeline = view(model, job.mode, self._nets)
+        assert_class(pipeline, pipeline_class(model, job.mode, self._nets), job.mode)
+        scheduler = fresh_scheduler(model, _chosen(job.scheduler))
+        images = [fitted(open_picture(str(one.image)), job.width, job.height) for one in self._controls]
+        call = call_for(job, model, pipeline, images, job.seed_of(index))
+        with self._prepared(pipeline, scheduler, index):
+            drawn: Image.Image = pipeline(**call.arguments).images[0]
+        if call.canvas is not None:
+            drawn = kept_outside(drawn, call.canvas)
+        return drawn, self._making(index, pipeline, scheduler)
+
+    @contextmanager
+    def _prepared(self, pipeline: Any, scheduler: Any, index: int) -> Iterator[None]:
+        """Everything that this run changes on what it shares with others, and its undoing."""
+        job, model = self._job, self._model
+        progress = Progress(job.id, index, scheduler)
+        placement = Placement(self._residents, model, self._nets, self._relief, self._token, self._outlet.progress)
+        prompt_key = (*(one.key for one in model.text_encoders), *((one.path, one.weight) for one in job.adapters))
+        modules = [component.module for component in (*model.components.values(), *self._nets)]
+
+        def show(number: int, given: dict[str, Any]) -> None:
+            self._send_preview(pipeline, scheduler, given, index, number)
+
         pipeline.scheduler = scheduler
-        _assert_mode(pipeline, components, job)
-        with self._watched(scheduler, target.index), interruptible(components.modules.values(), self._token):
-            image = pipeline(
-                prompt=job.prompt,
-                negative_prompt=job.negative_prompt,
-                width=job.width,
-                height=job.height,
-                num_inference_steps=job.steps,
-                guidance_scale=job.guidance_scale,
-                # on the CPU whatever the device: so a seed means the same on every box
-                generator=torch.Generator("cpu").manual_seed(seed),
-            ).images[0]
-        self._token.check()
-        save_picture(image, path, self._making(target.index, pipeline, scheduler))
+        self._outlet.tell(progress.begin(job.steps))
+        with ExitStack() as undo:
+            if job.memory.tile_vae:
+                undo.enter_context(tiled(pipeline))
+            undo.enter_context(model.adapters.chosen(pipeline, job.adapters))
+            undo.enter_context(placement.around(pipeline, self._prompts, prompt_key))
+            undo.enter_context(interruptible(modules, self._token))
+            undo.enter_context(observed(scheduler, progress, self._token, self._outlet.tell, show))
+            yield
+
+    def _send_preview(self, pipeline: Any, scheduler: Any, given: dict[str, Any], index: int, number: int) -> None:
+        if self._colours is None:
+            return
+        clean = denoised(scheduler, given["model_output"], given["timestep"], given["sample"])
+        layout = self._model.family.latents
+        rgb = self._colours(raw_latents(layout, clean, pipeline, self._job.width, self._job.height))
+        height, width, _ = rgb.shape
+        self._outlet.show(
+            Preview(
+                job_id=self._job.id, index=index, step=number, width=width, height=height, rgb=rgb.numpy().tobytes()
+            )
+        )
 
     def _making(self, index: int, pipeline: Any, scheduler: Any) -> Making:
         return Making(
             version=tui.__version__,
-            job=replace(self._job, folder="", file_stem=""),  # where it lay on this box is nobody else's business
+            job=_without_paths(self._job),
             index=index,
             seed=self._job.seed_of(index),
-            model_family=self._components.family.id,
+            model_family=self._model.family.id,
             pipeline=type(pipeline).__name__,
             scheduler=_json_safe(dict(scheduler.config)) | {"_class_name": type(scheduler).__name__},
-            device=str(self._components.device),
-            dtype=str(self._components.dtype).removeprefix("torch."),
+            device=str(self._residents.device),
+            dtype=str(self._residents.dtype).removeprefix("torch."),
             libraries={
                 "torch": str(torch.__version__),
                 "diffusers": diffusers.__version__,
@@ -115,97 +211,19 @@ class JobRun:
             },
         )
 
-    @contextmanager
-    def _watched(self, scheduler: Any, index: int) -> Iterator[None]:
-        """Progress, preview and cancel hang on the one call that every family makes: its scheduler's `step`."""
-        take_step = scheduler.step
-        signature = inspect.signature(take_step)
-        progress = _Progress(self._job.id, index, scheduler)
-        last_frame = 0.0
 
-        @functools.wraps(take_step)  # pipelines look at the signature for `eta` and `generator`
-        def step(*arguments: Any, **named: Any) -> Any:
-            nonlocal last_frame
-            self._token.check()
-            given = signature.bind(*arguments, **named).arguments
-            now = time.monotonic()
-            if now - last_frame >= PREVIEW_EVERY:
-                last_frame = now
-                self._send_preview(scheduler, given, index, progress.done + 1)
-            result = take_step(*arguments, **named)
-            self._tell(progress.advance(given["timestep"]))
-            self._token.check()
-            return result
-
-        scheduler.step = step
-        self._tell(progress.begin(self._job.steps))
-        try:
-            yield
-        finally:
-            del scheduler.step
-
-    def _send_preview(self, scheduler: Any, given: dict[str, Any], index: int, number: int) -> None:
-        latents = denoised(scheduler, given["model_output"], given["timestep"], given["sample"])[0]
-        rgb = self._colours(latents)
-        height, width, _ = rgb.shape
-        self._show(
-            Preview(
-                job_id=self._job.id, index=index, step=number, width=width, height=height, rgb=rgb.numpy().tobytes()
-            )
-        )
-
-
-class _Progress:
-    """Counts the scheduler's own calls, which some schedulers make twice a step and img2img begins late."""
-
-    def __init__(self, job_id: str, index: int, scheduler: Any) -> None:
-        self._job_id = job_id
-        self._index = index
-        self._scheduler = scheduler
-        self._total = 0
-        self._begun = 0.0
-        self.done = 0
-
-    def begin(self, steps: int) -> Step:
-        """Before the first step, while prompts are encoded."""
-        return Step(job_id=self._job_id, index=self._index, step=0, steps=steps)
-
-    def advance(self, timestep: Any) -> Step:
-        """After one more call for `timestep`."""
-        if self.done == 0:
-            timesteps = [float(one) for one in self._scheduler.timesteps]
-            begun_at = timesteps.index(float(timestep)) if float(timestep) in timesteps else 0
-            self._total = len(timesteps) - begun_at
-            self._begun = time.monotonic()
-        self.done += 1
-        # the first step is left out of the average: it warms caches up
-        average = (time.monotonic() - self._begun) / (self.done - 1) if self.done > 1 else 0.0
-        return Step(
-            job_id=self._job_id,
-            index=self._index,
-            step=self.done,
-            steps=max(self._total, self.done),
-            step_seconds=average,
-        )
-
-
-@contextmanager
-def interruptible(modules: Any, token: CancelToken) -> Iterator[None]:
-    """While inside, `token` is looked at before every block of `modules`: a step of a large model takes seconds."""
-    blocks = {
-        block
-        for module in modules
-        for part in module.modules()
-        if isinstance(part, nn.ModuleList)
-        for block in part
-        if block is not None
-    }
-    hooks = [block.register_forward_pre_hook(lambda *_: token.check()) for block in blocks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _without_paths(job: Job) -> Job:
+    """`job` without the folders of this box, which are nobody else's business; names stay."""
+    return replace(
+        job,
+        model=Path(job.model).name,
+        folder="",
+        file_stem="",
+        image=Path(job.image).name,
+        mask=Path(job.mask).name,
+        controls=[replace(one, model=Path(one.model).name, image=Path(one.image).name) for one in job.controls],
+        adapters=[replace(one, path=Path(one.path).name) for one in job.adapters],
+    )
 
 
 def _chosen(scheduler: str) -> tuple[str, dict[str, Any]]:
@@ -213,17 +231,8 @@ def _chosen(scheduler: str) -> tuple[str, dict[str, Any]]:
     return entry.class_name, entry.options
 
 
-def _assert_mode(pipeline: Any, components: ComponentSet, job: Job) -> None:
-    """What was asked for is what runs: a wrong class is an error, never a fall-through."""
-    wanted = components.family.pipelines[job.mode]
-    if type(pipeline).__name__ != wanted:
-        raise LatenttyError(
-            Problem(
-                code="internal",
-                cause=f"{type(pipeline).__name__} stood ready for {job.mode}, which needs {wanted}.",
-                hint="This is a defect of Latentty; please report it.",
-            )
-        )
+def _half(pixels: int) -> int:
+    return max(pixels // 2 // 64 * 64, 64)
 
 
 def _json_safe(value: Any) -> Any:

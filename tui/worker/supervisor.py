@@ -11,19 +11,26 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tui.protocol.commands import (
+    Annotate,
     Autoload,
     Cancel,
     CancelLoad,
     Done,
+    EnsureAdapter,
+    EnsureControlNet,
     Failed,
     LoadModel,
+    ReleaseControlNet,
     Run,
+    SetBudget,
     Shutdown,
+    SwapMode,
     UnloadModel,
     WorkerCommand,
 )
-from tui.protocol.events import LoadFailed, Warning, WorkerChanged, WorkerEvent, WorkerState
-from tui.protocol.frames import Order
+from tui.protocol.events import ControlNetState, LoadFailed, Warning, WorkerChanged, WorkerEvent, WorkerState
+from tui.protocol.frames import Order, payload
+from tui.protocol.job import Annotator, Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.cancel import CancelToken
 from tui.worker.device import DeviceThread
@@ -44,14 +51,32 @@ TRANSITIONS: Final[dict[WorkerState, frozenset[WorkerState]]] = {
 class DeviceWork(Protocol):
     """What the supervisor has done on the device thread."""
 
-    def load(self, model: str, path: str, token: CancelToken) -> None:
+    def load(self, name: str, path: str, token: CancelToken) -> None:
         """Bring a model to the device."""
 
-    def unload(self, model: str) -> None:
+    def unload(self, name: str) -> None:
         """Free a model, or every one."""
 
     def run(self, command: Run, token: CancelToken) -> None:
         """Make the pictures of a job."""
+
+    def swap(self, name: str, path: str, mode: Mode) -> None:
+        """Have a mode's pipeline ready."""
+
+    def ensure_controlnet(self, name: str, path: str, token: CancelToken) -> None:
+        """Bring a ControlNet to the device."""
+
+    def release_controlnet(self, name: str, path: str) -> None:
+        """Nobody wants it any more."""
+
+    def ensure_adapter(self, name: str, path: str, adapter: str) -> None:
+        """Load a LoRA beside a model."""
+
+    def annotate(self, image: str, annotator: Annotator) -> str:
+        """Make a control image; its path."""
+
+    def set_budget(self, size: int) -> None:
+        """Change how many bytes weights may take."""
 
 
 class Supervisor:
@@ -78,6 +103,8 @@ class Supervisor:
         if isinstance(order.command, Cancel | CancelLoad):
             return self._cancel(order)
         posted = _Posted(order, CancelToken(), asyncio.get_running_loop().create_future())
+        if isinstance(order.command, EnsureControlNet):
+            self._tell(ControlNetState(controlnet=order.command.controlnet, phase="queued"))
         self._open[order.id] = posted
         self._mailbox.put_nowait(posted)
         try:
@@ -114,7 +141,7 @@ class Supervisor:
         """Carry out what was posted. Whatever it raises becomes its reply, and the state a legal one again."""
         order = posted.order
         try:
-            await self._carry_out(order.command, posted.token)
+            result = await self._carry_out(order.command, posted.token)
         except Exception as error:
             if not isinstance(error, LatenttyError):
                 log.exception("%s failed", type(order.command).__name__)
@@ -122,24 +149,38 @@ class Supervisor:
         finally:
             if self.state == "running":
                 self._enter("idle")
-        return Done(id=order.id)
+        return Done(id=order.id, result=payload(result))
 
-    async def _carry_out(self, command: WorkerCommand, token: CancelToken) -> None:
+    async def _carry_out(self, command: WorkerCommand, token: CancelToken) -> object:
         assert self._work is not None
+        work, run = self._work, self._device.run
         match command:
             case Run():
                 self._enter("running")
-                await self._device.run(self._work.run, command, token)
+                await run(work.run, command, token)
             case LoadModel(model=model, path=path):
                 await self._load(model, path, token)
             case Autoload():
                 await self._autoload(command, token)
             case UnloadModel(model=model):
-                await self._device.run(self._work.unload, model)
+                await run(work.unload, model)
+            case SwapMode(model=model, path=path, mode=mode):
+                await run(work.swap, model, path, mode)
+            case EnsureControlNet(controlnet=name, path=path):
+                await self._ensure_controlnet(name, path, token)
+            case ReleaseControlNet(controlnet=name, path=path):
+                await run(work.release_controlnet, name, path)
+            case EnsureAdapter(model=model, path=path, adapter=adapter):
+                await run(work.ensure_adapter, model, path, adapter)
+            case Annotate(image=image, annotator=annotator):
+                return await run(work.annotate, image, annotator)
+            case SetBudget(bytes=size):
+                await run(work.set_budget, size)
             case Shutdown():
                 self._enter("stopping")
             case Cancel() | CancelLoad():
                 raise AssertionError("post answers these at once")
+        return None
 
     async def _load(self, model: str, path: str, token: CancelToken) -> None:
         assert self._work is not None
@@ -148,6 +189,19 @@ class Supervisor:
             await self._device.run(self._work.load, model, path, token)
         except Exception as error:
             self._tell(LoadFailed(model=model, problem=self._explain(error, f"loading {model}")))
+            raise
+        finally:
+            self._enter("idle")
+
+    async def _ensure_controlnet(self, name: str, path: str, token: CancelToken) -> None:
+        assert self._work is not None
+        self._enter("loading")
+        try:
+            await self._device.run(self._work.ensure_controlnet, name, path, token)
+        except Exception as error:
+            problem = self._explain(error, f"loading {name}")
+            self._tell(ControlNetState(controlnet=name, phase="failed", problem=problem))
+            self._tell(LoadFailed(model=name, problem=problem))
             raise
         finally:
             self._enter("idle")
@@ -181,8 +235,8 @@ def _is_meant(cancel: WorkerCommand, command: WorkerCommand) -> bool:
     match cancel, command:
         case Cancel(job_id=job_id), Run(job=job):
             return job.id == job_id
-        case CancelLoad(model=wanted), LoadModel(model=model):
-            return wanted == model
+        case CancelLoad(model=wanted), LoadModel(model=name) | EnsureControlNet(controlnet=name):
+            return wanted == name
         case CancelLoad(model=wanted), Autoload(model=model, fallback=fallback):
             return wanted in (model, fallback)
     return False
@@ -192,7 +246,11 @@ def _doing(command: WorkerCommand) -> str:
     match command:
         case Run(job=job):
             return f"drawing with {job.model}"
-        case LoadModel(model=model) | Autoload(model=model):
-            return f"loading {model}"
+        case LoadModel(model=name) | Autoload(model=name) | EnsureControlNet(controlnet=name):
+            return f"loading {name}"
+        case Annotate(annotator=annotator):
+            return f"making a control image ({annotator})"
+        case SwapMode(model=model, mode=mode):
+            return f"entering {mode} of {model}"
         case _:
             return type(command).__name__

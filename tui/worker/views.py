@@ -1,66 +1,110 @@
-"""Views: a mode's pipeline is the diffusers class for it, built around the resident components.
+"""Views: a mode's pipeline is the diffusers class for it, built around a model's components.
 
-Building one moves no weight and reads no file. `Cls.from_pipe` is never called: without a dtype it casts the shared
-weights to fp32 in place.
+Building one moves no weight, reads no file and installs no hook. `Cls.from_pipe` is never called: without a dtype it
+casts the shared weights to fp32 in place.
 """
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import diffusers
 
 from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
-from tui.worker.components import ComponentSet
+from tui.worker.component import Component
+from tui.worker.residents import Model
 
 
-def view(components: ComponentSet, mode: Mode) -> Any:
-    """The pipeline of `components` for `mode`: the one built before, or a new one.
+def pipeline_class(model: Model, mode: Mode, controls: Sequence[Component]) -> str:
+    """The name of the diffusers class that does `mode` with `controls` on `model`.
 
     Raises:
-        LatenttyError: the family has no such mode, or a component that the class needs is missing.
+        LatenttyError: the family has none.
     """
-    class_name = components.family.pipelines.get(mode)
-    if class_name is None:
+    kinds = {type(control.module).__name__ for control in controls}
+    name = model.family.pipeline(mode, "".join(kinds)) if len(kinds) < 2 else None
+    if name is None:
+        with_what = f" with {' and '.join(sorted(kinds))}" if kinds else ""
         raise LatenttyError(
             Problem(
                 code="bad_request",
-                cause=f"{components.family.label} has no mode {mode}.",
-                hint="Choose another mode or model.",
+                cause=f"{model.family.label} has no {mode}{with_what}.",
+                hint="Choose another mode, ControlNet or model.",
             )
         )
-    if class_name not in components.views:
-        components.views[class_name] = _build(getattr(diffusers, class_name), components)
-    return components.views[class_name]
+    return name
 
 
-def _build(cls: Any, components: ComponentSet) -> Any:
-    wanted = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-    given = {name: value for name, value in components.config.items() if name in wanted}
-    given |= {name: value for name, value in components.parts.items() if name in wanted}
+def view(model: Model, mode: Mode, controls: Sequence[Component] = ()) -> Any:
+    """The pipeline of `model` for `mode`: the one built before from the same parts, or a new one.
+
+    A new one is published only when it is whole; on failure the former ones stay.
+
+    Raises:
+        LatenttyError: the family has no such mode, or a part that the class needs is missing.
+    """
+    name = pipeline_class(model, mode, controls)
+    key = (name, *(control.key for control in controls))
+    if key not in model.views:
+        built = _build(getattr(diffusers, name), model, controls)
+        assert_class(built, name, mode)
+        model.views[key] = built
+    return model.views[key]
+
+
+def assert_class(pipeline: Any, wanted: str, mode: Mode) -> None:
+    """What was asked for is what runs: a wrong class is an error, never a fall-through.
+
+    Raises:
+        LatenttyError: `pipeline` is not a `wanted`.
+    """
+    if type(pipeline).__name__ != wanted:
+        raise LatenttyError(
+            Problem(
+                code="internal",
+                cause=f"{type(pipeline).__name__} stood ready for {mode}, which needs {wanted}.",
+                hint="This is a defect of Latentty; please report it.",
+            )
+        )
+
+
+def _build(cls: Any, model: Model, controls: Sequence[Component]) -> Any:
+    parameters = {name: one for name, one in inspect.signature(cls.__init__).parameters.items() if name != "self"}
+    parts = model.modules()
+    given = {name: value for name, value in model.blueprint.config.items() if name in parameters}
+    given |= {name: parts[name] for name in parameters if name in parts}
     # some pipelines change the configuration of the scheduler they get: this one is theirs alone
-    given["scheduler"] = fresh_scheduler(components, None)
-    lacking = set(wanted) - set(given) - set(cls._optional_components) - _with_default(cls)
+    given["scheduler"] = fresh_scheduler(model, None)
+    if controls:
+        nets = [control.module for control in controls]
+        given["controlnet"] = nets[0] if len(nets) == 1 else nets
+    optional = {*cls._optional_components, *model.blueprint.parts}
+    lacking = [
+        name
+        for name, one in parameters.items()
+        if given.get(name) is None and one.default is inspect.Parameter.empty and name not in optional
+    ]
     if lacking:
         raise LatenttyError(
             Problem(
                 code="model_damaged",
-                cause=f"{components.model} lacks {', '.join(sorted(lacking))}, which {cls.__name__} needs.",
+                cause=f"{model.name} lacks {', '.join(sorted(lacking))}, which {cls.__name__} needs.",
                 hint="Copy or download the model again.",
             )
         )
-    pipeline = cls(**given)
+    pipeline = cls(**dict.fromkeys(lacking_optional(parameters, given)) | given)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _with_default(cls: Any) -> set[str]:
-    parameters = inspect.signature(cls.__init__).parameters.values()
-    return {one.name for one in parameters if one.default is not inspect.Parameter.empty}
+def lacking_optional(parameters: dict[str, inspect.Parameter], given: dict[str, Any]) -> list[str]:
+    """Parameters without a default that may be None."""
+    return [name for name, one in parameters.items() if one.default is inspect.Parameter.empty and name not in given]
 
 
-def fresh_scheduler(components: ComponentSet, wanted: "tuple[str, dict[str, Any]] | None") -> Any:
+def fresh_scheduler(model: Model, wanted: "tuple[str, dict[str, Any]] | None") -> Any:
     """A scheduler made from the model's own configuration: its own class, or (class name, options)."""
-    config = dict(components.scheduler_config)
+    config = dict(model.blueprint.scheduler_config)
     class_name, options = wanted or (config["_class_name"], {})
     return getattr(diffusers, class_name).from_config(config, **options)

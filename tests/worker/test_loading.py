@@ -8,25 +8,33 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import make_job
-from tests.worker.conftest import BUNDLED_PATH, nothing
+from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tui.protocol.commands import Run, Target
 from tui.protocol.events import ModelReady, Residency, WorkerEvent
 from tui.protocol.problem import LatenttyError
 from tui.worker.cancel import Cancelled, CancelToken
-from tui.worker.components import ComponentSet, load_components
 from tui.worker.pipelines import Pipelines
+from tui.worker.residents import Model, Residents
 
-CPU = torch.device("cpu")
+
+def read_and_place(path: Path, residents: Residents | None = None) -> Model:
+    residents = residents or Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("m", str(path))
+    residents.ensure(model.components.values(), CancelToken(), nothing)
+    return model
 
 
-def test_progress_ends_with_every_byte_of_the_files(components: ComponentSet) -> None:
+def test_progress_ends_with_every_byte_of_the_files() -> None:
     told: list[tuple[str, int, int]] = []
-    load_components("m", BUNDLED_PATH, CPU, CancelToken(), lambda *at: told.append(at))
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("m", str(BUNDLED_PATH))
+    residents.ensure(model.components.values(), CancelToken(), lambda *at: told.append(at))
     total = sum(file.stat().st_size for file in BUNDLED_PATH.rglob("*.safetensors"))
     assert told[-1][1] == told[-1][2]
     assert total - 300_000 < told[-1][1] < total
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
-    assert {tensor.dtype for module in components.modules.values() for tensor in module.parameters()} == {torch.float32}
+    weights = [tensor for one in model.components.values() for tensor in one.module.parameters()]
+    assert {tensor.dtype for tensor in weights} == {torch.float32}
 
 
 def test_a_load_is_cancelled_between_two_tensors() -> None:
@@ -38,9 +46,12 @@ def test_a_load_is_cancelled_between_two_tensors() -> None:
         if done > total / 2:
             token.cancel()
 
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("m", str(BUNDLED_PATH))
     with pytest.raises(Cancelled):
-        load_components("m", BUNDLED_PATH, CPU, token, cancel_halfway)
+        residents.ensure(model.components.values(), token, cancel_halfway)
     assert told[-1] - told[-2] < 4_000_000, "no more than one tensor after the request"
+    read_and_place(BUNDLED_PATH, residents)
 
 
 def drop_a_weight(model: Path) -> None:
@@ -78,9 +89,9 @@ def foreign_code(model: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (drop_a_weight, "unet lacks"),
+        (drop_a_weight, "unet cannot be used: it lacks"),
         (reshape_a_weight, "vae"),
-        (drop_text_weight, "text_encoder lacks"),
+        (drop_text_weight, "text_encoder cannot be used: it lacks"),
         (empty_tokenizer, "tokenizer"),
         (foreign_code, "'os'"),
     ],
@@ -89,13 +100,13 @@ def test_what_would_draw_garbage_is_refused(model_copy: Path, damage: object, to
     """diffusers itself fills a missing weight with nothing and draws on."""
     damage(model_copy)  # type: ignore[operator]
     with pytest.raises(LatenttyError, match=told) as caught:
-        load_components("m", model_copy, CPU, CancelToken(), nothing)
+        read_and_place(model_copy)
     assert caught.value.problem.code == "model_damaged"
 
 
 def test_a_failed_load_leaves_the_model_before_it_usable(model_copy: Path, tmp_path: Path) -> None:
     told: list[WorkerEvent] = []
-    pipelines = Pipelines(told.append, nothing)
+    pipelines = Pipelines(told.append, nothing, tmp_path / "cache", [])
     pipelines.load("emoji-tiny", str(BUNDLED_PATH), CancelToken())
     drop_a_weight(model_copy)
     with pytest.raises(LatenttyError):

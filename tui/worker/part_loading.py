@@ -1,0 +1,86 @@
+"""Reading one part of a model from its files: a mapped module, a tokenizer, a processor."""
+
+import filecmp
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ModelMixin, SchedulerMixin
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tui.worker.blueprint import Part, incomplete
+from tui.worker.memory import is_out_of_memory
+
+TORCH_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+
+
+def holds_weights(part: Part) -> bool:
+    """Whether `part` is a module."""
+    return issubclass(part.kind, ModelMixin | PreTrainedModel)
+
+
+def load_module(part: Part) -> nn.Module:
+    """The module of `part` with its weights as the files have them: mapped, not copied, and none of them missing.
+
+    No pickle is opened, nothing is fetched, no code from the folder runs.
+
+    Raises:
+        LatenttyError: it is damaged or incomplete.
+    """
+    module, info = _from_files(part, dtype=_file_dtype(part), use_safetensors=True, output_loading_info=True)
+    if missing := sorted(info.get("missing_keys", ())):
+        raise incomplete(part.folder, f"it lacks {len(missing)} weights, such as {missing[0]}")
+    if info.get("mismatched_keys"):
+        raise incomplete(part.folder, "it has weights of another shape than its config.json says")
+    empty = next((key for key, tensor in module.state_dict().items() if tensor.is_meta), None)
+    if empty is not None:
+        raise incomplete(part.folder, f"it lacks the weight {empty}")
+    assert isinstance(module, nn.Module)
+    return module
+
+
+def load_processor(part: Part) -> Any:
+    """A part without weights: a tokenizer or a processor.
+
+    Raises:
+        LatenttyError: it is damaged.
+    """
+    if issubclass(part.kind, SchedulerMixin):
+        raise incomplete(part.folder, "it is a second scheduler")
+    return _from_files(part)
+
+
+def _from_files(part: Part, **arguments: Any) -> Any:
+    try:
+        return part.kind.from_pretrained(part.folder, local_files_only=True, **arguments)
+    except Exception as error:  # the libraries raise whatever their parsers do
+        if is_out_of_memory(error):
+            raise
+        raise incomplete(part.folder, str(error).strip().splitlines()[0]) from None
+
+
+def check_tokenizers(path: Path, parts: dict[str, Any]) -> None:
+    """A tokenizer whose files are gone loads as one with two words, and every prompt then means nothing.
+
+    Raises:
+        LatenttyError: one of `parts` is such a tokenizer.
+    """
+    for name, part in parts.items():
+        encoder = parts.get(name.replace("tokenizer", "text_encoder"))
+        if isinstance(part, PreTrainedTokenizerBase) and isinstance(encoder, PreTrainedModel):
+            words, rows = len(part), encoder.get_input_embeddings().weight.shape[0]
+            if words > rows or words < rows // 2:
+                raise incomplete(path, f"{name} knows {words} words and its encoder {rows}")
+
+
+def same_weights(one: Part, other: Part) -> bool:
+    """Whether two parts in different files are equal, byte for byte; the first difference ends the look."""
+    if one.shape != other.shape or len(one.files) != len(other.files):
+        return False
+    return all(filecmp.cmp(a, b, shallow=False) for a, b in zip(one.files, other.files, strict=True))
+
+
+def _file_dtype(part: Part) -> torch.dtype:
+    """The type that the weights have on the disk: loading in it maps the file instead of copying it."""
+    return TORCH_DTYPES.get(part.headers[0].dtype, torch.float32) if part.headers else torch.float32

@@ -1,0 +1,178 @@
+"""Where weights lie while one picture is drawn, on each rung of the memory ladder.
+
+Hung on the run's own pipeline and taken off after it: nothing of it stays in a view.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import nn
+
+from tui.worker.cancel import CancelToken
+from tui.worker.component import Component
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.relief import Relief
+from tui.worker.residents import LoadProgress, Model, Residents
+
+
+class Placement:
+    """Brings the components of one run to the device when they are needed, and not before."""
+
+    def __init__(
+        self,
+        residents: Residents,
+        model: Model,
+        controls: Sequence[Component],
+        relief: Relief,
+        token: CancelToken,
+        progress: LoadProgress,
+    ) -> None:
+        self._residents = residents
+        self._model = model
+        self._relief = relief
+        self._token = token
+        self._progress = progress
+        self._text = model.text_encoders
+        self._rest = [one for one in model.components.values() if one not in self._text] + list(controls)
+
+    @contextmanager
+    def around(self, pipeline: Any, prompts: PromptCache, prompt_key: tuple[object, ...]) -> Iterator[None]:
+        """While inside, `pipeline` finds its weights where it computes.
+
+        `prompt_key` tells apart what decides an encoded prompt besides the arguments of `encode_prompt`.
+        """
+        with ExitStack() as undo:
+            if self._relief >= Relief.IDLE_DROPPED:
+                self._residents.evict_all_but([*self._text, *self._rest])
+            if self._relief >= Relief.VAE_TILED:
+                undo.enter_context(tiled(pipeline))
+            if self._relief >= Relief.COMPONENTS_OFFLOADED:
+                undo.enter_context(self._one_at_a_time())
+            elif not self._staged(pipeline):
+                self._ensure([*self._text, *self._rest])
+            if hasattr(pipeline, "encode_prompt"):
+                undo.enter_context(self._encoding(pipeline, prompts, prompt_key))
+            yield
+
+    def _staged(self, pipeline: Any) -> bool:
+        """Whether text encoders come first and leave before the rest comes."""
+        rungs = (Relief.TEXT_ENCODERS_DROPPED, Relief.VAE_TILED)
+        return self._relief in rungs and hasattr(pipeline, "encode_prompt")
+
+    @contextmanager
+    def _encoding(self, pipeline: Any, prompts: PromptCache, prompt_key: tuple[object, ...]) -> Iterator[None]:
+        """The one moment that text encoders are needed in: between the call and the return of `encode_prompt`."""
+        encode, staged = pipeline.encode_prompt, self._staged(pipeline)
+        # some pipelines encode their picture before their prompt
+        vae = [one for name, one in self._model.components.items() if name == "vae"]
+
+        def encode_prompt(*arguments: Any, **named: Any) -> Any:
+            key = prompts.key(prompt_key, arguments, named)
+            encoded = prompts.get(key)
+            if encoded is None:
+                if staged:
+                    self._ensure([*self._text, *vae])
+                encoded = prompts.put(key, encode(*arguments, **named))
+            if staged:
+                self._residents.evict([component.key for component in self._text])
+                self._ensure(self._rest)
+            return encoded
+
+        if staged:
+            self._ensure(vae)
+        pipeline.encode_prompt = encode_prompt
+        try:
+            yield
+        finally:
+            del pipeline.encode_prompt
+
+    def _ensure(self, components: Sequence[Component]) -> None:
+        self._residents.ensure(components, self._token, self._progress)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Each component comes when it begins to compute, and the others leave for it."""
+        with ExitStack() as undo:
+            for component in (*self._text, *self._rest):
+                undo.enter_context(self._on_demand(component))
+            try:
+                yield
+            finally:
+                self._residents.evict([component.key for component in (*self._text, *self._rest)])
+
+    @contextmanager
+    def _on_demand(self, component: Component) -> Iterator[None]:
+        streams = self._relief >= Relief.LAYERS_STREAMED and blocks_of(component.module)
+        if streams:
+            with streamed(component, self._token):
+                yield
+            return
+
+        def come(*_: object) -> None:
+            if not component.placed:
+                self._residents.evict_all_but([component])
+                self._ensure([component])
+
+        hook = component.module.register_forward_pre_hook(come, prepend=True)
+        entries = [name for name in ("encode", "decode") if hasattr(component.module, name)]
+        for name in entries:
+            setattr(component.module, name, _after(come, getattr(component.module, name)))
+        try:
+            yield
+        finally:
+            hook.remove()
+            for name in entries:
+                delattr(component.module, name)
+
+
+def _after(come: Any, method: Any) -> Any:
+    def called(*arguments: Any, **named: Any) -> Any:
+        come()
+        return method(*arguments, **named)
+
+    return called
+
+
+def blocks_of(module: nn.Module) -> list[nn.Module]:
+    """The blocks that a module computes one after another: the members of its outermost module lists."""
+    found: list[nn.Module] = []
+    for child in module.children():
+        if isinstance(child, nn.ModuleList):
+            found += [block for block in child if block is not None]
+        else:
+            found += blocks_of(child)
+    return found
+
+
+@contextmanager
+def streamed(component: Component, token: CancelToken) -> Iterator[None]:
+    """While inside, each block's weights come when it begins to compute and leave when it has."""
+    blocks = blocks_of(component.module)
+    inside = {id(tensor) for block in blocks for tensor in (*block.parameters(), *block.buffers())}
+    component.place_where(lambda tensor: id(tensor) not in inside, token)
+    hooks = []
+    for block in blocks:
+        hooks.append(block.register_forward_pre_hook(lambda part, _: component.place_part(part)))
+        hooks.append(block.register_forward_hook(lambda part, *_: component.drop_part(part)))
+    component.streaming = True
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        component.drop()
+
+
+@contextmanager
+def tiled(pipeline: Any) -> Iterator[None]:
+    """While inside, the VAE works in tiles, where it can."""
+    vae: Any = getattr(pipeline, "vae", None)
+    if not hasattr(vae, "enable_tiling") or getattr(vae, "use_tiling", False):
+        yield
+        return
+    vae.enable_tiling()
+    try:
+        yield
+    finally:
+        vae.disable_tiling()

@@ -1,0 +1,220 @@
+"""The models that are known and where their weights are. Runs on the device thread alone."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tui.library.families import Family
+from tui.protocol.events import ResidentComponent
+from tui.worker.adapters import AdapterSet
+from tui.worker.blueprint import Blueprint, Part, read_blueprint, read_controlnet_part
+from tui.worker.cancel import CancelToken
+from tui.worker.component import Component
+from tui.worker.ledger import Ledger
+from tui.worker.memory import return_memory
+from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
+from tui.worker.planner import Evict, Need, plan
+
+log = logging.getLogger(__name__)
+
+LoadProgress = Callable[[str, int, int], None]
+"""Told the component's name, the bytes that are on the device, and all that are on their way, as on the disk."""
+
+
+@dataclass
+class Model:
+    """A model that is known: what every pipeline of it is built from."""
+
+    name: str
+    blueprint: Blueprint
+    parts: dict[str, Component | Any]
+    """Components, tokenizers, or None, by their name in the pipeline."""
+    views: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """Pipelines built so far, by class and by what else they were built from."""
+    adapters: AdapterSet = field(default_factory=AdapterSet)
+
+    @property
+    def family(self) -> Family:
+        return self.blueprint.family
+
+    @property
+    def path(self) -> str:
+        return str(self.blueprint.path)
+
+    @property
+    def components(self) -> dict[str, Component]:
+        """The parts that hold weights."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, Component)}
+
+    @property
+    def text_encoders(self) -> list[Component]:
+        """The components that only prompts need."""
+        return [part for name, part in self.components.items() if name.startswith("text_encoder")]
+
+    def modules(self) -> dict[str, Any]:
+        """The parts as a pipeline takes them."""
+        return {name: part.module if isinstance(part, Component) else part for name, part in self.parts.items()}
+
+
+class Residents:
+    """Knows models and ControlNets, and keeps what is on the device within the budget."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype, budget: int) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.budget = budget
+        self.ledger = Ledger()
+        self._models: dict[str, Model] = {}
+        self._controlnets: dict[str, Component] = {}
+        self._known: dict[str, tuple[Part, Component]] = {}
+        self._wanted: set[str] = set()
+
+    def model(self, name: str, path: str) -> Model:
+        """The model in `path`: known already and unchanged on the disk, or read now.
+
+        Reading maps its files and builds its modules; no weight moves.
+
+        Raises:
+            LatenttyError: it is missing or damaged; whatever was known before still is.
+        """
+        blueprint = read_blueprint(Path(path))
+        keys = {part.name: part.key for part in blueprint.parts.values() if part is not None}
+        known = self._models.get(path)
+        if known is not None and keys == _keys(known.blueprint):
+            return known
+        parts = {label: part and self._part(part) for label, part in blueprint.parts.items()}
+        check_tokenizers(blueprint.path, {name: _module(part) for name, part in parts.items()})
+        if known is not None:  # its files have changed
+            self.forget(path)
+        model = Model(name=name, blueprint=blueprint, parts=parts)
+        for label, component in model.components.items():
+            self.ledger.enter(component, path, label)
+        self._models[path] = model
+        return model
+
+    def controlnet(self, path: str) -> Component:
+        """The ControlNet in `path`, known or read now; no weight moves.
+
+        Raises:
+            LatenttyError: it is missing or damaged.
+        """
+        part = read_controlnet_part(Path(path))
+        known = self._controlnets.get(path)
+        if known is not None and known.key == part.key:
+            return known
+        component = self._component(part)
+        self.forget(path)
+        self.ledger.enter(component, path, "controlnet")
+        self._controlnets[path] = component
+        return component
+
+    def ensure(self, components: Iterable[Component], token: CancelToken, progress: LoadProgress) -> None:
+        """Have every one of `components` on the device, and nothing above the budget at any moment.
+
+        Raises:
+            DoesNotFit: they are larger than the budget.
+            Cancelled: `token` said so; what was placed before still is.
+        """
+        wanted = {component.key: component for component in components}
+        actions = plan([Need(key, one.bytes) for key, one in wanted.items()], self.ledger.held(), self.budget)
+        evicted = [action.key for action in actions if isinstance(action, Evict)]
+        self.evict(evicted)
+        missing = [component for component in wanted.values() if not component.placed]
+        total, done = sum(component.stored_bytes for component in missing), 0
+
+        for component in missing:
+
+            def advance(size: int, name: str = component.name) -> None:
+                nonlocal done
+                done += size
+                progress(name, done, total)
+
+            component.place(token, advance)
+        self.ledger.use(wanted)
+
+    def evict(self, keys: Iterable[str]) -> None:
+        """Drop these from the device; nothing is copied back."""
+        dropped = [component for key in keys if (component := self._known[key][1]).placed]
+        for component in dropped:
+            log.info("dropping %s (%d MB)", component.name, component.bytes >> 20)
+            component.drop()
+        if dropped:
+            return_memory()
+
+    def want(self, path: str) -> None:
+        """Someone means to use the ControlNet in `path` soon: it goes last."""
+        self._wanted.add(path)
+        self._mark_wanted()
+
+    def unwant(self, path: str) -> None:
+        """Nobody means to any more."""
+        self._wanted.discard(path)
+        self._mark_wanted()
+
+    def _mark_wanted(self) -> None:
+        self.ledger.want(self._controlnets[path].key for path in self._wanted if path in self._controlnets)
+
+    def shrink(self) -> None:
+        """Drop what is above the budget, after the budget has changed."""
+        self.evict(action.key for action in plan([], self.ledger.held(), self.budget) if isinstance(action, Evict))
+
+    def evict_all_but(self, kept: Iterable[Component]) -> None:
+        """Drop everything else from the device."""
+        keys = {component.key for component in kept}
+        self.evict([entry.component.key for entry in self.ledger if entry.component.key not in keys])
+
+    def forget(self, path: str) -> None:
+        """Nobody needs the model or ControlNet in `path`: free its memory, unless others share it."""
+        self._models.pop(path, None)
+        self._controlnets.pop(path, None)
+        for gone in self.ledger.forget(path):
+            self._known.pop(gone.key)[1].drop()
+        return_memory()
+
+    def forget_all(self) -> None:
+        """Free everything."""
+        for path in [*self._models, *self._controlnets]:
+            self.forget(path)
+
+    def find(self, name: str) -> Model | None:
+        """The known model of that name."""
+        return next((model for model in self._models.values() if model.name == name), None)
+
+    def report(self) -> list[ResidentComponent]:
+        """Every known component, and where it is."""
+        names = {path: model.name for path, model in self._models.items()}
+        return [
+            ResidentComponent(
+                model=", ".join(names.get(user, Path(user).name) for user in entry.users),
+                name=next(iter(entry.users.values())),
+                bytes=entry.component.bytes,
+                device=str(self.device) if entry.component.placed else "disk",
+            )
+            for entry in self.ledger
+        ]
+
+    def _part(self, part: Part) -> Component | Any:
+        return self._component(part) if holds_weights(part) else load_processor(part)
+
+    def _component(self, part: Part) -> Component:
+        """The component for `part`: one that is known and equal, or a new one."""
+        if part.key in self._known:
+            return self._known[part.key][1]
+        twin = next((one for known, one in self._known.values() if same_weights(known, part)), None)
+        if twin is not None:
+            return twin
+        component = Component.around(part.key, part.name, load_module(part), self.device, self.dtype)
+        self._known[part.key] = part, component
+        return component
+
+
+def _keys(blueprint: Blueprint) -> dict[str, str]:
+    return {part.name: part.key for part in blueprint.parts.values() if part is not None}
+
+
+def _module(part: object) -> object:
+    return part.module if isinstance(part, Component) else part
