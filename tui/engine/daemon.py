@@ -8,7 +8,7 @@ import secrets
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -20,35 +20,42 @@ from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
 from tui.engine.listener import Listener
 from tui.engine.lock import EngineLock
+from tui.engine.mode_states import ModeStates, default_state
 from tui.engine.model_index import ModelIndex
 from tui.engine.pool import Pool
 from tui.engine.queue import Queue
 from tui.engine.session import Session
+from tui.library.acceptance import refuse_impossible
 from tui.library.engine_file import EngineFile
 from tui.library.paths import Paths
 from tui.library.settings import Settings
 from tui.protocol import PROTOCOL_VERSION
 from tui.protocol.commands import (
+    Annotate,
     Autoload,
     Cancel,
     CancelLoad,
     ClientCommand,
+    EnsureAdapter,
+    EnsureControlNet,
     Fetch,
     GetModel,
     GetPictures,
     GetSnapshot,
     LoadModel,
     Pause,
+    ReleaseControlNet,
     Resume,
     Retry,
+    SetBudget,
     Shutdown,
     Submit,
+    SwapMode,
     UnloadModel,
 )
-from tui.protocol.events import EngineState, JobQueued, JobRecord, Warning
-from tui.protocol.fields import complaints
+from tui.protocol.events import EngineState, JobQueued, JobRecord, ModeRemembered, Warning
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
-from tui.protocol.job import Job
+from tui.protocol.job import Job, ModeState
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES
 
@@ -76,13 +83,15 @@ class Engine:
         self._database = Database(paths.database_file)
         self._queue = Queue(self._database)
         self._gallery = Gallery(self._database)
+        self._modes = ModeStates(self._database)
         self._models = ModelIndex(settings.models())
         self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
         self._listener = Listener(paths.socket_file, self._serve, self._publish)
         self._pool = Pool(
             queue=self._queue,
             make_home=make_home,
-            find_model=self._models.find,
+            models=self._models,
+            budget=round(settings.engine.memory_budget * (1 << 30)),
             pictures=settings.pictures(paths),
             tell=self._board.tell,
             show=self._board.show,
@@ -91,6 +100,7 @@ class Engine:
         self._active = time.monotonic()
         self._unloaded = False
         self._stop = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Open what the last engine left, and listen. After this, clients are served.
@@ -112,6 +122,8 @@ class Engine:
             snapshot.jobs[record.job.id] = record
         snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
         snapshot.models = self._models.models
+        snapshot.controlnets = self._models.controlnets
+        snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         await self._listener.bind()
 
@@ -228,13 +240,12 @@ class Engine:
                 return self._queued(await self._queue.retry(job_id))
             case Pause() | Resume():
                 self._pool.set_paused(isinstance(command, Pause))
-            case LoadModel(model=name):
-                model = await asyncio.to_thread(self._models.find, name)
-                await self._pool.order(LoadModel(model=self._models.name_of(name), path=model.path))
-            case UnloadModel(model=name):
-                await self._pool.order(UnloadModel(model=name), start=False)
-            case CancelLoad():
-                await self._pool.order(command, start=False)
+            case SwapMode():
+                return await self._swap(command)
+            case LoadModel() | UnloadModel() | CancelLoad() | SetBudget():
+                await self._pass_on(command)
+            case EnsureControlNet() | ReleaseControlNet() | EnsureAdapter() | Annotate():
+                return await self._pass_on(command)
             case GetSnapshot():
                 return self._board.snapshot
             case GetModel(model=name):
@@ -247,23 +258,55 @@ class Engine:
                 raise AssertionError("sessions answer Fetch through _fetch")
         return None
 
+    async def _pass_on(self, command: ClientCommand) -> object:
+        """The result of a command that is the worker's, with the folders filled in."""
+        match command:
+            case LoadModel(model=name):
+                model = await asyncio.to_thread(self._models.find, name)
+                return await self._pool.order(LoadModel(model=model.name, path=model.path))
+            case EnsureAdapter(model=name, adapter=adapter):
+                model = await asyncio.to_thread(self._models.find, name)
+                return await self._pool.order(EnsureAdapter(model=model.name, path=model.path, adapter=adapter))
+            case EnsureControlNet(controlnet=name):
+                net = await asyncio.to_thread(self._models.find_controlnet, name)
+                return await self._pool.order(EnsureControlNet(controlnet=name, path=net.path))
+            case ReleaseControlNet(controlnet=name):
+                net = await asyncio.to_thread(self._models.find_controlnet, name)
+                return await self._pool.order(ReleaseControlNet(controlnet=name, path=net.path), start=False)
+            case Annotate():
+                return await self._pool.order(command)
+            case UnloadModel() | CancelLoad() | SetBudget():
+                return await self._pool.order(command, start=False)
+            case _:
+                raise AssertionError(f"{command} is not the worker's")
+
+    async def _swap(self, command: SwapMode) -> ModeState:
+        model = await asyncio.to_thread(self._models.find, command.model)
+        if command.mode not in model.modes:
+            raise bad_request(f"{model.name} has no mode {command.mode}.", f"It has: {', '.join(model.modes)}.")
+        if (left := command.leaving) is not None:
+            await self._modes.save(left.model, left.mode, left.state)
+            self._board.tell(ModeRemembered(model=left.model, mode=left.mode, state=left.state))
+        order = SwapMode(model=model.name, mode=command.mode, path=model.path)
+        self._in_background(self._pool.order(order, start=False))
+        return await self._modes.load(model.name, command.mode) or default_state(model)
+
+    def _in_background(self, work: Coroutine[None, None, object]) -> None:
+        """Carry out `work` beside the answer to a client; a failure is told to all of them."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except LatenttyError as error:
+                self._board.tell(Warning(problem=error.problem))
+
+        task = asyncio.create_task(guarded())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
     async def _submit(self, job: Job) -> JobRecord:
-        if found := complaints(job):
-            raise bad_request(" ".join(found), "Correct it and try again.")
-        if job.folder and not Path(job.folder).is_absolute():
-            raise bad_request(f"The folder {job.folder} is not absolute.", "Give its whole path.")
-        if job.file_stem and ("/" in job.file_stem or job.file_stem.startswith(".")):
-            raise bad_request(f"The file name {job.file_stem!r} is not possible.", "Use a plain name.")
         model = await asyncio.to_thread(self._models.find, job.model)
-        if job.scheduler not in model.schedulers:
-            raise bad_request(
-                f"{model.name} has no scheduler called {job.scheduler!r}.", f"It has: {', '.join(model.schedulers)}."
-            )
-        multiple = model.size_multiple
-        if job.width % multiple or job.height % multiple:
-            raise bad_request(
-                f"{model.name} cannot draw {job.width}×{job.height}.", f"Use multiples of {multiple} pixels."
-            )
+        refuse_impossible(job, model, [info.name for info in self._models.controlnets])
         record, new = await self._queue.submit(job)
         return self._queued(record) if new else record
 

@@ -27,6 +27,7 @@ MIGRATIONS: Final = (
         started   REAL,
         finished  REAL,
         problem   BLOB,
+        notes     TEXT NOT NULL DEFAULT '',
         payload   BLOB NOT NULL
     ) STRICT;
     CREATE INDEX job_by_state ON job (state, position);
@@ -40,6 +41,13 @@ MIGRATIONS: Final = (
         height  INTEGER NOT NULL,
         created REAL NOT NULL,
         UNIQUE (job_id, number)
+    ) STRICT;
+    CREATE TABLE mode_state (
+        model   TEXT NOT NULL,
+        mode    TEXT NOT NULL,
+        payload BLOB NOT NULL,
+        updated REAL NOT NULL,
+        PRIMARY KEY (model, mode)
     ) STRICT;
     """,
 )

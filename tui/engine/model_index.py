@@ -5,8 +5,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from tui.library.controlnets import find_controlnets, modes_of, read_controlnet, unknown_controlnet
 from tui.library.models import BUNDLED, find_models, read_model
-from tui.protocol.events import ModelInfo
+from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.problem import LatenttyError, Problem
 
 
@@ -16,10 +17,27 @@ class ModelIndex:
     def __init__(self, folders: list[Path]) -> None:
         self._folders = folders
         self.models: Final[list[ModelInfo]] = []
+        self.controlnets: Final[list[ControlNetInfo]] = []
 
     def scan(self) -> None:
         """Look at the disk again."""
-        self.models[:] = find_models(self._folders)
+        self.controlnets[:] = find_controlnets(self._folders)
+        self.models[:] = [self._with_controls(model) for model in find_models(self._folders)]
+
+    def _with_controls(self, model: ModelInfo) -> ModelInfo:
+        found = {info.name: modes_of(info, model) for info in self.controlnets}
+        return replace(model, controls={name: modes for name, modes in found.items() if modes})
+
+    def find_controlnet(self, name: str) -> ControlNetInfo:
+        """The ControlNet called `name`, as its files are at this moment.
+
+        Raises:
+            LatenttyError: it is unknown, missing or damaged.
+        """
+        known = next((info for info in self.controlnets if info.name == name), None)
+        if known is None:
+            raise unknown_controlnet(name, self.controlnets)
+        return replace(read_controlnet(Path(known.path)), name=known.name, bundled=known.bundled)
 
     def name_of(self, name: str) -> str:
         """The listed name for `name`, which may be a path; `name` itself when it is not listed."""
@@ -43,7 +61,8 @@ class ModelIndex:
                 )
             )
         model = read_model(Path(known.path if known else name).expanduser())
-        return replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
+        model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
+        return self._with_controls(model)
 
     def path_of(self, name: str) -> str:
         """The folder of the model called `name`; empty when there is none."""

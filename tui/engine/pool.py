@@ -8,22 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec import Raw
+
 from tui.engine.home import Home, WorkerLost
+from tui.engine.model_index import ModelIndex
 from tui.engine.queue import Queue
 from tui.engine.worker_link import WorkerLink
 from tui.library.pictures import output_problem, picture_path
-from tui.protocol.commands import (
-    Autoload,
-    Cancel,
-    CancelLoad,
-    Done,
-    Failed,
-    LoadModel,
-    Run,
-    Target,
-    UnloadModel,
-    WorkerCommand,
-)
+from tui.protocol.commands import Cancel, Done, Failed, Run, SetBudget, Target, WorkerCommand
 from tui.protocol.events import (
     ClientEvent,
     ImageSaved,
@@ -31,10 +23,10 @@ from tui.protocol.events import (
     JobDone,
     JobFailed,
     JobInterrupted,
+    JobNote,
     JobRecord,
     JobRequeued,
     JobStarted,
-    ModelInfo,
     SavedFile,
     Warning,
     WorkerChanged,
@@ -64,7 +56,8 @@ class Pool:
         self,
         queue: Queue,
         make_home: Callable[[], Home],
-        find_model: Callable[[str], ModelInfo],
+        models: ModelIndex,
+        budget: int,
         pictures: Path,
         tell: Callable[[ClientEvent], None],
         show: Callable[[Preview], None],
@@ -72,7 +65,8 @@ class Pool:
     ) -> None:
         self._queue = queue
         self._make_home = make_home
-        self._find_model = find_model
+        self._models = models
+        self._budget = budget
         self._pictures = pictures
         self._tell = tell
         self._show = show
@@ -147,14 +141,14 @@ class Pool:
             self._tell(JobCancelled(job_id=job_id, finished=after.finished or time.time()))
             self.wake()  # what held the queue may have been this job's
 
-    async def order(self, command: LoadModel | UnloadModel | Autoload | CancelLoad, *, start: bool = True) -> None:
-        """Have the worker carry out `command`; with no worker, start one, unless `start` is False.
+    async def order(self, command: WorkerCommand, *, start: bool = True) -> Raw | None:
+        """The result of `command`, carried out by the worker; with no worker, one is started, unless `start` is False.
 
         Raises:
             LatenttyError: it failed, or the worker cannot start.
         """
         if self._link is None and not start:
-            return
+            return None
         self._orders += 1
         try:
             link = await self._worker()
@@ -165,6 +159,7 @@ class Pool:
             self._orders -= 1
         if isinstance(reply, Failed):
             raise LatenttyError(reply.problem)
+        return reply.result
 
     async def end_worker(self) -> None:
         """End the worker process; it is started again when there is work."""
@@ -218,7 +213,9 @@ class Pool:
         self._tell(JobStarted(record=record))
         try:
             saved = await self._queue.saved_numbers(job.id)
-            model = await asyncio.to_thread(self._find_model, job.model)
+            model = await asyncio.to_thread(self._models.find, job.model)
+            nets = {control.model: self._models.find_controlnet(control.model).path for control in job.controls}
+            following = await self._queue.next()
             targets = [
                 Target(index=index, path=str(picture_path(job, index, record.submitted, self._pictures)))
                 for index in range(job.count)
@@ -228,7 +225,15 @@ class Pool:
             if job.id in self._cancelled:
                 await self._cancel_current(job.id)
                 return
-            await self._settle(job.id, await link.request(Run(job=job, model_path=model.path, targets=targets)))
+            ahead = self._models.path_of(following.job.model) if following is not None else ""
+            run = Run(
+                job=job,
+                model_path=model.path,
+                targets=targets,
+                controlnets=nets,
+                ahead=ahead if ahead != model.path else "",
+            )
+            await self._settle(job.id, await link.request(run))
         except LatenttyError as error:
             await self._fail(job.id, error.problem)
         except WorkerLost as lost:
@@ -311,6 +316,8 @@ class Pool:
                         hint="Read why: latentty engine logs",
                     )
                 )
+            if self._budget:
+                await link.request(SetBudget(bytes=self._budget))
             return link
 
     async def _watch(self, link: WorkerLink) -> None:
@@ -337,6 +344,9 @@ class Pool:
                     self._ready.set()
             case SavedFile():
                 await self._save(event)
+            case JobNote(job_id=job_id, text=text):
+                await self._durably(lambda: self._queue.note(job_id, text))
+                self._tell(event)
             case _:
                 self._tell(event)
 

@@ -52,7 +52,7 @@ class Queue:
         return await self._database.run(lambda connection: _get(connection, job_id))
 
     async def next(self) -> JobRecord | None:
-        """The job that :meth:`claim` would take."""
+        """The job that :meth:`claim` would take; while one runs, the one that follows it."""
 
         def work(connection: sqlite3.Connection) -> JobRecord | None:
             row = connection.execute(f"{_RECORD} WHERE id = ({_NEXT})").fetchone()
@@ -143,6 +143,15 @@ class Queue:
 
         return await self._database.run(work)
 
+    async def note(self, job_id: str, text: str) -> None:
+        """Keep with the job what had to be done so that it could run."""
+        line = " ".join(text.split())
+        await self._database.run(
+            lambda connection: connection.execute(
+                "UPDATE job SET notes = trim(notes || char(10) || ?, char(10)) WHERE id = ?", (line, job_id)
+            )
+        )
+
     async def retry(self, job_id: str) -> JobRecord:
         """A failed or cancelled job waits again, with its saved pictures kept.
 
@@ -152,8 +161,9 @@ class Queue:
 
         def work(connection: sqlite3.Connection) -> JobRecord:
             connection.execute(
-                "UPDATE job SET state = 'waiting', attempts = 0, problem = NULL, finished = NULL, started = NULL,"
-                " position = (SELECT max(position) + 1 FROM job) WHERE id = ? AND state IN ('failed', 'cancelled')",
+                "UPDATE job SET state = 'waiting', attempts = 0, problem = NULL, notes = '', finished = NULL,"
+                " started = NULL, position = (SELECT max(position) + 1 FROM job)"
+                " WHERE id = ? AND state IN ('failed', 'cancelled')",
                 (job_id,),
             )
             return _get(connection, job_id)

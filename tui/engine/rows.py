@@ -17,6 +17,7 @@ def record_of(row: sqlite3.Row) -> JobRecord:
         attempts=row["attempts"],
         saved=row["saved"],
         problem=msgspec.msgpack.decode(row["problem"], type=Problem) if row["problem"] else None,
+        notes=row["notes"].splitlines(),
         submitted=row["submitted"],
         started=row["started"],
         finished=row["finished"],

@@ -9,7 +9,17 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from tui.protocol.commands import ClientCommand, Done, Failed, Fetch
+from tui.protocol.commands import (
+    Annotate,
+    ClientCommand,
+    Done,
+    EnsureAdapter,
+    EnsureControlNet,
+    Failed,
+    Fetch,
+    LoadModel,
+    UnloadModel,
+)
 from tui.protocol.frames import (
     CHUNK,
     MAX_REQUEST,
@@ -35,6 +45,9 @@ MAX_BACKLOG: Final = 32 << 20
 
 HELLO_WITHIN: Final = 5.0
 """Seconds that a client has to say who it is."""
+
+LONG: Final = (LoadModel, UnloadModel, EnsureControlNet, EnsureAdapter, Annotate)
+"""Commands that wait for a worker; what follows them, such as a Cancel, does not wait for them."""
 
 SEND_SIZE: Final = 256 << 10
 """Bytes of a client's backlog below which the next chunk of a picture is added."""
@@ -136,8 +149,13 @@ class Session:
                 continue
             if isinstance(request.command, Fetch):
                 tasks.create_task(self._send_picture(request.id, request.command, fetch))
+            elif isinstance(request.command, LONG):
+                tasks.create_task(self._send_reply(request, answer))
             else:
-                self.send(await _reply(request, answer))
+                await self._send_reply(request, answer)
+
+    async def _send_reply(self, request: Request, answer: Callable[[ClientCommand], Awaitable[object]]) -> None:
+        self.send(await _reply(request, answer))
 
     def _decode(self, frame: bytes) -> Request | None:
         """The request in `frame`; one that cannot be understood is answered, not punished."""

@@ -82,7 +82,9 @@ def read_model(folder: Path) -> ModelInfo:
         steps=family.steps,
         guidance_scale=family.guidance_scale,
         scheduler=own_scheduler(read_json(folder, "scheduler/scheduler_config.json")) or "dpmpp-2m-karras",
-        schedulers=offered(family.scheduler_kind),
+        schedulers=list(family.schedulers) or offered(family.scheduler_kind),
+        modes=list(family.pipelines),
+        negative_prompt=family.negative_prompt,
         width=size,
         height=size,
     )

@@ -28,6 +28,8 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """End the worker process, which returns the rest of the GPU's memory."""
     exit_after: Minutes = 120
     """End the engine itself, when no client is attached either."""
+    memory_budget: Annotated[float, Meta(ge=0)] = 0
+    """GiB of the device that weights may take; 0 leaves it to the device's size."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

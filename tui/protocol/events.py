@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tui.protocol.job import Job, Mode
+from tui.protocol.job import Job, Mode, ModeState
 from tui.protocol.problem import Problem
 
 JobState = Literal["waiting", "running", "interrupted", "done", "failed", "cancelled"]
@@ -205,6 +205,14 @@ class ModeSwapped(Event, frozen=True):
     """Of weights: always 0."""
 
 
+class ModeRemembered(Event, frozen=True):
+    """A mode was left, and this is what it remembers."""
+
+    model: str
+    mode: Mode
+    state: ModeState
+
+
 class ControlNetState(Event, frozen=True):
     """How far a ControlNet is."""
 
@@ -282,6 +290,7 @@ ClientEvent = (
     | ModelReady
     | LoadFailed
     | ModeSwapped
+    | ModeRemembered
     | ControlNetState
     | JobNote
     | Residency

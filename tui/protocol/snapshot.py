@@ -26,6 +26,7 @@ from tui.protocol.events import (
     Loading,
     ModelInfo,
     ModelReady,
+    ModeRemembered,
     ModeSwapped,
     Picture,
     Residency,
@@ -114,6 +115,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
                 _change(snapshot, event.job_id, notes=[*noted.notes, event.text])
         case ModeSwapped():
             snapshot.mode = event
+        case ModeRemembered(model=model, mode=mode, state=state):
+            snapshot.mode_states.setdefault(model, {})[mode] = state
         case ControlNetState(controlnet=name):
             snapshot.control_states[name] = event
         case Loading():
