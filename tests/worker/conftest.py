@@ -15,6 +15,7 @@ os.environ |= QUIET | {
 
 import torch
 
+from tests.worker.tiny_models import TinyModels
 from tui.library.models import BUNDLED
 from tui.library.paths import bundled_models
 from tui.protocol.events import WorkerEvent
@@ -35,6 +36,12 @@ def nothing(*_: object) -> None:
 @pytest.fixture(scope="session")
 def components() -> ComponentSet:
     return load_components(BUNDLED, BUNDLED_PATH, torch.device("cpu"), CancelToken(), nothing)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
+    """Small models of every family, each written when it is first asked for; not to be changed."""
+    return TinyModels(tmp_path_factory.mktemp("tiny-models"))
 
 
 @pytest.fixture(scope="session")
