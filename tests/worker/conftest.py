@@ -9,12 +9,12 @@ import pytest
 
 from tui.engine.home import QUIET
 
-os.environ |= QUIET | {
-    "OMP_NUM_THREADS": "1"
-}  # read when the libraries are imported, as the engine has it for its worker
+# read when the libraries are imported; the engine sets the same for its worker
+os.environ |= QUIET | {"OMP_NUM_THREADS": "1"}
 
 import torch
 
+from tests.worker.tiny_models import TinyModels
 from tui.library.models import BUNDLED
 from tui.library.paths import bundled_models
 from tui.protocol.events import WorkerEvent
@@ -53,6 +53,12 @@ def bundled(residents: Residents) -> Model:
 @pytest.fixture(scope="session")
 def colours(bundled: Model) -> LatentToRgb:
     return LatentToRgb.fit(bundled.components["vae"].module)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
+    """Small models of every family, each written when it is first asked for; not to be changed."""
+    return TinyModels(tmp_path_factory.mktemp("tiny-models"))
 
 
 class Recorded:
