@@ -53,6 +53,11 @@ class Part:
             digest.update(f"{file.resolve()}|{found.st_size}|{found.st_mtime_ns}|{found.st_ino}".encode())
         return digest.hexdigest()
 
+    @property
+    def changed(self) -> bool:
+        """Whether its files are no longer those that it was read from."""
+        return Part(self.name, self.folder, self.kind).key != self.key
+
     @cached_property
     def configuration(self) -> bytes:
         """Its config.json."""

@@ -75,8 +75,11 @@ def check_tokenizers(path: Path, parts: dict[str, Any]) -> None:
 
 
 def same_weights(one: Part, other: Part) -> bool:
-    """Whether two parts in different files are equal, byte for byte; the first difference ends the look."""
-    if one.shape != other.shape or len(one.files) != len(other.files):
+    """Whether two parts in different files are equal, byte for byte; the first difference ends the look.
+
+    A part whose files have changed since it was read equals nothing.
+    """
+    if one.shape != other.shape or len(one.files) != len(other.files) or one.changed or other.changed:
         return False
     return all(filecmp.cmp(a, b, shallow=False) for a, b in zip(one.files, other.files, strict=True))
 

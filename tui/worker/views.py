@@ -79,12 +79,9 @@ def _build(cls: Any, model: Model, controls: Sequence[Component]) -> Any:
     if controls:
         nets = [control.module for control in controls]
         given["controlnet"] = nets[0] if len(nets) == 1 else nets
-    optional = {*cls._optional_components, *model.blueprint.parts}
-    lacking = [
-        name
-        for name, one in parameters.items()
-        if given.get(name) is None and one.default is inspect.Parameter.empty and name not in optional
-    ]
+    # what the model itself leaves out, its own class can do without
+    optional = {*cls._optional_components, *(name for name, part in model.blueprint.parts.items() if part is None)}
+    lacking = [name for name in _without_default(parameters) if given.get(name) is None and name not in optional]
     if lacking:
         raise LatenttyError(
             Problem(
@@ -93,14 +90,13 @@ def _build(cls: Any, model: Model, controls: Sequence[Component]) -> Any:
                 hint="Copy or download the model again.",
             )
         )
-    pipeline = cls(**dict.fromkeys(lacking_optional(parameters, given)) | given)
+    pipeline = cls(**dict.fromkeys(_without_default(parameters)) | given)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def lacking_optional(parameters: dict[str, inspect.Parameter], given: dict[str, Any]) -> list[str]:
-    """Parameters without a default that may be None."""
-    return [name for name, one in parameters.items() if one.default is inspect.Parameter.empty and name not in given]
+def _without_default(parameters: dict[str, inspect.Parameter]) -> list[str]:
+    return [name for name, one in parameters.items() if one.default is inspect.Parameter.empty]
 
 
 def fresh_scheduler(model: Model, wanted: "tuple[str, dict[str, Any]] | None") -> Any:
