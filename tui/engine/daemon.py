@@ -306,7 +306,7 @@ class Engine:
 
     async def _submit(self, job: Job) -> JobRecord:
         model = await asyncio.to_thread(self._models.find, job.model)
-        refuse_impossible(job, model, [info.name for info in self._models.controlnets])
+        refuse_impossible(job, model, {info.name: info for info in self._models.controlnets})
         record, new = await self._queue.submit(job)
         return self._queued(record) if new else record
 

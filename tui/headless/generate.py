@@ -193,7 +193,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
     Raises:
         LatenttyError: a value is out of its range, or the scheduler is unknown.
     """
-    scheduler = find_scheduler(request.scheduler or model.scheduler)
+    scheduler = find_scheduler(request.scheduler or model.scheduler, model.schedulers)
     if scheduler is None:
         raise bad_request(
             f"There is no scheduler called {request.scheduler!r}.", f"{model.name} has: {', '.join(model.schedulers)}."

@@ -1,9 +1,10 @@
 """Whether a job can be drawn: everything that can be known before it is accepted, from files' headers alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tui.protocol.events import ModelInfo
+from tui.library.families import FAMILIES
+from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.fields import complaints
 from tui.protocol.job import Job
 from tui.protocol.problem import bad_request
@@ -11,13 +12,13 @@ from tui.protocol.problem import bad_request
 FROM_A_PICTURE = frozenset({"img2img", "inpaint", "outpaint", "edit", "refine"})
 
 
-def refuse_impossible(job: Job, model: ModelInfo, known_controls: Iterable[str]) -> None:
+def refuse_impossible(job: Job, model: ModelInfo, controlnets: Mapping[str, ControlNetInfo]) -> None:
     """Nothing, when `model` can draw `job`.
 
     Raises:
         LatenttyError: it cannot; every reason is in the message.
     """
-    looks = (complaints(job), _output(job), _model(job, model), _pictures(job), _controls(job, model, known_controls))
+    looks = (complaints(job), _output(job), _model(job, model), _pictures(job), _controls(job, model, controlnets))
     reasons = [reason for look in looks for reason in look]
     if reasons:
         raise bad_request(" ".join(reasons), "Correct it and try again.")
@@ -38,8 +39,24 @@ def _model(job: Job, model: ModelInfo) -> Iterator[str]:
     multiple = model.size_multiple
     if job.width % multiple or job.height % multiple:
         yield f"{model.name} cannot draw {job.width}×{job.height}: it needs multiples of {multiple} pixels."
+    yield from _strength(job, model)
     if job.negative_prompt and not model.negative_prompt:
         yield f"{model.name} takes no negative prompt."
+
+
+def _strength(job: Job, model: ModelInfo) -> Iterator[str]:
+    """A strength at which nothing is drawn, or at which the picture is not looked at, has no effect that is meant."""
+    if job.mode not in ("img2img", "inpaint", "refine"):
+        return
+    told = f"{job.steps} steps at a strength of {job.strength:g}"
+    family = FAMILIES.get(model.family)
+    if family is not None and family.scheduler_kind == "flow":
+        if 0 < job.strength < 1 and int(job.steps * (1 - job.strength)) == 0:
+            yield f"{told} would ignore the picture: take more steps, or less strength."
+        if job.strength == 0:
+            yield "A strength of 0 draws nothing."
+    elif int(job.steps * job.strength) < 1:
+        yield f"{told} are less than one: raise either."
 
 
 def _pictures(job: Job) -> Iterator[str]:
@@ -49,8 +66,6 @@ def _pictures(job: Job) -> Iterator[str]:
         yield from _missing(job.mask, "Inpainting needs a mask, and none is given.")
     if job.mode == "outpaint" and not job.grow.any:
         yield "Outpainting needs at least one edge to grow."
-    if job.mode in ("img2img", "inpaint", "refine") and int(job.steps * job.strength) < 1:
-        yield f"{job.steps} steps at a strength of {job.strength:g} are less than one: raise either."
     for control in job.controls:
         yield from _missing(control.image, "A ControlNet needs a picture, and none is given.")
     for adapter in job.adapters:
@@ -66,10 +81,9 @@ def _missing(path: str, otherwise: str) -> Iterator[str]:
         yield f"{path} is not there."
 
 
-def _controls(job: Job, model: ModelInfo, known: Iterable[str]) -> Iterator[str]:
-    names = set(known)
+def _controls(job: Job, model: ModelInfo, controlnets: Mapping[str, ControlNetInfo]) -> Iterator[str]:
     for control in job.controls:
-        if control.model not in names:
+        if control.model not in controlnets:
             yield f"There is no ControlNet called {control.model!r}."
         elif control.model not in model.controls:
             yield f"The ControlNet {control.model} was not made for models like {model.name}."
@@ -78,3 +92,18 @@ def _controls(job: Job, model: ModelInfo, known: Iterable[str]) -> Iterator[str]
             yield f"{model.name} cannot use {control.model} in the mode {job.mode}, only in {modes}."
         if control.start >= control.end:
             yield f"The ControlNet {control.model} would end before it starts."
+    yield from _together(job, model, controlnets)
+
+
+def _together(job: Job, model: ModelInfo, controlnets: Mapping[str, ControlNetInfo]) -> Iterator[str]:
+    family = FAMILIES.get(model.family)
+    used = [controlnets[control.model] for control in job.controls if control.model in model.controls]
+    if family is None or not used:
+        return
+    classes = family.controls[used[0].class_name]
+    if len({(info.class_name, info.inpainting) for info in used}) > 1:
+        yield "ControlNets of different kinds cannot be used together."
+    elif len(used) > 1 and not classes.multi:
+        yield f"{model.name} takes one ControlNet of this kind at a time."
+    if not classes.timed and any((one.start, one.end) != (0, 1) for one in job.controls):
+        yield f"{used[0].name} acts from the start to the end, and no shorter."

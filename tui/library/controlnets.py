@@ -1,6 +1,6 @@
 """ControlNets on the disk: what they are, and which models they fit, from their configurations alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +50,16 @@ def read_controlnet(folder: Path) -> ControlNetInfo:
         path=str(folder.absolute()),
         class_name=str(config.get("_class_name", "")),
         bytes=weights,
+        inpainting=is_for_inpainting(config),
     )
+
+
+def is_for_inpainting(config: Mapping[str, Any]) -> bool:
+    """Whether the ControlNet with this configuration sees the picture and its mask beside the control image."""
+    if any(config.get(name) for name in ("extra_conditioning_channels", "extra_condition_channels")):
+        return True
+    seen = config.get("control_in_dim")  # of Z-Image: the latents of the picture alone, or of more
+    return seen is not None and seen != config.get("in_channels", 16)
 
 
 def modes_of(controlnet: ControlNetInfo, model: ModelInfo) -> list[Mode]:
@@ -65,7 +74,7 @@ def modes_of(controlnet: ControlNetInfo, model: ModelInfo) -> list[Mode]:
         return []
     if any(name in ours and name in theirs and ours[name] != theirs[name] for name in _MUST_AGREE):
         return []
-    return list(family.controls[controlnet.class_name].pipelines)
+    return list(family.control_pipelines(controlnet.class_name, inpainting=controlnet.inpainting))
 
 
 def _denoiser_config(folder: Path) -> dict[str, Any]:

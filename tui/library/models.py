@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from tui.library.families import Family, family_of
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
-from tui.library.schedulers import offered, own_scheduler
+from tui.library.schedulers import OWN, offered, own_scheduler
 from tui.protocol.events import ModelInfo
+from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
 
 BUNDLED: Final = "emoji-tiny"
@@ -66,13 +67,17 @@ def read_model(folder: Path) -> ModelInfo:
         LatenttyError: it is missing, damaged, of an unknown family, or in a format that we do not open.
     """
     index = _read_index(folder)
-    class_name = str(index.get("_class_name", ""))
-    family = family_of(class_name)
+    family = family_of(index)
     if family is None:
-        raise _unusable(folder, f"its pipeline {class_name or '(none named)'} is of no family that we know")
+        raise _unusable(folder, f"its pipeline {index.get('_class_name', '(none named)')} is of no family that we know")
     weights = sum(_check_component(folder, name) for name, entry in index.items() if _is_component(entry))
     defaults = _read_defaults(folder)
     size = _native_size(folder, family)
+    schedulers = list(family.schedulers) or offered(family.scheduler_kind)
+    own = own_scheduler(read_json(folder, "scheduler/scheduler_config.json"))
+    if own not in schedulers:
+        own = OWN
+        schedulers = [own, *(one for one in schedulers if one != own)]
     info = ModelInfo(
         name=folder.name,
         path=str(folder.absolute()),
@@ -81,9 +86,9 @@ def read_model(folder: Path) -> ModelInfo:
         size_multiple=family.size_multiple,
         steps=family.steps,
         guidance_scale=family.guidance_scale,
-        scheduler=own_scheduler(read_json(folder, "scheduler/scheduler_config.json")) or "dpmpp-2m-karras",
-        schedulers=list(family.schedulers) or offered(family.scheduler_kind),
-        modes=list(family.pipelines),
+        scheduler=own,
+        schedulers=schedulers,
+        modes=_modes(folder, family),
         negative_prompt=family.negative_prompt,
         width=size,
         height=size,
@@ -143,6 +148,18 @@ def _check_component(folder: Path, name: str) -> int:
     if not files and (place / "config.json").exists():
         raise _unusable(folder, f"the weights of {name} are missing")
     return sum(read_header(path).bytes for path in files)
+
+
+def _modes(folder: Path, family: Family) -> list[Mode]:
+    """What the model can do: a denoiser that takes the mask in can do nothing without one."""
+    if family.inpainting_channels is None or not (folder / "unet" / "config.json").exists():
+        return list(family.pipelines)
+    channels = read_json(folder, "unet/config.json").get("in_channels")
+    if channels == family.inpainting_channels:
+        return [mode for mode in family.pipelines if mode in ("inpaint", "outpaint")]
+    if channels != 4:
+        raise _unusable(folder, f"its denoiser takes in {channels} channels, which none of our modes gives it")
+    return list(family.pipelines)
 
 
 def _native_size(folder: Path, family: Family) -> int:

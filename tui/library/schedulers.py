@@ -1,15 +1,19 @@
 """The schedulers on offer: an id, the name people know, and the diffusers class with its options. Pure data."""
 
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
-Kind = Literal["diffusion", "flow"]
+Kind = Literal["any", "diffusion", "flow"]
 """What a model was trained to predict along: a noise schedule of betas, or a straight flow."""
+
+OWN: Final = "own"
+"""The scheduler that a model comes with, where no other entry of the list equals it."""
 
 
 class Scheduler(Struct, frozen=True, kw_only=True):
-    """One entry of the list; built as `class.from_config(the model's own configuration, **options)`."""
+    """One entry of the list: a class of diffusers, or of :mod:`tui.worker.flow_solvers`, and its options."""
 
     id: str
     label: str
@@ -25,6 +29,7 @@ class Scheduler(Struct, frozen=True, kw_only=True):
 _SIGMAS = {"use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False}
 _KARRAS = _SIGMAS | {"use_karras_sigmas": True}
 _EXPONENTIAL = _SIGMAS | {"use_exponential_sigmas": True}
+_UNCLIPPED = {"clip_sample": False}  # latents are not pictures: the default, for models of pixels, ruins them
 _DPMPP = {"algorithm_type": "dpmsolver++"}
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
 
@@ -43,7 +48,17 @@ def _diffusion(
     )
 
 
+def _flow(name: str, label: str, class_name: str, options: dict[str, Any], schedule: str = "") -> Scheduler:
+    sampler = label.removesuffix(f" {schedule}")
+    return Scheduler(
+        id=name, label=label, class_name=class_name, options=options, kind="flow", sampler=sampler, schedule=schedule
+    )
+
+
+_FLOW_EULER = "FlowMatchEulerDiscreteScheduler"
+
 _ALL = [
+    Scheduler(id=OWN, label="Model's own", class_name="", kind="any", sampler="Model's own"),
     _diffusion("dpmpp-2m", "DPM++ 2M", "DPMSolverMultistepScheduler", _DPMPP | _SIGMAS),
     _diffusion(
         "dpmpp-2m-karras",
@@ -84,14 +99,27 @@ _ALL = [
     _diffusion("dpm2", "DPM2", "KDPM2DiscreteScheduler", _SIGMAS),
     _diffusion("dpm2-karras", "DPM2 Karras", "KDPM2DiscreteScheduler", _KARRAS, sampler="DPM2", schedule="Karras"),
     _diffusion("dpm2-a", "DPM2 a", "KDPM2AncestralDiscreteScheduler", _SIGMAS),
-    _diffusion("ddim", "DDIM", "DDIMScheduler"),
-    _diffusion("ddpm", "DDPM", "DDPMScheduler"),
+    _diffusion("ddim", "DDIM", "DDIMScheduler", _UNCLIPPED),
+    _diffusion("ddpm", "DDPM", "DDPMScheduler", _UNCLIPPED),
     _diffusion("pndm", "PLMS", "PNDMScheduler", {"skip_prk_steps": True}),
     _diffusion("unipc", "UniPC", "UniPCMultistepScheduler", _SIGMAS),
     _diffusion("unipc-karras", "UniPC Karras", "UniPCMultistepScheduler", _KARRAS, sampler="UniPC", schedule="Karras"),
     _diffusion("deis", "DEIS", "DEISMultistepScheduler", _SIGMAS),
     _diffusion("lcm", "LCM", "LCMScheduler"),
     _diffusion("tcd", "TCD", "TCDScheduler"),
+    _flow("flow-euler", "Euler", _FLOW_EULER, _SIGMAS | {"stochastic_sampling": False}),
+    _flow("flow-euler-karras", "Euler Karras", _FLOW_EULER, _KARRAS | {"stochastic_sampling": False}, "Karras"),
+    _flow(
+        "flow-euler-exponential",
+        "Euler Exponential",
+        _FLOW_EULER,
+        _EXPONENTIAL | {"stochastic_sampling": False},
+        "Exponential",
+    ),
+    _flow("flow-euler-a", "Euler a", _FLOW_EULER, _SIGMAS | {"stochastic_sampling": True}),
+    _flow("flow-dpmpp-2m", "DPM++ 2M", "FlowDPMSolverMultistepScheduler", _DPMPP),
+    _flow("flow-dpmpp-2m-sde", "DPM++ 2M SDE", "FlowDPMSolverMultistepScheduler", _SDE),
+    _flow("flow-unipc", "UniPC", "FlowUniPCMultistepScheduler", {}),
 ]
 
 SCHEDULERS: Final[dict[str, Scheduler]] = {scheduler.id: scheduler for scheduler in _ALL}
@@ -106,13 +134,16 @@ def offered(kind: Kind) -> list[str]:
 def own_scheduler(config: dict[str, Any]) -> str:
     """The id that equals a model's own `scheduler_config.json`; empty when none on the list does."""
     for scheduler in SCHEDULERS.values():
+        if scheduler.id == OWN:
+            continue
         same_class = scheduler.class_name == config.get("_class_name")
         if same_class and all(config.get(option, False) == value for option, value in scheduler.options.items()):
             return scheduler.id
     return ""
 
 
-def find_scheduler(text: str) -> Scheduler | None:
-    """The scheduler that someone means by `text`: its id or its name, upper and lower case alike."""
+def find_scheduler(text: str, known: Iterable[str]) -> Scheduler | None:
+    """The scheduler among `known` ids that someone means by `text`: its id or its name, upper and lower case alike."""
     wanted = text.strip().casefold()
-    return next((one for one in SCHEDULERS.values() if wanted in (one.id, one.label.casefold())), None)
+    found = (SCHEDULERS[name] for name in known if name in SCHEDULERS)
+    return next((one for one in found if wanted in (one.id, one.label.casefold())), None)

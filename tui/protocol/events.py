@@ -85,6 +85,8 @@ class ControlNetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     class_name: str
     bytes: int = 0
     bundled: bool = False
+    inpainting: bool = False
+    """Whether it was made for inpainting."""
     problem: Problem | None = None
 
 

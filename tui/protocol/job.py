@@ -36,6 +36,8 @@ class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
     image: _Path
     """The picture that controls, a path on the engine's box."""
     annotator: Annotator = "none"
+    kind: Annotator = "canny"
+    """What a picture that needs no annotator shows already; for ControlNets that are a union of several."""
     weight: Annotated[float, Meta(ge=0, le=2)] = 1.0
     start: _Fraction = 0.0
     """Where in the denoising it begins to act."""

@@ -94,7 +94,7 @@ def read_blueprint(path: Path) -> Blueprint:
     """
     read_model(path)  # every file's header, checked
     index = read_json(path, "model_index.json")
-    family = family_of(index["_class_name"])
+    family = family_of(index)
     assert family is not None, "read_model has checked it"
     parts: dict[str, Part | None] = {}
     for name, (library, class_name) in _listed(index):

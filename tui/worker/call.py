@@ -28,12 +28,18 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
         LatenttyError: a picture cannot be opened, or the class has no use for something the job needs.
     """
     accepted = inspect.signature(pipeline.__call__).parameters
-    inputs, drawn_on = _inputs(job)
-    needed: dict[str, Any] = {"prompt": job.prompt, **inputs}
-    if control_images:
-        needed |= _controls(job, control_images, accepted)
-    if job.negative_prompt:
-        needed["negative_prompt"] = job.negative_prompt
+    drawn_on = canvas(job) if job.mode in ("inpaint", "outpaint") else None
+    needed: dict[str, Any] = {"prompt": job.prompt}
+    if "control_mask" in accepted and drawn_on is not None:  # the ControlNet sees the picture and the mask itself
+        needed |= {"control_image": drawn_on.picture, "control_mask": drawn_on.mask} | _weights(job, pipeline, accepted)
+    else:
+        needed |= _pictures(job, drawn_on)
+        if control_images:
+            needed |= _control_images(control_images, accepted) | _weights(job, pipeline, accepted)
+            needed |= _union_modes(job, model, pipeline)
+    negative = job.negative_prompt or model.family.blank_negative
+    if negative:
+        needed["negative_prompt"] = negative
     missing = [name for name in needed if name not in accepted]
     if missing:
         raise LatenttyError(
@@ -46,42 +52,51 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
     optional = {
         "width": job.width,
         "height": job.height,
+        "max_area": job.width * job.height,
         "num_inference_steps": job.steps,
+        "strength": 1.0 if job.mode == "outpaint" else job.strength,
         model.family.guidance_argument: job.guidance_scale,
         **model.family.call,
     }
-    arguments = needed | {name: value for name, value in optional.items() if name in accepted}
+    arguments = {name: value for name, value in optional.items() if name in accepted} | needed
     # on the CPU whatever the device: so a seed means the same on every box
     arguments["generator"] = torch.Generator("cpu").manual_seed(seed)
     return Call(arguments, drawn_on)
 
 
-def _inputs(job: Job) -> tuple[dict[str, Any], Canvas | None]:
-    match job.mode:
-        case "txt2img":
-            return {}, None
-        case "img2img" | "refine":
-            return {"image": fitted(open_picture(job.image), job.width, job.height), "strength": job.strength}, None
-        case "edit":
-            return {"image": fitted(open_picture(job.image), job.width, job.height)}, None
-        case "inpaint" | "outpaint":
-            drawn_on = canvas(job)
-            strength = 1.0 if job.mode == "outpaint" else job.strength
-            return {"image": drawn_on.picture, "mask_image": drawn_on.mask, "strength": strength}, drawn_on
+def _pictures(job: Job, drawn_on: Canvas | None) -> dict[str, Any]:
+    if drawn_on is not None:
+        return {"image": drawn_on.picture, "mask_image": drawn_on.mask}
+    if job.mode == "txt2img":
+        return {}
+    picture = fitted(open_picture(job.image), job.width, job.height)
+    return {"image": picture} if job.mode == "edit" else {"image": picture, "strength": job.strength}
 
 
-def _controls(job: Job, images: list[Image.Image], accepted: Any) -> dict[str, Any]:
-    several = len(images) > 1
+def _control_images(images: list[Image.Image], accepted: Any) -> dict[str, Any]:
+    name = "control_image" if "control_image" in accepted else "image"
+    return {name: images[0] if len(images) == 1 else images}
 
-    def each(values: list[Any]) -> Any:
-        return values if several else values[0]
 
-    controls = job.controls
-    wanted = {
-        "control_image" if "control_image" in accepted else "image": each(images),
-        "controlnet_conditioning_scale": each([control.weight for control in controls]),
+def _weights(job: Job, pipeline: Any, accepted: Any) -> dict[str, Any]:
+    """How strongly each ControlNet pulls, and when; a list where there are several."""
+    values = {
+        "controlnet_conditioning_scale": [control.weight for control in job.controls],
+        "control_guidance_start": [control.start for control in job.controls],
+        "control_guidance_end": [control.end for control in job.controls],
     }
-    if any((control.start, control.end) != (0.0, 1.0) for control in controls) or "control_guidance_start" in accepted:
-        wanted["control_guidance_start"] = each([control.start for control in controls])
-        wanted["control_guidance_end"] = each([control.end for control in controls])
-    return wanted
+    timed = "control_guidance_start" in accepted or any((one.start, one.end) != (0, 1) for one in job.controls)
+    names = list(values) if timed else ["controlnet_conditioning_scale"]
+    return {name: values[name] if len(job.controls) > 1 else values[name][0] for name in names}
+
+
+def _union_modes(job: Job, model: Model, pipeline: Any) -> dict[str, Any]:
+    """Which part of a union ControlNet each control image is for; nothing for the other kinds."""
+    nets = getattr(pipeline.controlnet, "nets", [pipeline.controlnet])
+    kind = type(nets[0]).__name__
+    if kind != "ControlNetUnionModel" and not getattr(nets[0], "union", False):
+        return {}
+    known = model.family.controls[kind].union_modes
+    kinds = [control.kind if control.annotator == "none" else control.annotator for control in job.controls]
+    modes = [known.get(kind, min(known.values())) for kind in kinds]
+    return {"control_mode": modes if kind == "ControlNetUnionModel" or len(modes) > 1 else modes[0]}

@@ -62,7 +62,7 @@ class Component:
 
         Weights that the library kept in fp32 although the file is smaller are meant to stay fp32.
         """
-        module.requires_grad_(False).eval()
+        module.eval()
         kept = {torch.float32} if any(weight.dtype != torch.float32 for weight in module.parameters()) else set()
         stored = set(module.state_dict())
         component = cls(key=key, name=name, module=module, device=device)

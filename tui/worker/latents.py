@@ -15,7 +15,47 @@ def _grid(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torc
     return latents / float(config.scaling_factor) + float(getattr(config, "shift_factor", None) or 0.0)
 
 
-LAYOUTS: Final[dict[str, Unpack]] = {"grid": _grid}
+def _sana_sprint(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """As on a grid, times the deviation that the scheduler gives the data."""
+    return _grid(latents / float(pipeline.scheduler.config.sigma_data), pipeline, width, height)
+
+
+def _flux(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """Tokens of 2×2 latents each, (h/2 · w/2, 4 · channels), scaled and shifted as on a grid."""
+    return _grid(_from_tokens(latents, pipeline, width, height), pipeline, width, height)
+
+
+def _qwen_image(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """Tokens as FLUX.1 has them, each channel with a mean and a deviation of its own."""
+    config = pipeline.vae.config
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in (config.latents_mean, config.latents_std))
+    grid = _from_tokens(latents, pipeline, width, height)
+    return grid * deviation.to(grid) + mean.to(grid)
+
+
+def _flux2(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """Tokens of 2×2 latents each, normalised as the VAE's own batch normalisation says."""
+    norm, config = pipeline.vae.bn, pipeline.vae.config
+    deviation = torch.sqrt(norm.running_var + config.batch_norm_eps)
+    tokens = latents * deviation.to(latents) + norm.running_mean.to(latents)
+    return _from_tokens(tokens, pipeline, width, height)
+
+
+def _from_tokens(tokens: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """(h/2 · w/2, 4 · channels) as (channels, h, w)."""
+    step = int(pipeline.vae_scale_factor) * 2
+    rows, columns = height // step, width // step
+    patches = tokens.reshape(rows, columns, -1, 2, 2)
+    return patches.permute(2, 0, 3, 1, 4).reshape(-1, rows * 2, columns * 2)
+
+
+LAYOUTS: Final[dict[str, Unpack]] = {
+    "grid": _grid,
+    "sana-sprint": _sana_sprint,
+    "flux": _flux,
+    "flux2": _flux2,
+    "qwen-image": _qwen_image,
+}
 """By the name in :attr:`tui.library.families.family.Family.latents`."""
 
 

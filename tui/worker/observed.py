@@ -17,7 +17,7 @@ PREVIEW_EVERY: Final = 0.1
 """Seconds between two preview frames at least."""
 
 ShowStep = Callable[[int, dict[str, Any]], None]
-"""Given the number of the step that is about to end, and the arguments of the scheduler's `step`."""
+"""Given the number of the step that is about to be taken, and the arguments of the scheduler's `step`."""
 
 
 @contextmanager

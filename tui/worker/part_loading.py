@@ -1,8 +1,9 @@
 """Reading one part of a model from its files: a mapped module, a tokenizer, a processor."""
 
 import filecmp
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import ModelMixin, SchedulerMixin
@@ -11,6 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
+from tui.worker.processors import load_processor_of
+
+T = TypeVar("T")
 
 TORCH_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 
@@ -28,7 +32,17 @@ def load_module(part: Part) -> nn.Module:
     Raises:
         LatenttyError: it is damaged or incomplete.
     """
-    module, info = _from_files(part, dtype=_file_dtype(part), use_safetensors=True, output_loading_info=True)
+
+    def read() -> Any:
+        return part.kind.from_pretrained(
+            part.folder,
+            dtype=_file_dtype(part),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+
+    module, info = _guarded(part, read)
     if missing := sorted(info.get("missing_keys", ())):
         raise incomplete(part.folder, f"it lacks {len(missing)} weights, such as {missing[0]}")
     if info.get("mismatched_keys"):
@@ -48,12 +62,13 @@ def load_processor(part: Part) -> Any:
     """
     if issubclass(part.kind, SchedulerMixin):
         raise incomplete(part.folder, "it is a second scheduler")
-    return _from_files(part)
+    return _guarded(part, lambda: load_processor_of(part.kind, part.folder))
 
 
-def _from_files(part: Part, **arguments: Any) -> Any:
+def _guarded(part: Part, read: Callable[[], T]) -> T:
+    """What `read` returns; whatever it raises means that the part is damaged, unless memory ran out."""
     try:
-        return part.kind.from_pretrained(part.folder, local_files_only=True, **arguments)
+        return read()
     except Exception as error:  # the libraries raise whatever their parsers do
         if is_out_of_memory(error):
             raise

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import torch
 
-MOSAIC: Final = 256
-"""Pixels along a side of the picture that is encoded to fit the matrix."""
+TILES: Final = 32
+"""Latents along a side of the picture that is encoded to fit the matrix: more than any VAE has channels, squared."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LatentToRgb:
     @torch.no_grad()
     def fit(cls, vae: Any) -> "LatentToRgb":
         """The map for `vae`, by least squares."""
-        picture = _mosaic().to(device=vae.device, dtype=vae.dtype)
+        picture = _mosaic(TILES * pixels_per_latent(vae)).to(device=vae.device, dtype=vae.dtype)
         latents = _encoded(vae, picture[None] * 2 - 1).float().cpu()
         _, height, width = latents.shape
         colours = torch.nn.functional.adaptive_avg_pool2d(picture.float().cpu(), (height, width))
@@ -50,14 +50,23 @@ def _encoded(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     return latents[0, :, 0] if video else latents[0]
 
 
-def _mosaic() -> torch.Tensor:
-    """Patches of random colours over a gradient, shape (3, MOSAIC, MOSAIC), from 0 to 1; always the same."""
+def pixels_per_latent(vae: Any) -> int:
+    """How many pixels of a side one latent stands for."""
+    ratio = getattr(vae, "spatial_compression_ratio", None)
+    if ratio is not None:
+        return int(ratio)
+    steps = getattr(vae.config, "temperal_downsample", None) or vae.config.block_out_channels[1:]
+    return int(2 ** len(steps))
+
+
+def _mosaic(side: int) -> torch.Tensor:
+    """Patches of random colours over a gradient, shape (3, side, side), from 0 to 1; always the same."""
     generator = torch.Generator().manual_seed(0)
-    ramp = torch.linspace(0, 1, MOSAIC)
-    across, down = ramp.expand(MOSAIC, MOSAIC), ramp[:, None].expand(MOSAIC, MOSAIC)
+    ramp = torch.linspace(0, 1, side)
+    across, down = ramp.expand(side, side), ramp[:, None].expand(side, side)
     picture = torch.stack([across, down, 1 - across])
-    corners = torch.randint(0, MOSAIC, (160, 2), generator=generator)
-    sizes = torch.randint(12, 72, (160, 2), generator=generator)
+    corners = torch.randint(0, side, (160, 2), generator=generator)
+    sizes = torch.randint(side // 20, side // 4, (160, 2), generator=generator)
     colours = torch.rand(160, 3, generator=generator)
     for (top, left), (height, width), colour in zip(corners, sizes, colours, strict=True):
         picture[:, top : top + height, left : left + width] = colour[:, None, None]
@@ -68,22 +77,30 @@ def denoised(scheduler: Any, output: torch.Tensor, timestep: torch.Tensor, sampl
     """The clean latents that one prediction points at, before `scheduler` takes its step.
 
     For betas see Ho et al. 2020 (epsilon) and Salimans and Ho 2022 (v); sigmas as in Karras et al. 2022; flows as in
-    Liu et al. 2022.
+    Liu et al. 2022, those on a circle as in Lu and Song 2024.
     """
     config = scheduler.config
-    time = float(timestep)
-    if not hasattr(scheduler, "alphas_cumprod") or config.get("use_flow_sigmas"):
-        clean: torch.Tensor = sample - time / config.num_train_timesteps * output
+    kind = config.get("prediction_type", "flow_prediction")
+    if kind == "flow_prediction":
+        clean: torch.Tensor = sample - _sigma(scheduler, timestep) * output
         return clean
+    if kind == "trigflow":
+        return math.cos(float(timestep)) * sample - math.sin(float(timestep)) * output
     alphas = scheduler.alphas_cumprod
-    alpha = float(alphas[min(max(round(time), 0), len(alphas) - 1)])
+    alpha = float(alphas[min(max(round(float(timestep)), 0), len(alphas) - 1)])
     signal, noise = math.sqrt(alpha), math.sqrt(1 - alpha)
     if float(scheduler.init_noise_sigma) > 1:
         sample = sample * signal  # this kind keeps the clean latents at full size and the noise growing
-    match config.prediction_type:
+    match kind:
         case "epsilon":
             return (sample - noise * output) / signal
         case "v_prediction":
             return signal * sample - noise * output
         case _:
             return output
+
+
+def _sigma(scheduler: Any, timestep: torch.Tensor) -> float:
+    """How much noise the step at `timestep` begins with, from 0 to 1."""
+    index = scheduler.step_index
+    return float(scheduler.sigmas[scheduler.index_for_timestep(timestep) if index is None else index])

@@ -87,6 +87,9 @@ class Residents:
         if known is not None and keys == _keys(known.blueprint):
             return known
         parts = {label: part and self._part(part) for label, part in blueprint.parts.items()}
+        for label, settings in blueprint.family.settings.items():
+            module: Any = _module(parts[label])
+            module.register_to_config(**settings)
         check_tokenizers(blueprint.path, {name: _module(part) for name, part in parts.items()})
         if known is not None:  # its files have changed
             self.forget(path)

@@ -16,7 +16,7 @@ from PIL import Image
 import tui
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
-from tui.library.schedulers import SCHEDULERS
+from tui.library.schedulers import OWN, SCHEDULERS
 from tui.protocol.commands import Target
 from tui.protocol.events import JobNote, SavedFile, WorkerEvent
 from tui.protocol.frames import Preview
@@ -148,10 +148,10 @@ class JobRun:
         job, model = self._job, self._model
         pipeline = view(model, job.mode, self._nets)
         assert_class(pipeline, pipeline_class(model, job.mode, self._nets), job.mode)
-        scheduler = fresh_scheduler(model, _chosen(job.scheduler))
+        scheduler = fresh_scheduler(model, chosen(job.scheduler))
         images = [fitted(open_picture(str(one.image)), job.width, job.height) for one in self._controls]
         call = call_for(job, model, pipeline, images, job.seed_of(index))
-        with self._prepared(pipeline, scheduler, index):
+        with self._prepared(pipeline, scheduler, index), seeded(job.seed_of(index)):
             drawn: Image.Image = pipeline(**call.arguments).images[0]
         if call.canvas is not None:
             drawn = kept_outside(drawn, call.canvas)
@@ -212,6 +212,14 @@ class JobRun:
         )
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """While inside, torch's own generators begin at `seed`: some pipelines draw from them beside the one they get."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
 def _without_paths(job: Job) -> Job:
     """`job` without the folders of this box, which are nobody else's business; names stay."""
     return replace(
@@ -226,9 +234,10 @@ def _without_paths(job: Job) -> Job:
     )
 
 
-def _chosen(scheduler: str) -> tuple[str, dict[str, Any]]:
+def chosen(scheduler: str) -> tuple[str, dict[str, Any]] | None:
+    """The class and the options of a scheduler; None for the model's own."""
     entry = SCHEDULERS[scheduler]
-    return entry.class_name, entry.options
+    return None if scheduler == OWN else (entry.class_name, entry.options)
 
 
 def _half(pixels: int) -> int:

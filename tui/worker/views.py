@@ -10,9 +10,11 @@ from typing import Any
 
 import diffusers
 
+from tui.library.controlnets import is_for_inpainting
 from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.component import Component
+from tui.worker.flow_solvers import SOLVERS, flow_schedule
 from tui.worker.residents import Model
 
 
@@ -22,10 +24,12 @@ def pipeline_class(model: Model, mode: Mode, controls: Sequence[Component]) -> s
     Raises:
         LatenttyError: the family has none.
     """
-    kinds = {type(control.module).__name__ for control in controls}
-    name = model.family.pipeline(mode, "".join(kinds)) if len(kinds) < 2 else None
+    modules: list[Any] = [control.module for control in controls]
+    kinds = {(type(one).__name__, is_for_inpainting(one.config)) for one in modules} or {("", False)}
+    kind, inpainting = min(kinds)
+    name = model.family.pipeline(mode, kind, inpainting=inpainting) if len(kinds) == 1 else None
     if name is None:
-        with_what = f" with {' and '.join(sorted(kinds))}" if kinds else ""
+        with_what = f" with {' and '.join(sorted(name for name, _ in kinds))}" if controls else ""
         raise LatenttyError(
             Problem(
                 code="bad_request",
@@ -46,7 +50,8 @@ def view(model: Model, mode: Mode, controls: Sequence[Component] = ()) -> Any:
     """
     name = pipeline_class(model, mode, controls)
     key = (name, *(control.key for control in controls))
-    if key not in model.views:
+    borrowed = any(model.family.controls[type(control.module).__name__].borrows for control in controls)
+    if key not in model.views or borrowed:
         built = _build(getattr(diffusers, name), model, controls)
         assert_class(built, name, mode)
         model.views[key] = built
@@ -77,8 +82,7 @@ def _build(cls: Any, model: Model, controls: Sequence[Component]) -> Any:
     # some pipelines change the configuration of the scheduler they get: this one is theirs alone
     given["scheduler"] = fresh_scheduler(model, None)
     if controls:
-        nets = [control.module for control in controls]
-        given["controlnet"] = nets[0] if len(nets) == 1 else nets
+        given["controlnet"] = _together(model, [control.module for control in controls])
     # what the model itself leaves out, its own class can do without
     optional = {*cls._optional_components, *(name for name, part in model.blueprint.parts.items() if part is None)}
     lacking = [name for name in _without_default(parameters) if given.get(name) is None and name not in optional]
@@ -95,6 +99,22 @@ def _build(cls: Any, model: Model, controls: Sequence[Component]) -> Any:
     return pipeline
 
 
+def _together(model: Model, nets: list[Any]) -> Any:
+    """One ControlNet as it is, several as one module."""
+    if len(nets) == 1:
+        return nets[0]
+    multi = model.family.controls[type(nets[0]).__name__].multi
+    if not multi:
+        raise LatenttyError(
+            Problem(
+                code="bad_request",
+                cause=f"{model.family.label} takes one ControlNet of this kind at a time.",
+                hint="Leave the others out.",
+            )
+        )
+    return getattr(diffusers, multi)(nets)
+
+
 def _without_default(parameters: dict[str, inspect.Parameter]) -> list[str]:
     return [name for name, one in parameters.items() if one.default is inspect.Parameter.empty]
 
@@ -103,4 +123,8 @@ def fresh_scheduler(model: Model, wanted: "tuple[str, dict[str, Any]] | None") -
     """A scheduler made from the model's own configuration: its own class, or (class name, options)."""
     config = dict(model.blueprint.scheduler_config)
     class_name, options = wanted or (config["_class_name"], {})
+    if class_name in SOLVERS:
+        return SOLVERS[class_name].on_flow(config, **options)
+    if class_name == "FlowMatchEulerDiscreteScheduler":
+        return flow_schedule(config, **options)
     return getattr(diffusers, class_name).from_config(config, **options)

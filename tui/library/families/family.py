@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from tui.library.schedulers import Kind
-from tui.protocol.job import Mode
+from tui.protocol.job import Annotator, Mode
 
 
 class ControlClasses(Struct, frozen=True, kw_only=True):
@@ -13,10 +13,16 @@ class ControlClasses(Struct, frozen=True, kw_only=True):
 
     pipelines: dict[Mode, str]
     """The diffusers class for each mode."""
-    several: bool = True
-    """Whether several work together."""
+    inpainting: dict[Mode, str] = field(default_factory=dict)
+    """The same for those that were made for inpainting, which see the picture and the mask themselves."""
+    union_modes: dict[Annotator, int] = field(default_factory=dict)
+    """For a union of several ControlNets: which of them an annotator's picture is for."""
     timed: bool = True
     """Whether each can begin late and end early."""
+    borrows: bool = False
+    """Whether its pipelines attach parts of the model's denoiser to the ControlNet, which is then that model's."""
+    multi: str = ""
+    """The class that holds several; empty where there is none, and one at most can be used."""
 
 
 class Family(Struct, frozen=True, kw_only=True):
@@ -45,16 +51,29 @@ class Family(Struct, frozen=True, kw_only=True):
     """What the pipelines call the guidance scale that weighs the prompt against the negative prompt."""
     negative_prompt: bool = True
     """Whether it can be told what not to show."""
-    image_required: bool = False
-    """Whether every mode begins with a picture."""
+    blank_negative: str = ""
+    """What to say where nothing is, because without a negative prompt its guidance scale has no effect."""
+    inpainting_channels: int | None = None
+    """How many channels the denoiser of its inpainting models takes in; they can do nothing else."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Configuration that a component's own file lacks, by component."""
     call: dict[str, Any] = field(default_factory=dict)
     """Further arguments of every call, such as those that switch off a change of the size that was asked for."""
     latents: str = "grid"
     """How the latents lie that reach the scheduler: a name that :mod:`tui.worker.latents` knows."""
 
-    def pipeline(self, mode: Mode, control: str = "") -> str | None:
-        """The class for `mode` with a ControlNet of class `control` (or none); None when there is none."""
+    def pipeline(self, mode: Mode, control: str = "", *, inpainting: bool = False) -> str | None:
+        """The class for `mode` with a ControlNet of class `control` (or none); None when there is none.
+
+        `inpainting` says that the ControlNet was made for it.
+        """
         if not control:
             return self.pipelines.get(mode)
+        return self.control_pipelines(control, inpainting=inpainting).get(mode)
+
+    def control_pipelines(self, control: str, *, inpainting: bool) -> dict[Mode, str]:
+        """The class for each mode with a ControlNet of class `control`."""
         classes = self.controls.get(control)
-        return classes.pipelines.get(mode) if classes is not None else None
+        if classes is None:
+            return {}
+        return classes.inpainting if inpainting else classes.pipelines

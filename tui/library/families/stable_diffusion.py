@@ -19,9 +19,11 @@ FAMILY = Family(
                 "img2img": "StableDiffusionControlNetImg2ImgPipeline",
                 "inpaint": "StableDiffusionControlNetInpaintPipeline",
                 "outpaint": "StableDiffusionControlNetInpaintPipeline",
-            }
+            },
+            multi="MultiControlNetModel",
         )
     },
+    inpainting_channels=9,
     size=512,
     steps=25,
     guidance_scale=7.0,
