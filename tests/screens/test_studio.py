@@ -145,7 +145,7 @@ async def test_a_failure_is_shown_with_cause_and_hint_until_the_next_job(
         problem = app.screen.query_one("#problem", Static)
         await until(pilot, lambda: problem.display)
         assert "No picture can be written" in str(problem.content)
-        assert app.screen.query_one(StatusLine).state == "held"
+        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "held")  # with the next paint
         (tmp_path / "pictures").unlink()
         await until(pilot, lambda: bool(snapshot_of(pilot).pictures))
         assert not problem.display

@@ -3,54 +3,128 @@
 from collections.abc import Iterable
 
 from PIL import Image
-from textual.app import ComposeResult
-from textual.binding import ActiveBinding, Binding
+from textual import on, work
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widget import Widget
 
+from tui.client import EngineClient
 from tui.panes.preview import PreviewPane
-from tui.panes.prompt import PromptPane
+from tui.panes.prompt import PromptArea, PromptPane
 from tui.panes.settings import SettingsPane
+from tui.protocol.commands import Cancel, CancelLoad, LoadModel
+from tui.protocol.events import ClientEvent, ImageSaved, JobFailed, JobInterrupted, JobStarted, Picture
+from tui.protocol.frames import Preview
 from tui.protocol.job import Job
-from tui.protocol.problem import Problem
+from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
-from tui.widgets.status_line import StatusLine
+from tui.screens.engine_screen import EngineScreen
 
-GIBIBYTE = 1 << 30
+THUMBNAIL = 96
+"""Pixels along the longer side of a recent picture."""
 
 
-class StudioScreen(Screen[None]):
-    """Lays the panes out and hands them what they show. It knows no engine."""
+class StudioScreen(EngineScreen):
+    """Lays the panes out, makes jobs of what they say, and hands them what they show."""
 
     CSS_PATH = "studio.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     AUTO_FOCUS = "#prompt"
+    BINDINGS = [
+        Binding("ctrl+g", "generate", "Generate", priority=True, id="generate"),
+        Binding("ctrl+x", "cancel", "Cancel", priority=True, id="cancel"),
+        Binding("ctrl+n", "again", "New seed", priority=True, id="again", tooltip="Generate with a new seed"),
+    ]
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.status = StatusLine(id="status")
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
         self.prompts = PromptPane()
         self.settings = SettingsPane(id="settings")
         self.preview = PreviewPane(id="preview")
+        self._greeted = False
+        self._frame: Preview | None = None
+        self._recent: dict[int, Image.Image] = {}
 
-    def compose(self) -> ComposeResult:
-        """Status line, panes, keys."""
-        yield self.status
+    def compose_body(self) -> Iterable[Widget]:
+        """The panes."""
         with Horizontal(id="panes"):
             with Vertical(id="left"):
                 yield self.prompts
                 yield self.settings
             yield self.preview
-        yield Footer(compact=True)
 
-    @property
-    def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that work now; the app's own first and in their order, which is the footer's."""
-        found = super().active_bindings
-        order = [binding.id for binding in self.app.BINDINGS if isinstance(binding, Binding)]
-        return dict(sorted(found.items(), key=lambda item: _place(order, item[1].binding.id)))
+    # ---- what the engine tells ---------------------------------------------------------------------------------
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Bring every line up to date, and the picture that forms."""
+        super().show_state(snapshot)
+        if snapshot.running is None and self.settings.model is not None:
+            self.status.model = self.settings.model.name
+        self.preview.show_state(snapshot)
+        if self._frame is not None:
+            frame, self._frame = self._frame, None
+            self.preview.show_picture(Image.frombytes("RGB", (frame.width, frame.height), frame.rgb))
+
+    def engine_attached(self, snapshot: Snapshot) -> None:
+        """Offer the engine's models; the first time, take up where the user left off."""
+        self.settings.set_models(snapshot.models, snapshot.last_model)
+        self.preview.show_problem(snapshot.engine.hold)
+        if not self._greeted:
+            self._greeted = True
+            jobs = [record.job for record in snapshot.jobs.values() if record.started is not None]
+            self.call_after_refresh(self._remember, jobs)
+        self._fetch_recent(snapshot.pictures)
+        if snapshot.pictures and snapshot.running is None:
+            self._fetch_picture(snapshot.pictures[0])
+
+    def engine_event(self, event: ClientEvent, snapshot: Snapshot) -> None:
+        """Fetch what was saved, and tell what failed until something else happens."""
+        match event:
+            case ImageSaved(picture=picture):
+                self._frame = None
+                self._fetch_picture(picture)
+                self._fetch_recent(snapshot.pictures)
+            case JobStarted():
+                self.preview.show_problem(None)
+            case JobFailed(problem=problem) | JobInterrupted(problem=problem):
+                self.preview.show_problem(problem)
+            case _:
+                if snapshot.engine.hold is not None:
+                    self.preview.show_problem(snapshot.engine.hold)
+
+    def engine_preview(self, preview: Preview) -> None:
+        """The picture as it forms; shown with the next state, the newest one only."""
+        self._frame = preview
+
+    def engine_detached(self, problem: Problem | None) -> None:
+        """Say why no engine answers."""
+        super().engine_detached(problem)
+        self._frame = None
+        self.preview.show_problem(problem)
+
+    def _remember(self, jobs: list[Job]) -> None:
+        """The last of `jobs` fills the panes, unless something is typed already."""
+        if jobs and not self.prompts.prompt:
+            self.prompts.fill(jobs[-1].prompt, jobs[-1].negative_prompt)
+            self.settings.fill(jobs[-1])
+
+    @work(group="picture", exclusive=True)
+    async def _fetch_picture(self, picture: Picture) -> None:
+        image = await self.fetch(picture.id, *self.preview.picture_pixels)
+        if image is not None:
+            self.preview.show_picture(image)
+
+    @work(group="recent", exclusive=True)
+    async def _fetch_recent(self, pictures: list[Picture]) -> None:
+        wanted = pictures[: self.preview.recent_wanted]
+        for picture in wanted:
+            if picture.id not in self._recent:
+                image = await self.fetch(picture.id, THUMBNAIL, THUMBNAIL)
+                if image is not None:
+                    self._recent[picture.id] = image
+        self._recent = {one.id: self._recent[one.id] for one in wanted if one.id in self._recent}
+        self.preview.show_recent(self._recent)
+
+    # ---- what the user asks for --------------------------------------------------------------------------------
 
     def draft(self) -> Job | str:
         """The job that the panes describe, or why there is none; then the input at fault has the focus."""
@@ -62,59 +136,46 @@ class StudioScreen(Screen[None]):
             return wrong.complaint or ""
         return self.settings.make_job(self.prompts.prompt, self.prompts.negative_prompt)
 
-    def show_state(self, snapshot: Snapshot) -> None:
-        """Bring every line up to date."""
-        self.preview.show_state(snapshot)
-        status = self.status
-        running = snapshot.running
-        status.model = running.job.model if running else self.settings.model.name if self.settings.model else ""
-        status.mode = running.job.mode if running else "txt2img"
-        status.device = _device(snapshot)
-        status.state, status.tone = _state(snapshot)
+    @on(PromptArea.Submitted)
+    def action_generate(self) -> None:
+        """Queue the job that the panes describe."""
+        draft = self.draft()
+        if isinstance(draft, Job):
+            self._submit(draft)
+        else:
+            self.notify(draft, severity="warning", markup=False)
 
-    def show_detached(self, problem: Problem | None) -> None:
-        """No engine answers."""
-        status = self.status
-        status.state, status.tone = ("no engine", "$error") if problem else ("connecting", "$warning")
-        status.device = ""
-        self.preview.show_problem(problem)
+    def action_again(self) -> None:
+        """Queue it with a fresh random seed."""
+        self.settings.clear_seed()
+        self.action_generate()
 
-    def show_recent(self, images: dict[int, Image.Image]) -> None:
-        """Show the strip of recent pictures."""
-        self.preview.show_recent(images)
+    def action_cancel(self) -> None:
+        """End the running job, or the load that is under way, or the next job that waits."""
+        snapshot = self.client.snapshot
+        if snapshot is None:
+            return
+        job = snapshot.running or next(iter(snapshot.waiting), None)
+        if job is not None:
+            self.ask(Cancel(job_id=job.job.id))
+        elif snapshot.loading is not None:
+            self.ask(CancelLoad(model=snapshot.loading.model))
+        else:
+            self.notify("Nothing is running.")
 
-    def remember(self, jobs: Iterable[Job]) -> None:
-        """Take up where the user left off: the last of `jobs` fills the panes, unless something is typed already."""
-        last = next(iter(reversed(list(jobs))), None)
-        if last is not None and not self.prompts.prompt:
-            self.prompts.fill(last.prompt, last.negative_prompt)
-            self.settings.fill(last)
+    def load_model(self) -> None:
+        """Bring the chosen model to the device now."""
+        if self.settings.model is not None:
+            self.ask(LoadModel(model=self.settings.model.name))
 
+    @on(SettingsPane.ModelChosen)
+    def _model_chosen(self) -> None:
+        if self.client.snapshot is not None:
+            self.show_state(self.client.snapshot)
 
-def _place(order: list[str | None], name: str | None) -> int:
-    return order.index(name) if name in order else len(order)
-
-
-def _device(snapshot: Snapshot) -> str:
-    residency = snapshot.residency
-    if residency is None:
-        return ""
-    used, total = residency.used_bytes / GIBIBYTE, residency.total_bytes / GIBIBYTE
-    return f"{residency.device} {used:.1f}/{total:.0f} GB"
-
-
-def _state(snapshot: Snapshot) -> tuple[str, str]:
-    """The engine's state in a word or two, and its colour."""
-    engine, loading = snapshot.engine, snapshot.loading
-    if engine.stopping:
-        return "stopped", "$warning"
-    if engine.hold is not None:
-        return "held", "$error"
-    if loading is not None:
-        return f"loading {100 * loading.done_bytes // max(loading.total_bytes, 1)} %", "$accent"
-    if snapshot.running is not None:
-        return "drawing", "$accent"
-    if engine.paused:
-        return "paused", "$warning"
-    words = {"absent": "asleep", "starting": "starting", "idle": "ready", "running": "drawing", "loading": "loading"}
-    return words.get(engine.worker, engine.worker), "$success" if engine.worker == "idle" else "$text-muted"
+    @work(group="commands")
+    async def _submit(self, job: Job) -> None:
+        try:
+            await self.client.submit(job)
+        except LatenttyError as error:
+            self.preview.show_problem(error.problem)
