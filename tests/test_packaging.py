@@ -28,6 +28,8 @@ def test_the_wheel_carries_the_model_the_themes_and_the_licences(wheel: Path) ->
     for wanted in (
         "tui/bundled/emoji-tiny/unet/diffusion_pytorch_model.safetensors",
         "tui/bundled/emoji-tiny/tokenizer/vocab.json",
+        "tui/bundled/emoji-tiny-control-edges/diffusion_pytorch_model.safetensors",
+        "tui/bundled/emoji-tiny-lora-pixel/pytorch_lora_weights.safetensors",
         "tui/bundled/README.md",
         "tui/themes/latentty.toml",
         "tui/screens/studio.tcss",
