@@ -3,7 +3,7 @@
 import pytest
 
 from tui.library.paths import Paths
-from tui.library.settings import Settings, load_settings
+from tui.library.settings import EngineSettings, Settings, load_settings, save_setting
 from tui.protocol.problem import LatenttyError
 
 
@@ -36,3 +36,19 @@ def test_a_wrong_value_is_named(home: Paths, text: str, environment: dict[str, s
     home.settings_file.write_text(text)
     with pytest.raises(LatenttyError, match=told):
         load_settings(home, environment)
+
+
+def test_saving_one_setting_keeps_the_rest_of_the_file(home: Paths) -> None:
+    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text('# mine\ntheme = "paper"  # by day\n\n[engine]\nexit_after = 5\n')
+    assert save_setting(home, "engine.unload_after", 1).engine.unload_after == 1
+    save_setting(home, "autoload_model", "fox")
+    text = home.settings_file.read_text()
+    assert "# mine" in text
+    assert 'theme = "paper"  # by day' in text
+    assert load_settings(home, {}) == Settings(
+        theme="paper", autoload_model="fox", engine=EngineSettings(exit_after=5, unload_after=1)
+    )
+    with pytest.raises(LatenttyError, match="theme"):
+        save_setting(home, "theme", 5)
+    assert home.settings_file.read_text() == text

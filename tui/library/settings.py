@@ -86,3 +86,35 @@ def _merge(told: dict[str, Any], environment: Mapping[str, str], prefix: str = P
             given = environment[variable]
             merged[name] = given.split(os.pathsep) if isinstance(value, list) else given
     return merged
+
+
+def save_setting(paths: Paths, name: str, value: object) -> Settings:
+    """Write one setting, such as "theme" or "engine.exit_after", into the file, whose comments and order stay.
+
+    Raises:
+        LatenttyError: the value or the file is wrong, or the file cannot be written; it is then as it was.
+    """
+    # a tenth of the time until the app paints, which only saving shall cost
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = paths.settings_file
+    try:
+        document = tomlkit.parse(path.read_text() if path.exists() else "")
+        *tables, key = name.split(".")
+        place: Any = document
+        for table in tables:
+            place = place.setdefault(table, tomlkit.table())
+        place[key] = value
+        settings = msgspec.convert(document.unwrap(), Settings)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(tomlkit.dumps(document))
+        temporary.replace(path)
+    except (OSError, msgspec.ValidationError, UnicodeDecodeError, TOMLKitError) as error:
+        raise LatenttyError(
+            Problem(
+                code="bad_request", cause=f"The setting {name} cannot be saved in {path}: {error}.", hint="Correct it."
+            )
+        ) from None
+    return settings
