@@ -38,7 +38,7 @@ class FakeWork:
     def load(self, name: str, path: str, token: CancelToken) -> None:
         self._do(f"load {name}", token)
 
-    def unload(self, name: str) -> None:
+    def unload(self, name: str, *, keep_pinned: bool) -> None:
         self._do(f"unload {name}", CancelToken())
 
     def swap(self, name: str, path: str, mode: Mode) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 import tui
 from tui.engine.board import Board
 from tui.engine.database import Database
@@ -28,7 +30,7 @@ from tui.engine.session import Session
 from tui.library.acceptance import refuse_impossible
 from tui.library.engine_file import EngineFile
 from tui.library.paths import Paths
-from tui.library.settings import Settings
+from tui.library.settings import Settings, save_setting
 from tui.protocol import PROTOCOL_VERSION
 from tui.protocol.commands import (
     Annotate,
@@ -44,16 +46,19 @@ from tui.protocol.commands import (
     GetSnapshot,
     LoadModel,
     Pause,
+    PinModel,
     ReleaseControlNet,
     Resume,
     Retry,
+    SetAutoload,
     SetBudget,
     Shutdown,
     Submit,
     SwapMode,
     UnloadModel,
+    WorkerCommand,
 )
-from tui.protocol.events import EngineState, JobQueued, JobRecord, ModeRemembered, Warning
+from tui.protocol.events import EngineState, JobQueued, JobRecord, KeptModels, ModeRemembered, Warning
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job, ModeState
 from tui.protocol.problem import LatenttyError, Problem, bad_request
@@ -91,7 +96,7 @@ class Engine:
             queue=self._queue,
             make_home=make_home,
             models=self._models,
-            budget=round(settings.engine.memory_budget * (1 << 30)),
+            first_orders=self._first_orders,
             pictures=settings.pictures(paths),
             tell=self._board.tell,
             show=self._board.show,
@@ -123,6 +128,7 @@ class Engine:
         snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
         snapshot.models = self._models.models
         snapshot.controlnets = self._models.controlnets
+        snapshot.kept = self._kept()
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         await self._listener.bind()
@@ -244,6 +250,10 @@ class Engine:
                 return await self._swap(command)
             case LoadModel() | UnloadModel() | CancelLoad() | SetBudget():
                 await self._pass_on(command)
+            case PinModel(model=name, pinned=pinned):
+                await self._pin(name, pinned=pinned)
+            case SetAutoload(model=name):
+                await self._set_autoload(name)
             case EnsureControlNet() | ReleaseControlNet() | EnsureAdapter() | Annotate():
                 return await self._pass_on(command)
             case GetSnapshot():
@@ -279,6 +289,33 @@ class Engine:
                 return await self._pool.order(command, start=False)
             case _:
                 raise AssertionError(f"{command} is not the worker's")
+
+    def _first_orders(self) -> list[WorkerCommand]:
+        """What a fresh worker must know before it is given work."""
+        orders: list[WorkerCommand] = []
+        if budget := round(self._settings.engine.memory_budget * (1 << 30)):
+            orders.append(SetBudget(bytes=budget))
+        places = {name: self._models.path_of(name) for name in self._settings.pinned_models}
+        return orders + [PinModel(model=name, path=path) for name, path in places.items() if path]
+
+    async def _pin(self, name: str, *, pinned: bool) -> None:
+        model = await asyncio.to_thread(self._models.find, name)
+        others = [one for one in self._settings.pinned_models if one != model.name]
+        await self._save_setting("pinned_models", [*others, model.name] if pinned else others)
+        await self._pool.order(PinModel(model=model.name, path=model.path, pinned=pinned), start=False)
+
+    async def _set_autoload(self, name: str) -> None:
+        known = (await asyncio.to_thread(self._models.find, name)).name if name else ""
+        await self._save_setting("autoload_model", known)
+
+    async def _save_setting(self, name: str, value: str | list[str]) -> None:
+        """Write a setting and act on it from now on; the environment goes on to win where it says something else."""
+        await asyncio.to_thread(save_setting, self._paths, name, value)
+        self._settings = replace(self._settings, **{name: value})
+        self._board.tell(self._kept())
+
+    def _kept(self) -> KeptModels:
+        return KeptModels(pinned=self._settings.pinned_models, autoload=self._settings.autoload_model)
 
     async def _swap(self, command: SwapMode) -> ModeState:
         model = await asyncio.to_thread(self._models.find, command.model)
@@ -354,7 +391,7 @@ class Engine:
 
     async def _unload(self) -> None:
         try:
-            await self._pool.order(UnloadModel(), start=False)
+            await self._pool.order(UnloadModel(keep_pinned=True), start=False)
         except LatenttyError as error:
             self._board.tell(Warning(problem=error.problem))
 

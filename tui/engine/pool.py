@@ -15,7 +15,7 @@ from tui.engine.model_index import ModelIndex
 from tui.engine.queue import Queue
 from tui.engine.worker_link import WorkerLink
 from tui.library.pictures import output_problem, picture_path
-from tui.protocol.commands import Cancel, Done, Failed, Run, SetBudget, Target, WorkerCommand
+from tui.protocol.commands import Cancel, Done, Failed, Run, Target, WorkerCommand
 from tui.protocol.events import (
     ClientEvent,
     ImageSaved,
@@ -57,7 +57,7 @@ class Pool:
         queue: Queue,
         make_home: Callable[[], Home],
         models: ModelIndex,
-        budget: int,
+        first_orders: Callable[[], list[WorkerCommand]],
         pictures: Path,
         tell: Callable[[ClientEvent], None],
         show: Callable[[Preview], None],
@@ -66,7 +66,7 @@ class Pool:
         self._queue = queue
         self._make_home = make_home
         self._models = models
-        self._budget = budget
+        self._first_orders = first_orders
         self._pictures = pictures
         self._tell = tell
         self._show = show
@@ -316,8 +316,8 @@ class Pool:
                         hint="Read why: latentty engine logs",
                     )
                 )
-            if self._budget:
-                await link.request(SetBudget(bytes=self._budget))
+            for command in self._first_orders():
+                await link.request(command)
             return link
 
     async def _watch(self, link: WorkerLink) -> None:

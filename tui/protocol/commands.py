@@ -65,6 +65,23 @@ class UnloadModel(Command, frozen=True):
     """Free a model's memory; no name frees every model."""
 
     model: str = ""
+    keep_pinned: bool = False
+    """Without a name: leave the pinned ones where they are."""
+
+
+class PinModel(Command, frozen=True):
+    """Keep a model on the device: it is not unloaded when idle, and goes last when the budget asks. Remembered."""
+
+    model: str
+    pinned: bool = True
+    path: str = ""
+    """Filled in by the engine."""
+
+
+class SetAutoload(Command, frozen=True):
+    """The model to load when the engine starts, remembered in the settings; empty: the one used last."""
+
+    model: str
 
 
 class SwapMode(Command, frozen=True):
@@ -189,6 +206,8 @@ ClientCommand = (
     | Resume
     | LoadModel
     | UnloadModel
+    | PinModel
+    | SetAutoload
     | SwapMode
     | EnsureControlNet
     | ReleaseControlNet
@@ -207,6 +226,7 @@ WorkerCommand = (
     | CancelLoad
     | LoadModel
     | UnloadModel
+    | PinModel
     | SwapMode
     | EnsureControlNet
     | ReleaseControlNet

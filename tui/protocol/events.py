@@ -223,6 +223,15 @@ class ControlNetState(Event, frozen=True):
     problem: Problem | None = None
 
 
+class KeptModels(Event, frozen=True):
+    """Which models someone wants at hand, by name."""
+
+    pinned: list[str] = []
+    """Those that stay on the device."""
+    autoload: str = ""
+    """The one that is loaded at the start; empty: the one used last."""
+
+
 class JobNote(Event, frozen=True):
     """Something had to be done so that a job could run."""
 
@@ -294,6 +303,7 @@ ClientEvent = (
     | ModeSwapped
     | ModeRemembered
     | ControlNetState
+    | KeptModels
     | JobNote
     | Residency
     | Warning

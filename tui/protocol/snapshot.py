@@ -22,6 +22,7 @@ from tui.protocol.events import (
     JobRecord,
     JobRequeued,
     JobStarted,
+    KeptModels,
     LoadFailed,
     Loading,
     ModelInfo,
@@ -52,6 +53,7 @@ class Snapshot(Struct, kw_only=True):
     controlnets: list[ControlNetInfo] = field(default_factory=list)
     control_states: dict[str, ControlNetState] = field(default_factory=dict)
     """Of the ControlNets that someone chose, by name."""
+    kept: KeptModels = KeptModels()
     mode: ModeSwapped | None = None
     """The mode entered last."""
     mode_states: dict[str, dict[str, ModeState]] = field(default_factory=dict)
@@ -119,6 +121,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             snapshot.mode_states.setdefault(model, {})[mode] = state
         case ControlNetState(controlnet=name):
             snapshot.control_states[name] = event
+        case KeptModels():
+            snapshot.kept = event
         case Loading():
             snapshot.loading = event
         case ModelReady() | LoadFailed():

@@ -29,7 +29,6 @@ class Entry:
     """When it was last used: the ledger's own clock."""
     users: dict[str, str] = field(default_factory=dict)
     """The models (and ControlNets) that it belongs to, and what each calls it."""
-    wanted: bool = False
 
 
 class Ledger:
@@ -38,6 +37,7 @@ class Ledger:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._clock = 0
+        self._wanted: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -63,11 +63,9 @@ class Ledger:
         for key in keys:
             self._entries[key].used = self._clock
 
-    def want(self, keys: Iterable[str]) -> None:
-        """These, and no others, are meant to be used soon."""
-        wanted = set(keys)
-        for key, entry in self._entries.items():
-            entry.wanted = key in wanted
+    def want(self, users: Iterable[str]) -> None:
+        """What these models and ControlNets have, and nothing else, is meant to be used soon."""
+        self._wanted = frozenset(users)
 
     def held(self) -> dict[str, Held]:
         """What lies on the device, as the planner wants it."""
@@ -77,7 +75,7 @@ class Ledger:
                 bytes=entry.component.bytes,
                 used=entry.used,
                 reload_seconds=entry.component.reload_seconds,
-                wanted=entry.wanted,
+                wanted=not self._wanted.isdisjoint(entry.users),
             )
             for key, entry in self._entries.items()
             if entry.component.placed

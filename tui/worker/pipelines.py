@@ -77,14 +77,18 @@ class Pipelines:
         self._tell(ModelReady(model=name, seconds=time.monotonic() - begun, bytes=moved))
         self.tell_residency()
 
-    def unload(self, name: str) -> None:
-        """Free the model `name`, or everything when no name is given."""
+    def pin(self, path: str, *, pinned: bool) -> None:
+        """Keep the model in `path` on the device, or no longer; it need not be known yet."""
+        self._residents.pin(path, pinned=pinned)
+
+    def unload(self, name: str, *, keep_pinned: bool = False) -> None:
+        """Free the model `name`, or everything (that is not pinned) when no name is given."""
         if name:
             model = self._residents.find(name)
             if model is not None:
                 self._residents.forget(model.path)
         else:
-            self._residents.forget_all()
+            self._residents.forget_all(keep_pinned=keep_pinned)
             self._colours.clear()
         self._prompts.clear()
         self.tell_residency()

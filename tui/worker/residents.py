@@ -72,6 +72,7 @@ class Residents:
         self._controlnets: dict[str, Component] = {}
         self._known: dict[str, tuple[Part, Component]] = {}
         self._wanted: set[str] = set()
+        self._pinned: set[str] = set()
 
     def model(self, name: str, path: str) -> Model:
         """The model in `path`: known already and unchanged on the disk, or read now.
@@ -151,15 +152,17 @@ class Residents:
     def want(self, path: str) -> None:
         """Someone means to use the ControlNet in `path` soon: it goes last."""
         self._wanted.add(path)
-        self._mark_wanted()
+        self.ledger.want(self._wanted | self._pinned)
 
     def unwant(self, path: str) -> None:
         """Nobody means to any more."""
         self._wanted.discard(path)
-        self._mark_wanted()
+        self.ledger.want(self._wanted | self._pinned)
 
-    def _mark_wanted(self) -> None:
-        self.ledger.want(self._controlnets[path].key for path in self._wanted if path in self._controlnets)
+    def pin(self, path: str, *, pinned: bool) -> None:
+        """The model in `path` goes last and stays when all is unloaded for want of work, or no longer."""
+        (self._pinned.add if pinned else self._pinned.discard)(path)
+        self.ledger.want(self._wanted | self._pinned)
 
     def shrink(self) -> None:
         """Drop what is above the budget, after the budget has changed."""
@@ -178,10 +181,12 @@ class Residents:
             self._known.pop(gone.key)[1].drop()
         return_memory()
 
-    def forget_all(self) -> None:
-        """Free everything."""
+    def forget_all(self, *, keep_pinned: bool = False) -> None:
+        """Free everything, or everything that is not pinned."""
+        kept = self._pinned if keep_pinned else set()
         for path in [*self._models, *self._controlnets]:
-            self.forget(path)
+            if path not in kept:
+                self.forget(path)
 
     def find(self, name: str) -> Model | None:
         """The known model of that name."""

@@ -20,6 +20,7 @@ from tui.protocol.commands import (
     EnsureControlNet,
     Failed,
     LoadModel,
+    PinModel,
     ReleaseControlNet,
     Run,
     SetBudget,
@@ -54,8 +55,11 @@ class DeviceWork(Protocol):
     def load(self, name: str, path: str, token: CancelToken) -> None:
         """Bring a model to the device."""
 
-    def unload(self, name: str) -> None:
+    def unload(self, name: str, *, keep_pinned: bool) -> None:
         """Free a model, or every one."""
+
+    def pin(self, path: str, *, pinned: bool) -> None:
+        """Keep a model on the device, or no longer."""
 
     def run(self, command: Run, token: CancelToken) -> None:
         """Make the pictures of a job."""
@@ -162,8 +166,10 @@ class Supervisor:
                 await self._load(model, path, token)
             case Autoload():
                 await self._autoload(command, token)
-            case UnloadModel(model=model):
-                await run(work.unload, model)
+            case UnloadModel(model=model, keep_pinned=keep_pinned):
+                await run(work.unload, model, keep_pinned=keep_pinned)
+            case PinModel(path=path, pinned=pinned):
+                await run(work.pin, path, pinned=pinned)
             case SwapMode(model=model, path=path, mode=mode):
                 await run(work.swap, model, path, mode)
             case EnsureControlNet(controlnet=name, path=path):
