@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
-from textual import work
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
@@ -21,6 +21,7 @@ from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.help import HelpScreen
+from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
 from tui.theme_files import read_themes
 
@@ -29,6 +30,7 @@ PAINT_EVERY: Final = 0.1
 
 PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
+    "models": ModelsScreen,
 }
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
 
@@ -37,11 +39,23 @@ class LatenttyApp(App[int]):
     """Attaches to an engine and shows what it does. Nothing here waits for it."""
 
     TITLE = "Latentty"
-    CSS = "Screen { background: $background; }"
+    CSS = """
+    Screen { background: $background; }
+    * {
+        scrollbar-color: $border-blurred;
+        scrollbar-color-hover: $accent;
+        scrollbar-color-active: $accent;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+        scrollbar-corner-color: $background;
+    }
+    """
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         Binding("f1", "help", "Help", priority=True, id="help"),
         Binding("f2", "go('studio')", "Studio", priority=True, show=False, id="studio"),
+        Binding("f5", "go('models')", "Models", priority=True, id="models"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
@@ -137,6 +151,11 @@ class LatenttyApp(App[int]):
     def action_go(self, place: str) -> None:
         """Go to a screen; what lies over the one that is seen stays there."""
         self.switch_mode(place)
+
+    @on(ModelsScreen.Use)
+    def _use_model(self, event: ModelsScreen.Use) -> None:
+        self._studio.settings.choose(event.model)
+        self.switch_mode("studio")
 
     def action_help(self) -> None:
         """Show the keys that work now."""

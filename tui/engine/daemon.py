@@ -152,6 +152,7 @@ class Engine:
         await asyncio.sleep(LAST_WORDS)
         for session in list(self._board.sessions):
             session.close()
+        await self._listener.ended()
         for task in (*serving, stopping, autoload):
             task.cancel()
         await asyncio.gather(*serving, stopping, autoload, return_exceptions=True)

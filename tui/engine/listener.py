@@ -29,6 +29,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
         self._identity: tuple[int, int] | None = None
+        self._served: set[asyncio.Task[None]] = set()
 
     async def bind(self) -> None:
         """Listen at the path of the moment, in place of whatever lies there."""
@@ -64,11 +65,20 @@ class Listener:
         if self._path is not None and _identity(self._path) == self._identity:
             self._path.unlink(missing_ok=True)
 
+    async def ended(self) -> None:
+        """Wait until every client that was let go is gone."""
+        if self._served:
+            await asyncio.wait(self._served, timeout=LOOK_EVERY)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not is_same_user(writer.get_extra_info("socket")):
             log.warning("a connection of another user was refused")
             writer.transport.abort()
             return
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._served.add(serving)
+        serving.add_done_callback(self._served.discard)
         try:
             await self._serve(reader, writer)
         finally:

@@ -67,6 +67,11 @@ class SettingsPane(Vertical):
         if names:
             self._model.value = chosen if chosen in names else names[-1]
 
+    def choose(self, model: str) -> None:
+        """Draw with `model` from now on, if it is offered."""
+        if any(one.name == model for one in self._models):
+            self._model.value = model
+
     def fill(self, job: Job) -> None:
         """Show the settings of `job`, with its seed left open."""
         for name, number in self._numbers.items():

@@ -121,6 +121,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             snapshot.mode_states.setdefault(model, {})[mode] = state
         case ControlNetState(controlnet=name):
             snapshot.control_states[name] = event
+            if event.phase != "loading" and snapshot.loading is not None and snapshot.loading.model == name:
+                snapshot.loading = None
         case KeptModels():
             snapshot.kept = event
         case Loading():

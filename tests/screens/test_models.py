@@ -1,0 +1,56 @@
+"""The models screen: what is where, and a key for each thing that can be done about it."""
+
+import pytest
+from textual.widgets import DataTable, Input, Static
+
+from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
+from tui.library.paths import Paths
+from tui.library.settings import load_settings
+from tui.screens.models import ModelsScreen
+from tui.screens.studio import StudioScreen
+from tui.widgets.status_line import StatusLine
+
+
+def cell(screen: ModelsScreen, line: str, column: str) -> str:
+    return screen.query_one(DataTable).get_cell(line, column).plain
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_every_key_of_the_models_screen(open_app: OpenApp, home: Paths, size: tuple[int, int]) -> None:
+    async with open_app(*size) as pilot:
+        app = pilot.app
+        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen) and app.screen.query_one(DataTable).row_count)
+        screen, line = app.screen, "model/emoji-tiny"
+        assert screen.query_one(DataTable).max_scroll_x == 0, "no column is cut off"
+        await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
+        assert "ControlNets: emoji-tiny-control-edges" in str(screen.query_one("#details", Static).content)
+
+        await pilot.press("u")
+        await until(pilot, lambda: cell(screen, line, "where") == "disk")
+        await pilot.press("l")
+        await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
+        await pilot.press("p")
+        await until(pilot, lambda: cell(screen, line, "kept") == "pinned")
+        await pilot.press("a")
+        await until(pilot, lambda: cell(screen, line, "kept") == "pinned autoload")
+        assert load_settings(home).pinned_models == ["emoji-tiny"]
+        await pilot.press("p", "a")
+        await until(pilot, lambda: cell(screen, line, "kept") == "")
+        assert load_settings(home).autoload_model == ""
+
+        await pilot.press("j", "l")
+        await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "where").startswith("cpu"))
+        await pilot.press("u", "k")
+        await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "kept") == "")
+
+        await pilot.press("slash")
+        await type_text(pilot, "edges")
+        await until(pilot, lambda: screen.query_one(DataTable).row_count == 1)
+        await pilot.press("escape")
+        assert not screen.query_one(Input).display
+        assert screen.query_one(DataTable).row_count == 2
+        await pilot.press("k", "enter")
+        await until(pilot, lambda: isinstance(app.screen, StudioScreen))
+        assert app.screen.settings.model == snapshot_of(pilot).models[0]

@@ -1,0 +1,275 @@
+"""The models screen: what was found, what of it is in memory, and what to do with it."""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+from rich.text import Text
+from textual import on
+from textual.binding import Binding
+from textual.fuzzy import Matcher
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import DataTable, Input, Static
+
+from tui.client import EngineClient
+from tui.library.families import FAMILIES
+from tui.library.plain_text import plain
+from tui.protocol.commands import (
+    EnsureControlNet,
+    LoadModel,
+    PinModel,
+    ReleaseControlNet,
+    SetAutoload,
+    UnloadModel,
+)
+from tui.protocol.events import ControlNetInfo, ModelInfo, ResidentComponent
+from tui.protocol.snapshot import Snapshot
+from tui.screens.engine_screen import EngineScreen
+
+MEGABYTE: Final = 1_000_000
+COLUMNS: Final = {"name": "Name", "kind": "Kind", "size": "Size", "where": "Where", "kept": "Kept"}
+
+
+class ModelRow(Struct, frozen=True, kw_only=True):
+    """One line of the table."""
+
+    name: str
+    kind: Literal["model", "ControlNet"]
+    family: str
+    bytes: int
+    where: str
+    """Such as "disk", "cuda:0 6,938 MB" or "loading 61 %"."""
+    kept: str
+    details: str
+
+    @property
+    def key(self) -> str:
+        """Of the line: a model and a ControlNet may have the same name."""
+        return f"{self.kind}/{self.name}"
+
+
+def model_rows(snapshot: Snapshot) -> list[ModelRow]:
+    """Everything that was found: models, then ControlNets, each by name."""
+    return [
+        *(_model_row(model, snapshot) for model in snapshot.models),
+        *(_controlnet_row(net, snapshot) for net in snapshot.controlnets),
+    ]
+
+
+def _model_row(model: ModelInfo, snapshot: Snapshot) -> ModelRow:
+    family = FAMILIES.get(model.family)
+    kept = [
+        word
+        for word, true in (
+            ("pinned", model.name in snapshot.kept.pinned),
+            ("autoload", model.name == snapshot.kept.autoload),
+        )
+        if true
+    ]
+    return ModelRow(
+        name=model.name,
+        kind="model",
+        family=family.label if family is not None else "",
+        bytes=model.bytes,
+        where="damaged" if model.problem is not None else _where(model.name, snapshot),
+        kept=" ".join(kept),
+        details=_about_model(model),
+    )
+
+
+def _about_model(model: ModelInfo) -> str:
+    if model.problem is not None:
+        return str(model.problem)
+    lines = [
+        f"{model.path}",
+        f"draws {', '.join(model.modes)} at {model.width}×{model.height}, in steps of {model.size_multiple} px",
+    ]
+    if model.controls:
+        lines.append(f"ControlNets: {', '.join(model.controls)}")
+    if model.bundled:
+        lines.append("comes with Latentty; its licences lie beside it")
+    return "\n".join(lines)
+
+
+def _controlnet_row(net: ControlNetInfo, snapshot: Snapshot) -> ModelRow:
+    state = snapshot.control_states.get(net.name)
+    fits = [model.name for model in snapshot.models if net.name in model.controls]
+    problem = net.problem or (state.problem if state is not None else None)
+    return ModelRow(
+        name=net.name,
+        kind="ControlNet",
+        family=net.class_name.removesuffix("Model"),
+        bytes=net.bytes,
+        where="damaged" if net.problem is not None else _where(net.name, snapshot),
+        kept="wanted" if state is not None and state.phase != "absent" else "",
+        details=str(problem)
+        if problem is not None
+        else f"{net.path}\nfits {', '.join(fits) or 'no model that was found'}",
+    )
+
+
+def _where(name: str, snapshot: Snapshot) -> str:
+    """Where the weights are now."""
+    loading = snapshot.loading
+    if loading is not None and loading.model == name:
+        return f"loading {100 * loading.done_bytes // max(loading.total_bytes, 1)} %"
+    components = snapshot.residency.components if snapshot.residency is not None else []
+    there = [one for one in components if name in one.model.split(", ") and one.device != "disk"]
+    return _place(there) if there else "disk"
+
+
+def _place(components: list[ResidentComponent]) -> str:
+    devices = sorted({one.device for one in components})
+    return f"{'+'.join(devices)} {sum(one.bytes for one in components) / MEGABYTE:,.0f} MB"
+
+
+class ModelsScreen(EngineScreen):
+    """A table, a filter, and the details of the line under the cursor."""
+
+    CSS_PATH = "models.tcss"
+    AUTO_FOCUS = "#models"
+    BINDINGS = [
+        Binding("enter", "use", "Use", id="models.use", tooltip="Draw with this model in the studio"),
+        Binding("l", "load", "Load", id="models.load", tooltip="Bring it to the device now"),
+        Binding("u", "unload", "Unload", id="models.unload", tooltip="Free its memory"),
+        Binding("p", "pin", "Pin", id="models.pin", tooltip="Keep it on the device, or no longer"),
+        Binding("a", "autoload", "Autoload", id="models.autoload", tooltip="Load it when the engine starts, or not"),
+        Binding("slash", "filter", "Filter", id="models.filter"),
+        Binding("escape", "leave_filter", "Back to the table", show=False, id="models.leave_filter"),
+        Binding("j", "cursor(1)", "Down", show=False, id="models.down"),
+        Binding("k", "cursor(-1)", "Up", show=False, id="models.up"),
+    ]
+
+    class Use(Message):
+        """The user wants to draw with this model."""
+
+        def __init__(self, model: str) -> None:
+            super().__init__()
+            self.model = model
+
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
+        self._rows: dict[str, ModelRow] = {}
+        self._table: DataTable[Text] = DataTable(id="models", cursor_type="row", zebra_stripes=False)
+        self._filter = Input(id="filter", placeholder="part of a name, kind or family", compact=True)
+        self._details = Static(id="details", markup=False)
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Filter, table, details."""
+        yield self._filter
+        yield self._table
+        yield self._details
+
+    def on_mount(self) -> None:
+        """The columns, and a cursor that does not blink."""
+        self._filter.cursor_blink = False
+        self._filter.display = False
+        for key, label in COLUMNS.items():
+            self._table.add_column(label, key=key)
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Bring the lines up to date; the cursor stays on its line."""
+        super().show_state(snapshot)
+        matcher = Matcher(self._filter.value) if self._filter.value else None
+        found = {row.key: row for row in model_rows(snapshot) if _matches(row, matcher)}
+        if list(found) == list(self._rows):
+            for key, row in found.items():
+                if row != self._rows[key]:
+                    for column, text in _cells(row).items():
+                        self._table.update_cell(key, column, text, update_width=True)
+        else:
+            under = self._under_cursor
+            self._table.clear()
+            for key, row in found.items():
+                self._table.add_row(*_cells(row).values(), key=key)
+            if under is not None and under.key in found:
+                self._table.move_cursor(row=list(found).index(under.key))
+        self._rows = found
+        self._show_details()
+
+    @property
+    def _under_cursor(self) -> ModelRow | None:
+        rows = list(self._rows.values())
+        place = self._table.cursor_row
+        return rows[place] if 0 <= place < len(rows) else None
+
+    @on(DataTable.RowHighlighted)
+    def _show_details(self) -> None:
+        row = self._under_cursor
+        self._details.update(plain(row.details, keep_newlines=True) if row is not None else "Nothing is called so.")
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    @on(DataTable.RowSelected)
+    def action_use(self) -> None:
+        """Draw with the model under the cursor."""
+        row = self._under_cursor
+        if row is not None and row.kind == "model":
+            self.post_message(self.Use(row.name))
+        elif row is not None:
+            self.notify("A ControlNet is chosen among the studio's settings.")
+
+    def action_load(self) -> None:
+        """Bring what is under the cursor to the device."""
+        row = self._under_cursor
+        if row is not None:
+            self.ask(LoadModel(model=row.name) if row.kind == "model" else EnsureControlNet(controlnet=row.name))
+
+    def action_unload(self) -> None:
+        """Free the memory of what is under the cursor."""
+        row = self._under_cursor
+        if row is not None:
+            self.ask(UnloadModel(model=row.name) if row.kind == "model" else ReleaseControlNet(controlnet=row.name))
+
+    def action_pin(self) -> None:
+        """Keep the model under the cursor on the device, or no longer."""
+        row, snapshot = self._under_cursor, self.client.snapshot
+        if row is not None and snapshot is not None and row.kind == "model":
+            self.ask(PinModel(model=row.name, pinned=row.name not in snapshot.kept.pinned))
+
+    def action_autoload(self) -> None:
+        """Load the model under the cursor at every start, or the one used last again."""
+        row, snapshot = self._under_cursor, self.client.snapshot
+        if row is not None and snapshot is not None and row.kind == "model":
+            self.ask(SetAutoload(model="" if row.name == snapshot.kept.autoload else row.name))
+
+    def action_filter(self) -> None:
+        """Type what to look for."""
+        self._filter.display = True
+        self._filter.focus()
+
+    def action_leave_filter(self) -> None:
+        """Back to the table, with all of it."""
+        self._filter.value = ""
+        self._filter.display = False
+        self._table.focus()
+
+    @on(Input.Submitted)
+    def _keep_filter(self) -> None:
+        self._table.focus()
+
+    @on(Input.Changed)
+    def _look(self) -> None:
+        if self.client.snapshot is not None:
+            self.show_state(self.client.snapshot)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by lines."""
+        self._table.move_cursor(row=self._table.cursor_row + by)
+
+
+def _matches(row: ModelRow, matcher: Matcher | None) -> bool:
+    return matcher is None or matcher.match(f"{row.name} {row.kind} {row.family}") > 0
+
+
+def _cells(row: ModelRow) -> dict[str, Text]:
+    texts = {
+        "name": row.name,
+        "kind": row.family if row.kind == "model" else row.kind,
+        "size": f"{row.bytes / MEGABYTE:>7,.0f} MB",
+        "where": row.where,
+        "kept": row.kept,
+    }
+    styles = {"damaged": "bold", "disk": "dim"}
+    return {key: Text(plain(text), styles.get(text, "")) for key, text in texts.items()}
