@@ -28,9 +28,14 @@ from tui.engine.pool import Pool
 from tui.engine.queue import Queue
 from tui.engine.session import Session
 from tui.library.acceptance import refuse_impossible
+from tui.library.addons import Addons
 from tui.library.engine_file import EngineFile
 from tui.library.paths import Paths
+from tui.library.preparation import prepare
+from tui.library.prompt.wildcards import Wildcards
+from tui.library.recall import recall
 from tui.library.settings import Settings, save_setting
+from tui.library.token_counts import count_tokens
 from tui.protocol import PROTOCOL_VERSION
 from tui.protocol.commands import (
     Annotate,
@@ -38,6 +43,7 @@ from tui.protocol.commands import (
     Cancel,
     CancelLoad,
     ClientCommand,
+    CountTokens,
     EnsureAdapter,
     EnsureControlNet,
     Fetch,
@@ -47,6 +53,7 @@ from tui.protocol.commands import (
     LoadModel,
     Pause,
     PinModel,
+    Recall,
     ReleaseControlNet,
     Resume,
     Retry,
@@ -62,6 +69,8 @@ from tui.protocol.events import EngineState, JobQueued, JobRecord, KeptModels, M
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job, ModeState
 from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.protocol.prompts import TokenCounts
+from tui.protocol.recall import Recalled
 from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES
 
 log = logging.getLogger(__name__)
@@ -90,6 +99,8 @@ class Engine:
         self._gallery = Gallery(self._database)
         self._modes = ModeStates(self._database)
         self._models = ModelIndex(settings.models())
+        self._addons = Addons(settings.models())
+        self._wildcards = Wildcards(settings.wildcards(paths))
         self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
         self._listener = Listener(paths.socket_file, self._serve, self._publish)
         self._pool = Pool(
@@ -263,6 +274,10 @@ class Engine:
                 return await asyncio.to_thread(self._models.find, name)
             case GetPictures(job_id=job_id):
                 return await self._gallery.of_job(job_id)
+            case CountTokens():
+                return await self._count_tokens(command)
+            case Recall():
+                return await self._recall(command)
             case Shutdown():
                 self._stop.set()
             case Fetch():
@@ -344,9 +359,24 @@ class Engine:
 
     async def _submit(self, job: Job) -> JobRecord:
         model = await asyncio.to_thread(self._models.find, job.model)
+        job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
         refuse_impossible(job, model, {info.name: info for info in self._models.controlnets})
         record, new = await self._queue.submit(job)
         return self._queued(record) if new else record
+
+    async def _count_tokens(self, command: CountTokens) -> TokenCounts:
+        model = await asyncio.to_thread(self._models.find, command.model)
+
+        def count() -> TokenCounts:
+            known = self._addons.embeddings() if model.weighting else {}
+            vectors = {name: self._addons.header(path).rows for name, path in known.items()}
+            return count_tokens(model, command.prompt, command.steps, vectors)
+
+        return await asyncio.to_thread(count)
+
+    async def _recall(self, command: Recall) -> Recalled:
+        path = command.path or (await self._gallery.get(command.picture_id)).path
+        return await asyncio.to_thread(recall, Path(path).expanduser())
 
     def _queued(self, record: JobRecord) -> JobRecord:
         if record.open:

@@ -12,12 +12,14 @@ from msgspec import Struct
 from tui.protocol.commands import (
     Annotate,
     ClientCommand,
+    CountTokens,
     Done,
     EnsureAdapter,
     EnsureControlNet,
     Failed,
     Fetch,
     LoadModel,
+    Recall,
     UnloadModel,
 )
 from tui.protocol.frames import (
@@ -46,8 +48,8 @@ MAX_BACKLOG: Final = 32 << 20
 HELLO_WITHIN: Final = 5.0
 """Seconds that a client has to say who it is."""
 
-LONG: Final = (LoadModel, UnloadModel, EnsureControlNet, EnsureAdapter, Annotate)
-"""Commands that wait for a worker; what follows them, such as a Cancel, does not wait for them."""
+LONG: Final = (LoadModel, UnloadModel, EnsureControlNet, EnsureAdapter, Annotate, CountTokens, Recall)
+"""Commands that wait for a worker or a disk; what follows them, such as a Cancel, does not wait for them."""
 
 SEND_SIZE: Final = 256 << 10
 """Bytes of a client's backlog below which the next chunk of a picture is added."""

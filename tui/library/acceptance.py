@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tui.library.families import FAMILIES
+from tui.library.prompt.reading import features, notices
 from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.fields import complaints
 from tui.protocol.job import Job
@@ -18,7 +19,14 @@ def refuse_impossible(job: Job, model: ModelInfo, controlnets: Mapping[str, Cont
     Raises:
         LatenttyError: it cannot; every reason is in the message.
     """
-    looks = (complaints(job), _output(job), _model(job, model), _pictures(job), _controls(job, model, controlnets))
+    looks = (
+        complaints(job),
+        _output(job),
+        _model(job, model),
+        _prompts(job, model),
+        _pictures(job),
+        _controls(job, model, controlnets),
+    )
     reasons = [reason for look in looks for reason in look]
     if reasons:
         raise bad_request(" ".join(reasons), "Correct it and try again.")
@@ -42,6 +50,27 @@ def _model(job: Job, model: ModelInfo) -> Iterator[str]:
     yield from _strength(job, model)
     if job.negative_prompt and not model.negative_prompt:
         yield f"{model.name} takes no negative prompt."
+
+
+def _prompts(job: Job, model: ModelInfo) -> Iterator[str]:
+    """What a prompt says must have an effect on this model, and be what its grammar allows."""
+    for prompt in (job.prompt, job.negative_prompt, job.prompt_2, job.negative_prompt_2):
+        if model.weighting:
+            yield from (_told(prompt, one.start, one.text) for one in notices(prompt) if one.kind == "error")
+        else:
+            for one in features(prompt)[:1]:
+                why = f"{model.name} knows no {one.name}; a backslash before a bracket makes it text."
+                yield _told(prompt, one.start, why)
+    if job.clip_skip > 1 and not model.clip_skip:
+        yield f"{model.name} has no clip skip."
+    if (job.prompt_2 or job.negative_prompt_2) and not model.second_prompt:
+        yield f"{model.name} has no second text encoder to tell something else."
+    if job.negative_prompt_2 and not model.negative_prompt:
+        yield f"{model.name} takes no second negative prompt."
+
+
+def _told(prompt: str, start: int, text: str) -> str:
+    return f"At letter {start + 1} of the prompt ({prompt[start : start + 24]!r}): {text}"
 
 
 def _strength(job: Job, model: ModelInfo) -> Iterator[str]:

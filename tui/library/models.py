@@ -90,6 +90,9 @@ def read_model(folder: Path) -> ModelInfo:
         schedulers=schedulers,
         modes=_modes(folder, family),
         negative_prompt=family.negative_prompt,
+        weighting=family.weighting,
+        clip_skip=family.clip_skip,
+        second_prompt=family.second_prompt,
         width=size,
         height=size,
     )

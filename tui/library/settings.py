@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where pictures go; empty: `latentty` in the user's pictures folder."""
     model_folders: list[str] = field(default_factory=list)
     """Folders that hold models, each in a folder of its own."""
+    wildcard_folder: str = ""
+    """Where wildcard files lie; empty: `wildcards` beside this file."""
     autoload: bool = True
     """Load a model when the engine starts."""
     autoload_model: str = ""
@@ -52,6 +54,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def pictures(self, paths: Paths) -> Path:
         """The folder for new pictures."""
         return Path(self.output_folder).expanduser() if self.output_folder else paths.pictures
+
+    def wildcards(self, paths: Paths) -> Path:
+        """The folder of wildcard files."""
+        return Path(self.wildcard_folder).expanduser() if self.wildcard_folder else paths.config / "wildcards"
 
     def models(self) -> list[Path]:
         """The folders to look for models in."""

@@ -162,6 +162,27 @@ class GetPictures(Command, frozen=True):
     job_id: str
 
 
+class CountTokens(Command, frozen=True):
+    """How long a prompt is for a model; answered with a :class:`tui.protocol.prompts.TokenCounts`.
+
+    The prompt is read as it was written: its tags count nothing, its wildcards as their names.
+    """
+
+    model: str
+    prompt: str
+    steps: int = 20
+
+
+class Recall(Command, frozen=True):
+    """What a picture's file tells about its making; answered with a :class:`tui.protocol.recall.Recalled`.
+
+    Either the id of a picture in the gallery, or the path of any picture on the box.
+    """
+
+    picture_id: int = 0
+    path: str = ""
+
+
 class Shutdown(Command, frozen=True):
     """End the process; a running job goes back to the front of the queue and costs no attempt."""
 
@@ -217,6 +238,8 @@ ClientCommand = (
     | GetSnapshot
     | GetModel
     | GetPictures
+    | CountTokens
+    | Recall
     | Fetch
     | Shutdown
 )

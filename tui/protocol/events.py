@@ -73,6 +73,12 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The modes that each ControlNet which fits it works in, by the ControlNet's name."""
     negative_prompt: bool = True
     """Whether it can be told what not to show."""
+    weighting: bool = False
+    """Whether words can be weighed, and prompts changed between steps or joined by AND."""
+    clip_skip: bool = False
+    """Whether the last layers of its text encoders can be left out."""
+    second_prompt: bool = False
+    """Whether its second text encoder can be told something else."""
     problem: Problem | None = None
     """Why it cannot be used."""
 

@@ -4,6 +4,7 @@ import secrets
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 Mode = Literal["txt2img", "img2img", "inpaint", "outpaint", "edit", "refine"]
 """What is made from what; it is part of the job and never changes while the job waits."""
@@ -50,6 +51,29 @@ class Adapter(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     path: _Path
     weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+    """How strongly it acts."""
+    text_weight: Annotated[float, Meta(ge=-4, le=4)] | None = None
+    """The same on the text encoders, where it differs."""
+
+    @property
+    def on_text(self) -> float:
+        """How strongly it acts on the text encoders."""
+        return self.weight if self.text_weight is None else self.text_weight
+
+
+class Embedding(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One textual inversion in a job: a word of the prompt, and the file that says what it means."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    path: _Path
+
+
+class Variation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one picture of a job says, where its wildcards make each another."""
+
+    prompt: str
+    negative_prompt: str = ""
+    adapters: list[Adapter] = []
 
 
 class Edges(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,6 +135,18 @@ class DrawSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far to outpaint."""
     controls: list[Control] = []
     adapters: list[Adapter] = []
+    clip_skip: Annotated[
+        int,
+        Meta(
+            title="Clip skip",
+            description="1 reads all of CLIP's layers, 2 leaves out the last, as some models were trained.",
+            ge=1,
+            le=12,
+        ),
+    ] = 1
+    vae: Annotated[
+        str, Meta(title="VAE", description="Another VAE than the model's own: a file or folder.", max_length=4096)
+    ] = ""
     memory: MemoryOptions = MemoryOptions()
 
 
@@ -133,6 +169,22 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     negative_prompt: Annotated[
         str, Meta(title="Negative", description="What the picture should not show.", max_length=20_000)
     ] = ""
+    prompt_2: Annotated[
+        str, Meta(title="Second prompt", description="For the second text encoder; empty: the same.", max_length=20_000)
+    ] = ""
+    negative_prompt_2: Annotated[
+        str,
+        Meta(title="Second negative", description="For the second text encoder; empty: the same.", max_length=20_000),
+    ] = ""
+    prompt_template: Annotated[
+        str, Meta(title="Prompt as written", description="Before wildcards were expanded.", max_length=20_000)
+    ] = ""
+    """Filled in by the engine, as what follows is; empty where the prompt is what was written."""
+    negative_template: Annotated[str, Meta(max_length=20_000)] = ""
+    embeddings: list[Embedding] = []
+    """The textual inversions that the prompts name."""
+    variations: list[Variation] = []
+    """Picture by picture, where wildcards make each another; empty otherwise."""
     seed: Annotated[
         int, Meta(title="Seed", description="The same seed makes the same picture again.", ge=0, le=MAX_SEED)
     ]
@@ -142,6 +194,14 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (from 0)."""
         return (self.seed + index) % (MAX_SEED + 1)
+
+    def picture(self, index: int) -> "Job":
+        """This job as its picture `index` (from 0) is drawn."""
+        if index >= len(self.variations):
+            return self
+        one = self.variations[index]
+        adapters = [*self.adapters, *one.adapters]
+        return replace(self, prompt=one.prompt, negative_prompt=one.negative_prompt, adapters=adapters, variations=[])
 
 
 def mode_state(job: Job, seed_policy: SeedPolicy = "random") -> ModeState:

@@ -196,7 +196,7 @@ class JobRun:
     def _making(self, index: int, pipeline: Any, scheduler: Any) -> Making:
         return Making(
             version=tui.__version__,
-            job=_without_paths(self._job),
+            job=_without_paths(self._job.picture(index)),
             index=index,
             seed=self._job.seed_of(index),
             model_family=self._model.family.id,
@@ -231,6 +231,8 @@ def _without_paths(job: Job) -> Job:
         mask=Path(job.mask).name,
         controls=[replace(one, model=Path(one.model).name, image=Path(one.image).name) for one in job.controls],
         adapters=[replace(one, path=Path(one.path).name) for one in job.adapters],
+        embeddings=[replace(one, path=Path(one.path).name) for one in job.embeddings],
+        vae=Path(job.vae).name,
     )
 
 

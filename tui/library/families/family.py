@@ -59,6 +59,12 @@ class Family(Struct, frozen=True, kw_only=True):
     """Configuration that a component's own file lacks, by component."""
     call: dict[str, Any] = field(default_factory=dict)
     """Further arguments of every call, such as those that switch off a change of the size that was asked for."""
+    weighting: bool = False
+    """Whether words can be weighed, prompts can change between steps and be joined: CLIP reads them, a UNet draws."""
+    clip_skip: bool = False
+    """Whether the last layers of its text encoders can be left out."""
+    second_prompt: bool = False
+    """Whether its second text encoder can be told something else."""
     latents: str = "grid"
     """How the latents lie that reach the scheduler: a name that :mod:`tui.worker.latents` knows."""
 

@@ -37,6 +37,7 @@ FAMILY = Family(
     steps=28,
     guidance_scale=3.5,
     negative_prompt=False,
+    second_prompt=True,
     latents="flux",
 )
 
@@ -51,6 +52,7 @@ FILL = Family(
     steps=50,
     guidance_scale=30.0,
     negative_prompt=False,
+    second_prompt=True,
     latents="flux",
 )
 
@@ -70,6 +72,7 @@ KONTEXT = Family(
     steps=28,
     guidance_scale=2.5,
     negative_prompt=False,
+    second_prompt=True,
     call={"_auto_resize": False},
     latents="flux",
 )

@@ -44,6 +44,8 @@ def _entry(class_name: str, label: str) -> Family:
         size=1024,
         steps=30,
         guidance_scale=4.0,
+        weighting=class_name == "LatentConsistencyModelPipeline",
+        clip_skip=class_name == "LatentConsistencyModelPipeline",
         call={"use_resolution_binning": False, "clean_caption": False},
     )
 

@@ -27,4 +27,6 @@ FAMILY = Family(
     size=512,
     steps=25,
     guidance_scale=7.0,
+    weighting=True,
+    clip_skip=True,
 )

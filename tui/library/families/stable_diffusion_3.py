@@ -29,4 +29,6 @@ FAMILY = Family(
     size=1024,
     steps=28,
     guidance_scale=4.5,
+    clip_skip=True,
+    second_prompt=True,
 )

@@ -52,6 +52,9 @@ FAMILY = Family(
     size=1024,
     steps=25,
     guidance_scale=6.0,
+    weighting=True,
+    clip_skip=True,
+    second_prompt=True,
 )
 
 REFINER = Family(
@@ -63,4 +66,6 @@ REFINER = Family(
     size=1024,
     steps=25,
     guidance_scale=6.0,
+    weighting=True,
+    clip_skip=True,
 )

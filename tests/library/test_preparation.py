@@ -1,0 +1,72 @@
+"""What a job says is made definite before it is accepted, and what does not fit is refused then."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import make_job
+from tui.library.acceptance import refuse_impossible
+from tui.library.addons import Addons
+from tui.library.models import BUNDLED, read_model
+from tui.library.paths import bundled_models
+from tui.library.preparation import prepare
+from tui.library.prompt.wildcards import Wildcards
+from tui.protocol.events import ModelInfo
+from tui.protocol.job import Adapter, Job
+from tui.protocol.problem import LatenttyError
+
+LORA = "emoji-tiny-lora-pixel"
+
+
+@pytest.fixture
+def model() -> ModelInfo:
+    return read_model(bundled_models() / BUNDLED)
+
+
+def prepared(job: Job, model: ModelInfo, *folders: Path) -> Job:
+    return prepare(job, model, Wildcards(None), Addons(folders))
+
+
+def test_tags_become_the_jobs_loras_and_the_template_keeps_them(model: ModelInfo) -> None:
+    written = f"a {{red}} apple <lora:{LORA}:0.8:0.5>"
+    job = prepared(make_job(prompt=written), model)
+    assert job.prompt == "a red apple"
+    assert job.prompt_template == written
+    (adapter,) = job.adapters
+    assert (adapter.weight, adapter.on_text) == (0.5, 0.8)
+    assert Path(adapter.path).parent.name == LORA
+    assert prepared(job, model) == job, "what was made definite stays as it is"
+
+
+def test_each_picture_has_its_own_wildcards_and_they_come_again(model: ModelInfo) -> None:
+    job = prepared(make_job(prompt="a {red|blue|green|white} apple", count=12), model)
+    said = [job.picture(index).prompt for index in range(12)]
+    assert len(set(said)) > 1
+    assert said == [
+        prepared(make_job(prompt=job.prompt_template, count=12), model).picture(n).prompt for n in range(12)
+    ]
+    later = prepared(make_job(prompt=job.prompt_template, seed=job.seed_of(5)), model)
+    assert later.prompt == said[5], "the same seed makes the same prompt, alone or in a row"
+
+
+def test_a_lora_that_is_not_there_is_refused(model: ModelInfo) -> None:
+    with pytest.raises(LatenttyError, match="no LoRA called 'nowhere'"):
+        prepared(make_job(prompt="x <lora:nowhere:1>"), model)
+
+
+def test_what_has_no_effect_on_a_family_is_refused_with_its_place(model: ModelInfo) -> None:
+    from msgspec.structs import replace
+
+    flux = replace(model, family="flux", name="some flux", weighting=False, clip_skip=False, negative_prompt=False)
+    with pytest.raises(LatenttyError, match="letter 3 .*weights of words"):
+        refuse_impossible(make_job(prompt="a (red:1.2) apple", scheduler=flux.scheduler), flux, {})
+    refuse_impossible(make_job(prompt="a (red) apple [here]", scheduler=flux.scheduler), flux, {})
+    with pytest.raises(LatenttyError, match="clip skip"):
+        refuse_impossible(make_job(clip_skip=2), flux, {})
+
+
+def test_an_adapter_that_is_no_safetensors_file_is_refused(model: ModelInfo, tmp_path: Path) -> None:
+    pickled = tmp_path / "x.pt"
+    pickled.write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(LatenttyError, match="only safetensors"):
+        prepared(make_job(adapters=[Adapter(path=str(pickled))]), model)

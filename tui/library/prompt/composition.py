@@ -1,0 +1,30 @@
+"""Several prompts that pull at one picture at once: `a cat AND a dog :0.5`, read as A1111 reads them."""
+
+import re
+
+from msgspec import Struct
+
+_AND = re.compile(r"\bAND\b")
+_WEIGHT = re.compile(r"(?s)(?P<text>.*?)(?:\s*:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?\s*")
+
+
+class Subprompt(Struct, frozen=True):
+    """One of the prompts that are joined by AND."""
+
+    text: str
+    weight: float = 1.0
+
+
+def subprompts(prompt: str) -> list[Subprompt]:
+    """The prompts that `prompt` joins; itself when it joins none, and then a number at its end is text.
+
+    Source: https://github.com/AUTOMATIC1111/stable-diffusion-webui, `get_multicond_prompt_list`.
+    """
+    parts = _AND.split(prompt)
+    return [Subprompt(prompt)] if len(parts) == 1 else [_weighted(part) for part in parts]
+
+
+def _weighted(part: str) -> Subprompt:
+    match = _WEIGHT.fullmatch(part)
+    assert match is not None, "every text matches"
+    return Subprompt(match["text"], float(match["weight"]) if match["weight"] else 1.0)

@@ -1,0 +1,126 @@
+"""The `parameters` text of A1111, Forge, SD.Next and all that write it: prompt, negative prompt, a line of settings.
+
+Source: https://github.com/AUTOMATIC1111/stable-diffusion-webui, `parse_generation_parameters`.
+"""
+
+import json
+import re
+from typing import Final
+
+from tui.library.recall.found import Found
+
+_PARAMETER = re.compile(r'\s*(?P<name>[\w \-/:]+?):\s*(?P<value>"(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"(?P<width>\d+)\s*[x×]\s*(?P<height>\d+)")
+NEGATIVE: Final = "Negative prompt:"
+
+_SILENT: Final = frozenset(
+    {"Version", "App", "Backend", "Parser", "User", "Model hash", "VAE hash", "Lora hashes", "TI"}
+)
+"""What is told and means nothing to a job."""
+
+
+def is_parameters(text: str) -> bool:
+    """Whether `text` is of this form."""
+    return re.search(r"(?:^|\n)\s*Steps:\s*\d+", text) is not None or "\nNegative prompt:" in text
+
+
+def read_a1111(text: str, found: Found) -> str:
+    """Fill `found` from `text`; the program that wrote it."""
+    prompt, negative, line = _parts(text)
+    found.text("prompt", prompt)
+    found.text("negative_prompt", negative)
+    told = {match["name"].strip(): _unquoted(match["value"].strip()) for match in _PARAMETER.finditer(line)}
+    sampler, schedule = told.pop("Sampler", ""), told.pop("Schedule type", told.pop("Schedule", ""))
+    if sampler:
+        found.scheduler(sampler, schedule)
+    _size(told, found)
+    for name, value in told.items():
+        _take(name, value, found)
+    return _program(told)
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    lines = text.strip().split("\n")
+    line = ""
+    if len(_PARAMETER.findall(lines[-1])) >= 3 or re.match(r"\s*Steps:\s*\d+", lines[-1]):
+        line = lines.pop()
+    prompt: list[str] = []
+    negative: list[str] | None = None
+    for one in lines:
+        if negative is None and one.strip().startswith(NEGATIVE):
+            negative = [one.strip()[len(NEGATIVE) :].strip()]
+        elif negative is not None:
+            negative.append(one)
+        else:
+            prompt.append(one)
+    return "\n".join(prompt).strip(), "\n".join(negative or []).strip(), line
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"') and value.endswith('"') and len(value) > 1:
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            return value
+    return value
+
+
+def _size(told: dict[str, str], found: Found) -> None:
+    match = _SIZE.fullmatch(told.pop("Size", "").strip())
+    if match:
+        found.whole("width", match["width"])
+        found.whole("height", match["height"])
+    else:
+        found.whole("width", told.pop("Size-1", None))
+        found.whole("height", told.pop("Size-2", None))
+
+
+def _take(name: str, value: str, found: Found) -> None:
+    match name:
+        case "Steps":
+            found.whole("steps", value, name)
+        case "CFG scale" | "Distilled CFG Scale" | "Guidance scale":
+            _guidance(name, value, found)
+        case "Seed":
+            found.whole("seed", value, name)
+        case "Model":
+            found.text("model", value)
+        case "Clip skip" | "CLIP skip":
+            found.whole("clip_skip", value, name)
+        case "Denoising strength" | "Denoise strength":
+            found.number("strength", value, name)
+        case "Mask blur":
+            found.whole("mask_blur", value, name)
+        case "VAE":
+            found.leave(name, "" if value in ("Automatic", "None") else value)
+        case "Second prompt":
+            found.text("prompt_2", value)
+        case "Second negative":
+            found.text("negative_prompt_2", value)
+        case _ if name in _SILENT:
+            pass
+        case _:
+            found.leave(name, value)
+
+
+def _guidance(name: str, value: str, found: Found) -> None:
+    """Forge tells two of FLUX.1; the distilled one is what the model is told."""
+    if name == "Distilled CFG Scale" and found.fields.get("guidance_scale") not in (None, 1, 1.0):
+        found.leave(name, value)
+    elif name == "CFG scale" and "guidance_scale" in found.fields:
+        found.leave(name, value if value not in ("1", "1.0") else "")
+    else:
+        found.number("guidance_scale", value, name)
+
+
+def _program(told: dict[str, str]) -> str:
+    version = told.get("Version", "")
+    if "SD.Next" in told.get("App", "") or "SD.Next" in version:
+        return "SD.Next"
+    if version.startswith("Latentty"):
+        return "Latentty"
+    if version.startswith("ComfyUI"):
+        return "ComfyUI"
+    if re.match(r"f\d|forge|neo", version, re.IGNORECASE):
+        return "Forge"
+    return "A1111"

@@ -1,0 +1,41 @@
+"""What is known about a prompt before it is drawn."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class PromptNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing about a prompt that may not be meant."""
+
+    start: int
+    """The first letter that it is about, counted from 0."""
+    end: int
+    """The letter after the last."""
+    text: str
+    """What is wrong, one sentence."""
+    kind: Literal["error", "warning"] = "warning"
+    """With an error, the prompt is not accepted."""
+
+
+class EncoderCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How long a prompt is for one text encoder."""
+
+    encoder: str
+    """What the model calls it, such as "text_encoder_2"."""
+    tokens: int
+    """Without the two that begin and end a chunk, and without padding."""
+    limit: int
+    """How many it takes at once: a chunk of CLIP's, or all that a family lets it read."""
+    chunks: list[int] = []
+    """Where each chunk but the last ends, as a number of tokens from the start; empty for one chunk."""
+    cut: bool = False
+    """Whether what is beyond the limit is left out, rather than read in a further chunk."""
+
+
+class TokenCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A prompt's length for each text encoder of a model, and what may not be meant in it."""
+
+    encoders: list[EncoderCount] = []
+    """Empty when the model's tokenizers cannot be read without loading it."""
+    notices: list[PromptNotice] = []
