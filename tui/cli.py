@@ -11,6 +11,9 @@ from tui import __version__
 if TYPE_CHECKING:
     from tui.library.paths import Paths
 
+_MODES = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
+"""As in the protocol, which is not imported for help; a test holds them together."""
+
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
 
 
@@ -59,6 +62,21 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--size", type=_size, metavar="WxH", help="pixels, such as 512x768; multiples of 8")
     parser.add_argument("--scheduler", metavar="NAME", help='such as dpmpp-2m-karras or "DPM++ 2M Karras"')
     parser.add_argument("--count", type=int, default=1, metavar="N", help="pictures to make, seed after seed")
+    drawn = parser.add_argument_group("from a picture")
+    drawn.add_argument("--mode", choices=_MODES, help="what is made from what (default: what the other options imply)")
+    drawn.add_argument("--image", type=Path, metavar="FILE", help="the picture to begin with")
+    drawn.add_argument("--mask", type=Path, metavar="FILE", help="white is drawn anew, black is kept")
+    drawn.add_argument("--strength", type=float, metavar="X", help="how far to leave the picture, 0 to 1")
+    drawn.add_argument("--mask-blur", type=int, metavar="PX", help="softens the mask's edge")
+    drawn.add_argument("--grow", type=_edges, metavar="L,T,R,B", help="pixels to add at the left, top, right, bottom")
+    drawn.add_argument(
+        "--control",
+        action="append",
+        default=[],
+        type=_control,
+        metavar="NET=FILE[,OPTION...]",
+        help="a ControlNet and its picture, repeatable; options: an annotator such as canny, weight=0.8, start=0, end=0.9",
+    )
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a file name that ends in .png")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
@@ -103,6 +121,27 @@ def _size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 512x768") from None
 
 
+def _edges(text: str) -> tuple[int, int, int, int]:
+    try:
+        left, top, right, bottom = (int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers; write them as 0,0,64,0") from None
+    return left, top, right, bottom
+
+
+def _control(text: str) -> dict[str, str]:
+    """`NET=FILE,canny,weight=0.8` as the fields of a Control, each still text."""
+    net, equals, rest = text.partition("=")
+    file, *options = rest.split(",")
+    if not (net and equals and file):
+        raise argparse.ArgumentTypeError(f"{text!r} names no ControlNet and picture; write them as edges=fox.png,canny")
+    fields = {"model": net, "image": file}
+    for option in options:
+        name, equals, value = option.partition("=")
+        fields |= {name: value} if equals else {"annotator": name}
+    return fields
+
+
 def _app(_: argparse.Namespace, paths: "Paths") -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
@@ -128,6 +167,13 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             size=arguments.size,
             scheduler=arguments.scheduler,
             count=arguments.count,
+            mode=arguments.mode,
+            image=arguments.image,
+            mask=arguments.mask,
+            strength=arguments.strength,
+            mask_blur=arguments.mask_blur,
+            grow=arguments.grow,
+            controls=tuple(arguments.control),
             out=arguments.out,
             as_json=arguments.json,
             show=not arguments.no_picture,

@@ -64,6 +64,59 @@ def pixels(path: Path) -> bytes:
         return image.tobytes()
 
 
+def test_every_mode_can_be_asked_for(home: Paths, tmp_path: Path) -> None:
+    """The options imply the mode; what is kept of the picture is kept; a ControlNet draws what it is shown."""
+    from PIL import Image, ImageDraw
+
+    first = latentty("generate", "a red apple", "--seed", "5", "--size", "128", "--steps", "4").stdout.strip()
+    mask = tmp_path / "mask.png"
+    Image.new("L", (128, 128), 0).save(mask)
+    with Image.open(mask) as image:
+        ImageDraw.Draw(image).rectangle((64, 0, 127, 127), fill=255)
+        image.save(mask)
+
+    def made(*options: str) -> tuple[str, Image.Image]:
+        told = latentty("generate", "a green apple", "--seed", "6", "--size", "128", "--steps", "4", *options)
+        assert told.returncode == 0, told.stderr
+        making = read_making(Path(told.stdout.strip()))
+        assert making is not None
+        with Image.open(told.stdout.strip()) as image:
+            return making.pipeline, image.convert("RGB")
+
+    assert made("--image", first, "--strength", "0.5")[0] == "StableDiffusionImg2ImgPipeline"
+    pipeline, inpainted = made("--image", first, "--mask", str(mask), "--mask-blur", "0")
+    assert pipeline == "StableDiffusionInpaintPipeline"
+    with Image.open(first) as image:
+        left = (0, 0, 64, 128)
+        assert inpainted.crop(left).tobytes() == image.convert("RGB").crop(left).tobytes(), "black is kept"
+    assert made("--image", first, "--grow", "0,0,32,0")[0] == "StableDiffusionInpaintPipeline"
+    edges = f"emoji-tiny-control-edges={first},canny"
+    pipeline, controlled = made("--control", f"{edges},weight=0.9,end=0.8")
+    assert pipeline == "StableDiffusionControlNetPipeline"
+    assert controlled.tobytes() != made()[1].tobytes()
+    pipeline, _ = made("--control", edges, "--control", edges, "--image", first)
+    assert pipeline == "StableDiffusionControlNetImg2ImgPipeline"
+
+    def refused(*options: str) -> str:
+        told = latentty("generate", "a green apple", *SMALL, *options)
+        assert told.returncode == 2, told.stderr
+        return told.stderr
+
+    assert "begins with a picture" in refused("--mode", "img2img")
+    assert "no mode edit" in refused("--mode", "edit", "--image", first)
+    assert "no option weigth" in refused("--control", f"{edges},weigth=1")
+    assert "nonesuch" in refused("--control", f"nonesuch={first}")
+    assert "is not there" in refused("--image", str(tmp_path / "nothing.png"))
+    assert "less than one" in refused("--image", first, "--strength", "0")
+
+
+def test_help_knows_every_mode() -> None:
+    from tui import cli
+    from tui.protocol.job import MODES
+
+    assert cli._MODES == MODES
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [

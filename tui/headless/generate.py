@@ -6,8 +6,9 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from PIL import Image
 
 from tui.client import EngineClient
@@ -27,7 +28,7 @@ from tui.protocol.events import (
 )
 from tui.protocol.fields import complaints
 from tui.protocol.frames import Preview
-from tui.protocol.job import Job, new_job_id, random_seed
+from tui.protocol.job import Control, Edges, Job, Mode, new_job_id, random_seed
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import Snapshot
 
@@ -52,6 +53,14 @@ class Request:
     size: tuple[int, int] | None = None
     scheduler: str | None = None
     count: int = 1
+    mode: Mode | None = None
+    image: Path | None = None
+    mask: Path | None = None
+    strength: float | None = None
+    mask_blur: int | None = None
+    grow: tuple[int, int, int, int] | None = None
+    controls: tuple[dict[str, str], ...] = ()
+    """The fields of each :class:`tui.protocol.job.Control`, as text."""
     out: Path | None = None
     as_json: bool = False
     show: bool = True
@@ -203,6 +212,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
     job = Job(
         id=new_job_id(),
         model=model.name,
+        mode=request.mode or _implied_mode(request, model),
         prompt=request.prompt,
         negative_prompt=request.negative,
         width=width,
@@ -214,10 +224,49 @@ def make_job(request: Request, model: ModelInfo) -> Job:
         count=request.count,
         folder=folder,
         file_stem=stem,
+        **_drawn_from(request),
     )
     if wrong := complaints(job):
         raise bad_request(" ".join(wrong), "latentty generate --help tells the ranges.")
     return job
+
+
+def _implied_mode(request: Request, model: ModelInfo) -> Mode:
+    """What the options mean together, where `--mode` is silent."""
+    if request.grow is not None:
+        return "outpaint"
+    if request.mask is not None:
+        return "inpaint"
+    if request.image is not None:
+        return "img2img" if "img2img" in model.modes or "edit" not in model.modes else "edit"
+    return "txt2img"
+
+
+def _drawn_from(request: Request) -> dict[str, Any]:
+    """The fields of a job that tell what it is drawn from; those that were not asked for keep their defaults."""
+    left, top, right, bottom = request.grow or (0, 0, 0, 0)
+    told = {
+        "image": request.image and str(request.image.expanduser().absolute()),
+        "mask": request.mask and str(request.mask.expanduser().absolute()),
+        "strength": request.strength,
+        "mask_blur": request.mask_blur,
+        "grow": request.grow and Edges(left=left, top=top, right=right, bottom=bottom),
+        "controls": [_control(fields) for fields in request.controls] or None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _control(fields: dict[str, str]) -> Control:
+    whole = str(Path(fields["image"]).expanduser().absolute())
+    try:
+        if unknown := fields.keys() - set(Control.__struct_fields__):
+            raise msgspec.ValidationError(f"there is no option {', '.join(sorted(unknown))}")
+        return msgspec.convert(fields | {"image": whole}, Control, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad_request(
+            f"The ControlNet {fields['model']} cannot be used so: {error}.",
+            "Options are an annotator, weight=0..2, start=0..1 and end=0..1.",
+        ) from None
 
 
 def _whole_path(name: str) -> str:
