@@ -75,7 +75,7 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         default=[],
         type=_control,
         metavar="NET=FILE[,OPTION...]",
-        help="a ControlNet and its picture, repeatable; options: an annotator such as canny, weight=0.8, start=0, end=0.9",
+        help="a ControlNet and its picture, repeatable; options: an annotator, weight=0.8, start=0.1, end=0.9",
     )
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a file name that ends in .png")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
