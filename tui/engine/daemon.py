@@ -139,6 +139,7 @@ class Engine:
         snapshot.pictures = await self._gallery.recent(RECENT_PICTURES)
         snapshot.models = self._models.models
         snapshot.controlnets = self._models.controlnets
+        snapshot.annotators = self._models.annotators
         snapshot.kept = self._kept()
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name

@@ -5,9 +5,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from tui.library.annotators import find_annotators
 from tui.library.controlnets import find_controlnets, modes_of, read_controlnet, unknown_controlnet
 from tui.library.models import BUNDLED, find_models, read_model
-from tui.protocol.events import ControlNetInfo, ModelInfo
+from tui.protocol.events import AnnotatorInfo, ControlNetInfo, ModelInfo
 from tui.protocol.problem import LatenttyError, Problem
 
 
@@ -18,9 +19,11 @@ class ModelIndex:
         self._folders = folders
         self.models: Final[list[ModelInfo]] = []
         self.controlnets: Final[list[ControlNetInfo]] = []
+        self.annotators: Final[list[AnnotatorInfo]] = []
 
     def scan(self) -> None:
         """Look at the disk again."""
+        self.annotators[:] = find_annotators(self._folders)
         self.controlnets[:] = find_controlnets(self._folders)
         self.models[:] = [self._with_controls(model) for model in find_models(self._folders)]
 

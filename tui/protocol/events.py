@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from tui.protocol.job import Job, Mode, ModeState
+from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
 
 JobState = Literal["waiting", "running", "interrupted", "done", "failed", "cancelled"]
@@ -94,6 +94,14 @@ class ControlNetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     inpainting: bool = False
     """Whether it was made for inpainting."""
     problem: Problem | None = None
+
+
+class AnnotatorInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A way to make control images."""
+
+    name: Annotator
+    problem: Problem | None = None
+    """Why it cannot work here, and which model it wants."""
 
 
 class ResidentComponent(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """A job: everything that decides what a picture looks like, immutable once made."""
 
 import secrets
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -9,12 +9,14 @@ from msgspec.structs import replace
 Mode = Literal["txt2img", "img2img", "inpaint", "outpaint", "edit", "refine"]
 """What is made from what; it is part of the job and never changes while the job waits."""
 
-MODES: Final[tuple[Mode, ...]] = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 
 Annotator = Literal[
     "none", "invert", "canny", "soft-edge", "scribble", "line-art", "blur", "depth", "normal", "segmentation", "pose"
 ]
 """How a control image is made from a picture; `none` takes the picture as it is."""
+
+ANNOTATORS: Final[tuple[Annotator, ...]] = get_args(Annotator)
 
 Offload = Literal["none", "components", "layers"]
 """Which weights stay on the device while a job runs: all, one component at a time, or one block at a time."""

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tui.protocol.events import (
+    AnnotatorInfo,
     ClientEvent,
     ControlNetInfo,
     ControlNetState,
@@ -51,6 +52,7 @@ class Snapshot(Struct, kw_only=True):
     """Newest first."""
     models: list[ModelInfo] = field(default_factory=list)
     controlnets: list[ControlNetInfo] = field(default_factory=list)
+    annotators: list[AnnotatorInfo] = field(default_factory=list)
     control_states: dict[str, ControlNetState] = field(default_factory=dict)
     """Of the ControlNets that someone chose, by name."""
     kept: KeptModels = KeptModels()

@@ -7,7 +7,9 @@ from typing import Final
 
 from PIL import Image
 
+from tui.library.annotators import annotator_problem
 from tui.protocol.job import Annotator
+from tui.protocol.problem import LatenttyError
 from tui.worker.annotators import edges, model_based
 from tui.worker.inputs import open_picture
 
@@ -35,8 +37,10 @@ def annotate(path: str, annotator: Annotator, cache: Path, model_folders: Sequen
     """The file with the control image that `annotator` makes of the picture at `path`; kept in the folder `cache`.
 
     Raises:
-        LatenttyError: the picture cannot be opened, or the annotator's model is not there.
+        LatenttyError: the picture cannot be opened, or what the annotator needs is not there.
     """
+    if (problem := annotator_problem(annotator, model_folders)) is not None:
+        raise LatenttyError(problem)
     picture = open_picture(path)
     digest = hashlib.sha256(annotator.encode() + str(picture.size).encode() + picture.tobytes()).hexdigest()[:32]
     made = cache / f"{annotator}-{digest}.png"

@@ -1,9 +1,7 @@
 """Annotators that look through a transformers model, which the user keeps in one of the model folders."""
 
 import colorsys
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,34 +11,10 @@ import torch
 import transformers
 from PIL import Image, ImageDraw
 
-from tui.protocol.problem import LatenttyError, Problem
+from tui.library.annotators import DEPTH, PEOPLE, POSE, SEGMENTATION, find_seer
 from tui.worker.annotators.ade20k import COLOURS
 
 Pixels = numpy.ndarray[tuple[int, ...], numpy.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """A kind of model, and one that would do."""
-
-    what: str
-    types: frozenset[str]
-    """`model_type`s in config.json."""
-    example: str
-
-
-DEPTH: Final = _Wish(
-    "depth", frozenset({"depth_anything", "dpt", "zoedepth", "glpn", "depth_pro"}), "Depth-Anything-V2-Small-hf"
-)
-SEGMENTATION: Final = _Wish(
-    "segmentation",
-    frozenset({"segformer", "upernet", "mask2former", "oneformer"}),
-    "segformer-b0-finetuned-ade-512-512",
-)
-POSE: Final = _Wish("pose", frozenset({"vitpose"}), "vitpose-base-simple")
-PEOPLE: Final = _Wish(
-    "people detection", frozenset({"rt_detr", "rt_detr_v2", "d_fine", "detr", "yolos"}), "rtdetr_r18vd"
-)
 
 
 def depth(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
@@ -61,7 +35,7 @@ def normal(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
 
 def segmentation(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
     """Each kind of thing in a colour of its own."""
-    model, processor = _load(str(_find(SEGMENTATION, folders)), "AutoModelForSemanticSegmentation")
+    model, processor = _load(str(find_seer(SEGMENTATION, folders)), "AutoModelForSemanticSegmentation")
     with torch.inference_mode():
         found = model(**processor(images=picture, return_tensors="pt"))
     size = [(picture.height, picture.width)]
@@ -71,7 +45,7 @@ def segmentation(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
 
 def pose(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
     """The joints and limbs of every person, as coloured lines on black."""
-    detector, boxes_of = _load(str(_find(PEOPLE, folders)), "AutoModelForObjectDetection")
+    detector, boxes_of = _load(str(find_seer(PEOPLE, folders)), "AutoModelForObjectDetection")
     with torch.inference_mode():
         seen = detector(**boxes_of(images=picture, return_tensors="pt"))
     size = [(picture.height, picture.width)]
@@ -81,7 +55,7 @@ def pose(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
     if not len(boxes):
         return image
     corners = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).numpy()
-    model, processor = _load(str(_find(POSE, folders)), "VitPoseForPoseEstimation")
+    model, processor = _load(str(find_seer(POSE, folders)), "VitPoseForPoseEstimation")
     with torch.inference_mode():
         found = model(**processor(picture, boxes=[corners], return_tensors="pt"))
     (people,) = processor.post_process_pose_estimation(found, boxes=[corners])
@@ -92,7 +66,7 @@ def pose(picture: Image.Image, folders: Sequence[Path]) -> Image.Image:
 
 def _depth_map(picture: Image.Image, folders: Sequence[Path]) -> Pixels:
     """Depth from 0 (far) to 1 (near), at the picture's size."""
-    model, processor = _load(str(_find(DEPTH, folders)), "AutoModelForDepthEstimation")
+    model, processor = _load(str(find_seer(DEPTH, folders)), "AutoModelForDepthEstimation")
     with torch.inference_mode():
         found = model(**processor(images=picture, return_tensors="pt"))
     size = [(picture.height, picture.width)]
@@ -101,34 +75,6 @@ def _depth_map(picture: Image.Image, folders: Sequence[Path]) -> Pixels:
     low, high = values.min(), values.max()
     scaled: Pixels = (values - low) / max(high - low, 1e-6)
     return scaled
-
-
-def _find(wish: _Wish, folders: Sequence[Path]) -> Path:
-    """The folder of a model that fits `wish`.
-
-    Raises:
-        LatenttyError: there is none; the hint names one that would do.
-    """
-    for folder in folders:
-        for path in sorted(folder.glob("*/config.json")):
-            if _model_type(path) in wish.types and any(path.parent.glob("*.safetensors")):
-                return path.parent
-    places = ", ".join(str(folder) for folder in folders) or "a folder that model_folders names"
-    raise LatenttyError(
-        Problem(
-            code="model_missing",
-            cause=f"The annotator needs a model for {wish.what}, and none was found.",
-            hint=f"Put one, such as {wish.example} with its safetensors, into {places}.",
-        )
-    )
-
-
-def _model_type(path: Path) -> str:
-    try:
-        config = json.loads(path.read_bytes()[:1_000_000])
-    except (OSError, ValueError):
-        return ""
-    return str(config.get("model_type", "")) if isinstance(config, dict) else ""
 
 
 @lru_cache(maxsize=2)
