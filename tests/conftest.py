@@ -20,6 +20,10 @@ from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long-faults", action="store_true", help="try every fault as often as the promises are worth")
+
+
 def make_job(**changes: object) -> Job:
     """A small job on the bundled model."""
     fields = {

@@ -17,6 +17,7 @@ from tui.protocol import PROTOCOL_VERSION
 from tui.protocol.commands import ClientCommand, Done, Failed, Fetch, GetModel, GetPictures, Submit
 from tui.protocol.events import ClientEvent, JobRecord, ModelInfo, Picture
 from tui.protocol.frames import (
+    MALFORMED,
     MAX_FRAME,
     Chunk,
     FrameError,
@@ -201,7 +202,7 @@ class EngineClient:
     def _take(self, snapshot: Snapshot, frame: bytes) -> None:
         try:
             decoded = engine_frames.decode(frame)
-        except msgspec.ValidationError:
+        except MALFORMED:
             return  # an event of a newer engine, which this client cannot know
         match decoded:
             case Numbered(seq=seq, event=event):
@@ -259,7 +260,7 @@ async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hel
         ) from None
     except (FrameError, OSError):
         raise EngineAbsent from None  # it ended while we came
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise _unavailable(
             f"The running engine (process {engine_pid}) speaks another version's language ({error}).",
             "End it, which keeps its queue: latentty engine stop",

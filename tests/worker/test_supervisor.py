@@ -60,6 +60,9 @@ class FakeWork:
     def set_budget(self, size: int) -> None:
         self._do(f"budget {size}", CancelToken())
 
+    def is_lost(self) -> bool:
+        return "lost" in self.done[-1]
+
     def run(self, command: Run, token: CancelToken) -> None:
         self._do(f"run {command.job.prompt}", token)
 

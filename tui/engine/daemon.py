@@ -24,7 +24,7 @@ from tui.engine.listener import Listener
 from tui.engine.lock import EngineLock
 from tui.engine.mode_states import ModeStates, default_state
 from tui.engine.model_index import ModelIndex
-from tui.engine.pool import Pool
+from tui.engine.pool import Pool, queue_problem
 from tui.engine.queue import Queue
 from tui.engine.session import Session
 from tui.library.acceptance import refuse_impossible
@@ -80,6 +80,9 @@ LOG_FILES: Final = 3
 TICK: Final = 1.0
 """Seconds between two looks at how long nothing has happened."""
 
+MAX_CLIENTS: Final = 128
+"""Clients that are attached at a time."""
+
 LAST_WORDS: Final = 0.05
 """Seconds for the last events to reach the clients."""
 
@@ -107,6 +110,7 @@ class Engine:
             queue=self._queue,
             make_home=make_home,
             models=self._models,
+            settings=settings.engine,
             first_orders=self._first_orders,
             pictures=settings.pictures(paths),
             tell=self._board.tell,
@@ -151,7 +155,10 @@ class Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         stopping = asyncio.create_task(self._stop.wait())
-        serving = {asyncio.create_task(work) for work in (self._pool.run(), self._listener.watch(), self._rest())}
+        serving = {
+            asyncio.create_task(work)
+            for work in (self._pool.run(), self._pool.watch(), self._listener.watch(), self._rest())
+        }
         autoload = asyncio.create_task(self._autoload())
         autoload.add_done_callback(_log_failure)
         self._pool.wake()
@@ -194,8 +201,8 @@ class Engine:
         session = Session(reader, writer)
         try:
             hello = await session.hello()
-            if hello.protocol != PROTOCOL_VERSION:
-                await session.refuse(_refusal(hello))
+            if (problem := self._objection(hello)) is not None:
+                await session.refuse(_refusal(problem))
                 return
         except (FrameError, OSError) as error:
             log.info("a client is let go: %s", error)
@@ -217,6 +224,17 @@ class Engine:
             self._board.leave(session)
             self._active = time.monotonic()
 
+    def _objection(self, hello: Hello) -> Problem | None:
+        if hello.protocol != PROTOCOL_VERSION:
+            return _another_version(hello)
+        if len(self._board.sessions) >= MAX_CLIENTS:
+            return Problem(
+                code="engine_unavailable",
+                cause=f"The engine has {MAX_CLIENTS} clients already.",
+                hint="Close some of them and try again.",
+            )
+        return None
+
     def _tell_state(self) -> None:
         self._board.tell(self._state())
 
@@ -228,6 +246,7 @@ class Engine:
             worker=pool.worker,
             paused=pool.paused,
             hold=pool.hold,
+            stall=pool.stall,
             stopping=self._stop.is_set(),
         )
 
@@ -243,11 +262,9 @@ class Engine:
         self._unloaded = False
         try:
             return await self._carry_out(command)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             log.exception("the queue cannot be written")
-            raise LatenttyError(
-                Problem(code="disk_full", cause=f"The queue cannot be written: {error}.", hint="Free some space.")
-            ) from None
+            raise LatenttyError(queue_problem(error)) from None
 
     async def _carry_out(self, command: ClientCommand) -> object:
         match command:
@@ -338,7 +355,7 @@ class Engine:
         model = await asyncio.to_thread(self._models.find, command.model)
         if command.mode not in model.modes:
             raise bad_request(f"{model.name} has no mode {command.mode}.", f"It has: {', '.join(model.modes)}.")
-        if (left := command.leaving) is not None:
+        if (left := command.leaving) is not None and self._models.path_of(left.model):
             await self._modes.save(left.model, left.mode, left.state)
             self._board.tell(ModeRemembered(model=left.model, mode=left.mode, state=left.state))
         order = SwapMode(model=model.name, mode=command.mode, path=model.path)
@@ -407,7 +424,7 @@ class Engine:
     async def _rest(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            work_left = self._pool.busy or await self._queue.has_work()
+            work_left = self._pool.busy or await self._has_work()
             if work_left:
                 self._active, self._unloaded = time.monotonic(), False
             idle = time.monotonic() - self._active
@@ -421,6 +438,13 @@ class Engine:
                 self._unloaded = True
                 await self._unload()
 
+    async def _has_work(self) -> bool:
+        try:
+            return await self._queue.has_work()
+        except sqlite3.Error:
+            log.exception("the queue cannot be read")
+            return True
+
     async def _unload(self) -> None:
         try:
             await self._pool.order(UnloadModel(keep_pinned=True), start=False)
@@ -433,17 +457,16 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         log.error("the autoload failed", exc_info=error)
 
 
-def _refusal(hello: Hello) -> Refused:
-    return Refused(
-        protocol=PROTOCOL_VERSION,
-        version=tui.__version__,
-        pid=os.getpid(),
-        problem=Problem(
-            code="engine_unavailable",
-            cause=f"The running engine is Latentty {tui.__version__}, this is {hello.version}; they do not understand"
-            " each other.",
-            hint="End the old one, which keeps its queue for the new: latentty engine stop",
-        ),
+def _refusal(problem: Problem) -> Refused:
+    return Refused(protocol=PROTOCOL_VERSION, version=tui.__version__, pid=os.getpid(), problem=problem)
+
+
+def _another_version(hello: Hello) -> Problem:
+    return Problem(
+        code="engine_unavailable",
+        cause=f"The running engine is Latentty {tui.__version__}, this is {hello.version}; they do not understand"
+        " each other.",
+        hint="End the old one, which keeps its queue for the new: latentty engine stop",
     )
 
 

@@ -82,13 +82,14 @@ class Database:
 
     def _open(self) -> None:
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+            self._path.touch(mode=0o600)
             self._path.chmod(0o600)
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
             connection.row_factory = sqlite3.Row
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
             self._migrate(connection)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise LatenttyError(
                 Problem(
                     code="engine_unavailable",
@@ -116,8 +117,9 @@ class Database:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(self._connection)
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # SQLite itself may have undone it, as when the disk is full
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
         return result

@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, Protocol
 
-import msgspec
-
-from tui.protocol.frames import MAX_FRAME, FrameError, Order, WorkerFrame, encode, read_frame, worker_frames
+from tui.protocol.frames import MALFORMED, MAX_FRAME, FrameError, Order, WorkerFrame, encode, read_frame, worker_frames
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +69,8 @@ class Home(Protocol):
 class ChildHome:
     """A child process at the other end of a socket pair; it exits when this end closes."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tui.worker") -> None:
+        self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -83,7 +82,7 @@ class ChildHome:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "tui.worker",
+                self._module,
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
@@ -114,7 +113,7 @@ class ChildHome:
                 raise WorkerLost(await self._last_words())
             try:
                 yield worker_frames.decode(frame)
-            except msgspec.MsgspecError as error:
+            except MALFORMED as error:
                 raise WorkerLost(f"it said what it never says: {error}") from None
 
     async def end(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tui.protocol.peer import is_same_user
+from tui.protocol.problem import LatenttyError
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +41,12 @@ class Listener:
         before = os.umask(0o177)
         try:
             listening.bind(str(path))
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
         finally:
             os.umask(before)
-        listening.listen(128)
         if self._server is not None:
             self._server.close()  # stops accepting; connections that it made go on
         self._server = await asyncio.start_unix_server(self._accept, sock=listening)
@@ -56,7 +60,10 @@ class Listener:
             assert self._path is not None
             if _identity(self._path) != self._identity:
                 log.warning("the socket %s has vanished; listening again", self._path)
-                await self.bind()
+                try:
+                    await self.bind()
+                except (OSError, LatenttyError):
+                    log.exception("there is no place for the socket now; the engine looks again")
 
     def close(self) -> None:
         """Stop accepting and remove the socket."""

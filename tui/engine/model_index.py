@@ -1,5 +1,6 @@
 """The models that this engine knows, by name or path."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +45,7 @@ class ModelIndex:
 
     def name_of(self, name: str) -> str:
         """The listed name for `name`, which may be a path; `name` itself when it is not listed."""
-        path = str(Path(name).expanduser().absolute())
+        path = str(_expanded(name).absolute())
         return next((model.name for model in self.models if name == model.name or path == model.path), name)
 
     def find(self, name: str) -> ModelInfo:
@@ -63,7 +64,7 @@ class ModelIndex:
                     hint=f"Known are: {names}. A path to a model's folder works too.",
                 )
             )
-        model = read_model(Path(known.path if known else name).expanduser())
+        model = read_model(Path(known.path) if known else _expanded(name))
         model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
         return self._with_controls(model)
 
@@ -75,3 +76,8 @@ class ModelIndex:
     def bundled(self) -> ModelInfo:
         """The model that comes with the program."""
         return next(model for model in self.models if model.name == BUNDLED)
+
+
+def _expanded(name: str) -> Path:
+    # pathlib's own raises for a user that does not exist
+    return Path(os.path.expanduser(name))  # noqa: PTH111

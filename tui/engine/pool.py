@@ -15,7 +15,8 @@ from tui.engine.model_index import ModelIndex
 from tui.engine.queue import Queue
 from tui.engine.worker_link import WorkerLink
 from tui.library.pictures import output_problem, picture_path
-from tui.protocol.commands import Cancel, Done, Failed, Run, Target, WorkerCommand
+from tui.library.settings import EngineSettings
+from tui.protocol.commands import Cancel, CancelLoad, Done, Failed, Run, Target, WorkerCommand
 from tui.protocol.events import (
     ClientEvent,
     ImageSaved,
@@ -27,13 +28,14 @@ from tui.protocol.events import (
     JobRecord,
     JobRequeued,
     JobStarted,
+    Pulse,
     SavedFile,
     Warning,
     WorkerChanged,
     WorkerEvent,
     WorkerState,
 )
-from tui.protocol.frames import Preview
+from tui.protocol.frames import PULSE_EVERY, Preview
 from tui.protocol.problem import LatenttyError, Problem
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,15 @@ LOOK_AGAIN: Final = 2.0
 
 START_AGAIN: Final = 30.0
 """Seconds until a worker that cannot start is tried again."""
+
+LOOK_AFTER: Final = 1.0
+"""Seconds between two looks at whether a worker at work gives signs of life."""
+
+OBEY_WITHIN: Final = 10.0
+"""Seconds without a sign of life after which a worker that was asked to stop is ended."""
+
+END_WITHIN: Final = 120.0
+"""Seconds after which it is ended although it gives some."""
 
 START_WITHIN: Final = 300.0
 """Seconds that a worker may take to import torch and its kin on the slowest disk."""
@@ -58,6 +69,7 @@ class Pool:
         make_home: Callable[[], Home],
         models: ModelIndex,
         first_orders: Callable[[], list[WorkerCommand]],
+        settings: EngineSettings,
         pictures: Path,
         tell: Callable[[ClientEvent], None],
         show: Callable[[Preview], None],
@@ -67,6 +79,7 @@ class Pool:
         self._make_home = make_home
         self._models = models
         self._first_orders = first_orders
+        self._settings = settings
         self._pictures = pictures
         self._tell = tell
         self._show = show
@@ -78,11 +91,15 @@ class Pool:
         self._ended = asyncio.Event()
         self._current: JobRecord | None = None
         self._cancelled: set[str] = set()
+        self._asked_to_end: float | None = None
+        self._pulse = Pulse(quiet=0.0)
+        self._last_words: Problem | None = None
         self._orders = 0
         self._stopping = False
         self.worker: WorkerState = "absent"
         self.paused = False
         self.hold: Problem | None = None
+        self.stall: Problem | None = None
 
     @property
     def busy(self) -> bool:
@@ -106,9 +123,11 @@ class Pool:
                 self._wake.clear()
                 try:
                     again = await self._dispatch()
-                except sqlite3.OperationalError as error:
+                except sqlite3.Error as error:
                     log.exception("the queue cannot be written")
-                    self._set_hold(_queue_problem(error))
+                    self._set_hold(queue_problem(error))
+                    again = False
+                except WorkerLost:
                     again = False
                 if not again and not self._stopping:
                     await self._sleep()
@@ -132,6 +151,7 @@ class Pool:
         """
         if self._current is not None and self._current.job.id == job_id:
             self._cancelled.add(job_id)
+            self._asked_to_end = time.monotonic()
             if self._link is not None:
                 await self._try(Cancel(job_id=job_id))
             return
@@ -149,6 +169,8 @@ class Pool:
         """
         if self._link is None and not start:
             return None
+        if isinstance(command, CancelLoad):
+            self._asked_to_end = time.monotonic()
         self._orders += 1
         try:
             link = await self._worker()
@@ -165,6 +187,46 @@ class Pool:
         """End the worker process; it is started again when there is work."""
         if self._link is not None:
             await self._link.end()
+
+    async def watch(self) -> None:
+        """Look after the worker while it is at work: tell when it hangs, and end it when it does not obey."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_AFTER)
+            now = time.monotonic()
+            starved, looked = now - looked > 2 * LOOK_AFTER, now
+            link = self._link
+            if link is None or not self._ready.is_set() or not self.busy:
+                self._asked_to_end = None
+                self._set_stall(None)
+            elif starved:  # this process stood still, not that one
+                link.heard = now
+            else:
+                self._look_at(link, now)
+
+    def _look_at(self, link: WorkerLink, now: float) -> None:
+        silent = now - link.heard
+        quiet = silent if silent > 3 * PULSE_EVERY else self._pulse.quiet
+        settings = self._settings
+        report_after, end_after = settings.report_stall_after * 60, settings.end_stalled_after * 60
+        self._set_stall(_stalled(quiet) if report_after and quiet >= report_after else None)
+        disobeys = self._asked_to_end is not None and (
+            min(quiet, now - self._asked_to_end) >= OBEY_WITHIN or now - self._asked_to_end >= END_WITHIN
+        )
+        if disobeys or (end_after and quiet >= end_after):
+            log.warning("the worker gives no sign of life for %.0f s; it is ended", quiet)
+            self._asked_to_end = None
+            self._last_words = _stalled(quiet)
+            link.kill()
+
+    def _set_stall(self, problem: Problem | None) -> None:
+        """Tell that the worker hangs, once; the seconds in `problem` are those at which it was noticed."""
+        if (problem is None) == (self.stall is None):
+            return
+        self.stall = problem
+        self._on_change()
+        if problem is not None:
+            self._tell(Warning(problem=problem))
 
     # ---- dispatching -------------------------------------------------------------------------------------------
 
@@ -238,8 +300,16 @@ class Pool:
             await self._fail(job.id, error.problem)
         except WorkerLost as lost:
             await self._lost(job.id, str(lost))
+        except sqlite3.Error as error:
+            log.exception("the queue cannot be written")
+            self._set_hold(queue_problem(error))
+            await self._give_back(job.id)
+        except Exception as error:
+            log.exception("the job %s cannot be run", job.id)
+            await self._fail(job.id, _unexpected(error))
         finally:
             self._current = None
+            self._asked_to_end = None
             self._cancelled.discard(job.id)
 
     async def _settle(self, job_id: str, reply: Done | Failed) -> None:
@@ -248,21 +318,35 @@ class Pool:
         problem = reply.problem
         if problem.code == "cancelled":
             await self._cancel_current(job_id)
+        elif problem.code in ("disk_full", "output_unwritable") and await self._is_everyones():
+            self._set_hold(problem)
+            await self._give_back(job_id)
         elif problem.code == "disk_full":
-            record = await self._queue.interrupt(job_id, problem)
+            record = await self._durably(lambda: self._queue.interrupt(job_id, problem))
             self._tell_interrupted(record, problem)
         else:
             await self._fail(job_id, problem)
 
+    async def _is_everyones(self) -> bool:
+        """Whether what stopped the running job would stop any other: the folder of the settings cannot be used."""
+        if self._current is None or self._current.job.folder:
+            return False
+        folder = picture_path(self._current.job, 0, self._current.submitted, self._pictures).parent
+        return await asyncio.to_thread(output_problem, folder) is not None
+
     async def _lost(self, job_id: str, why: str) -> None:
         if self._stopping:
-            await self._queue.give_back(job_id)
-            self._tell(JobRequeued(job_id=job_id))
+            await self._give_back(job_id)
         elif job_id in self._cancelled:
             await self._cancel_current(job_id)
         else:
-            problem = _worker_died(why)
-            self._tell_interrupted(await self._queue.interrupt(job_id, problem), problem)
+            problem = self._last_words or _worker_died(why)
+            record = await self._durably(lambda: self._queue.interrupt(job_id, problem))
+            self._tell_interrupted(record, problem)
+
+    async def _give_back(self, job_id: str) -> None:
+        await self._durably(lambda: self._queue.give_back(job_id))
+        self._tell(JobRequeued(job_id=job_id))
 
     def _tell_interrupted(self, record: JobRecord, problem: Problem) -> None:
         if record.state == "failed":
@@ -271,11 +355,11 @@ class Pool:
             self._tell(JobInterrupted(job_id=record.job.id, problem=problem))
 
     async def _fail(self, job_id: str, problem: Problem) -> None:
-        record = await self._queue.end(job_id, "failed", problem)
+        record = await self._durably(lambda: self._queue.end(job_id, "failed", problem))
         self._tell(JobFailed(job_id=job_id, problem=problem, finished=record.finished or time.time()))
 
     async def _cancel_current(self, job_id: str) -> None:
-        record = await self._queue.end(job_id, "cancelled")
+        record = await self._durably(lambda: self._queue.end(job_id, "cancelled"))
         if record.state == "cancelled":
             self._tell(JobCancelled(job_id=job_id, finished=record.finished or time.time()))
 
@@ -300,8 +384,13 @@ class Pool:
                 return self._link
             link = WorkerLink(self._make_home(), self._on_worker_event, self._show)
             self._ready.clear()
+            self._last_words = None
             self._set_worker("starting")
-            await link.start()
+            try:
+                await link.start()
+            except OSError as error:
+                self._set_worker("absent")
+                raise _cannot_start(str(error.strerror or error)) from None
             self._link = link
             watching = asyncio.create_task(self._watch(link))
             ready = asyncio.create_task(self._ready.wait())
@@ -309,13 +398,7 @@ class Pool:
             ready.cancel()
             if not self._ready.is_set():
                 link.kill()
-                raise LatenttyError(
-                    Problem(
-                        code="worker_broken",
-                        cause=f"The worker that runs torch cannot start ({link.lost or 'it takes too long'}).",
-                        hint="Read why: latentty engine logs",
-                    )
-                )
+                raise _cannot_start(link.lost or "it takes too long")
             for command in self._first_orders():
                 await link.request(command)
             return link
@@ -326,7 +409,7 @@ class Pool:
             self._link = None
             self._set_worker("absent")
             if self._current is None and not link.let_go:
-                self._tell(Warning(problem=_worker_died(link.lost or "")))
+                self._tell(Warning(problem=self._last_words or _worker_died(link.lost or "")))
         self._wake.set()
 
     async def _try(self, command: WorkerCommand) -> None:
@@ -337,11 +420,16 @@ class Pool:
             log.info("%s found no worker: %s", command, lost)
 
     async def _on_worker_event(self, event: WorkerEvent) -> None:
+        self._pulse = event if isinstance(event, Pulse) else Pulse(quiet=0.0)
         match event:
             case WorkerChanged(state=state):
                 self._set_worker(state)
                 if state not in ("starting", "stopping"):
                     self._ready.set()
+            case Pulse():
+                pass
+            case Warning(problem=problem) if problem.code == "device_lost":
+                self._last_words = problem
             case SavedFile():
                 await self._save(event)
             case JobNote(job_id=job_id, text=text):
@@ -358,13 +446,19 @@ class Pool:
             self._tell(JobDone(job_id=file.job_id, finished=record.finished or time.time()))
 
     async def _durably(self, write: Callable[[], Awaitable[T]]) -> T:
-        """The result of `write`, tried until the disk takes it: the picture is there, and its row must follow."""
+        """The result of `write`, tried until the disk takes it: what happened has happened, and its row must follow.
+
+        Raises:
+            WorkerLost: the engine ends; the next one finds the job as running, and its pictures where they are.
+        """
         while True:
             try:
                 return await write()
-            except sqlite3.OperationalError as error:
+            except sqlite3.Error as error:
                 log.exception("the queue cannot be written")
-                self._set_hold(_queue_problem(error))
+                self._set_hold(queue_problem(error))
+                if self._stopping:
+                    raise WorkerLost("the engine ends") from None
                 await asyncio.sleep(LOOK_AGAIN)
 
     def _set_worker(self, state: WorkerState) -> None:
@@ -381,7 +475,34 @@ def _worker_died(why: str) -> Problem:
     )
 
 
-def _queue_problem(error: sqlite3.OperationalError) -> Problem:
+def _cannot_start(why: str) -> LatenttyError:
+    return LatenttyError(
+        Problem(
+            code="worker_broken",
+            cause=f"The worker that runs torch cannot start ({why}).",
+            hint="Read why: latentty engine logs",
+        )
+    )
+
+
+def _stalled(quiet: float) -> Problem:
+    return Problem(
+        code="worker_hung",
+        cause=f"The worker is at work and has given no sign of life for {quiet:.0f} s.",
+        hint="Cancel what it does: one that does not obey is ended, and a new one takes the next job.",
+    )
+
+
+def _unexpected(error: Exception) -> Problem:
+    return Problem(
+        code="internal",
+        cause=f"{type(error).__name__} in the engine: {error}.",
+        hint="latentty engine logs has the whole story.",
+    )
+
+
+def queue_problem(error: sqlite3.Error) -> Problem:
+    """A failed transaction in words."""
     return Problem(
         code="disk_full",
         cause=f"The queue cannot be written: {error}.",

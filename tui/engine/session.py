@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final
 
 import msgspec
@@ -24,6 +24,7 @@ from tui.protocol.commands import (
 )
 from tui.protocol.frames import (
     CHUNK,
+    MALFORMED,
     MAX_REQUEST,
     Chunk,
     FrameError,
@@ -38,7 +39,7 @@ from tui.protocol.frames import (
     payload,
     read_frame,
 )
-from tui.protocol.problem import LatenttyError, bad_request
+from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,15 @@ LONG: Final = (LoadModel, UnloadModel, EnsureControlNet, EnsureAdapter, Annotate
 SEND_SIZE: Final = 256 << 10
 """Bytes of a client's backlog below which the next chunk of a picture is added."""
 
+READ_SIZE: Final = 4 << 20
+"""Bytes of a client's backlog above which no further request of its is read."""
+
+MAX_OPEN: Final = 64
+"""Requests of one client that are carried out at a time; the next is read when one of them has its reply."""
+
+MAX_PICTURES: Final = 4
+"""Pictures that are made ready for one client at a time; each is held in memory until the client has read it."""
+
 
 class Session:
     """A client from its connection to its end. A slow one delays nobody: its backlog is its own, and bounded."""
@@ -66,6 +76,8 @@ class Session:
         self._preview: Preview | None = None
         self._changed = asyncio.Event()
         self._drained = asyncio.Event()
+        self._open = asyncio.Semaphore(MAX_OPEN)
+        self._pictures = asyncio.Semaphore(MAX_PICTURES)
         self._gone = False
 
     async def hello(self) -> Hello:
@@ -79,7 +91,7 @@ class Session:
             if frame is None:
                 raise FrameError("the client left without a word")
             hello = client_frames.decode(frame)
-        except (TimeoutError, msgspec.MsgspecError) as error:
+        except (TimeoutError, *MALFORMED) as error:
             raise FrameError(f"no greeting: {error}") from None
         if not isinstance(hello, Hello):
             raise FrameError("a request before the greeting")
@@ -91,9 +103,11 @@ class Session:
 
     def send_encoded(self, data: bytes) -> None:
         """Queue an encoded frame; events are encoded once for all clients."""
+        if self._gone:
+            return
         self._backlog.append(data)
         self._backlog_bytes += len(data)
-        if self._backlog_bytes > MAX_BACKLOG and not self._gone:
+        if self._backlog_bytes > MAX_BACKLOG:
             log.warning("a client does not read; it is let go")
             self.close()
         self._changed.set()
@@ -143,6 +157,7 @@ class Session:
         fetch: Callable[[Fetch], Awaitable[bytes]],
     ) -> None:
         while not self._gone:
+            await self._room(READ_SIZE)
             frame = await read_frame(self._reader, MAX_REQUEST)
             if frame is None:
                 return
@@ -150,23 +165,31 @@ class Session:
             if request is None:
                 continue
             if isinstance(request.command, Fetch):
-                tasks.create_task(self._send_picture(request.id, request.command, fetch))
+                await self._open.acquire()
+                tasks.create_task(self._counted(self._send_picture(request.id, request.command, fetch)))
             elif isinstance(request.command, LONG):
-                tasks.create_task(self._send_reply(request, answer))
+                await self._open.acquire()
+                tasks.create_task(self._counted(self._send_reply(request, answer)))
             else:
                 await self._send_reply(request, answer)
 
+    async def _counted(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        finally:
+            self._open.release()
+
     async def _send_reply(self, request: Request, answer: Callable[[ClientCommand], Awaitable[object]]) -> None:
-        self.send(await _reply(request, answer))
+        self.send(await _reply(request.id, answer(request.command)))
 
     def _decode(self, frame: bytes) -> Request | None:
         """The request in `frame`; one that cannot be understood is answered, not punished."""
         try:
             request = client_frames.decode(frame)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             try:
                 number = msgspec.msgpack.decode(frame, type=_Numbered).id
-            except msgspec.MsgspecError:
+            except MALFORMED:
                 raise FrameError(f"not a request: {error}") from None
             self.send(Failed(id=number, problem=bad_request(f"The request is not possible: {error}.").problem))
             return None
@@ -175,18 +198,21 @@ class Session:
         return request
 
     async def _send_picture(self, number: int, command: Fetch, fetch: Callable[[Fetch], Awaitable[bytes]]) -> None:
-        try:
-            data = await fetch(command)
-        except LatenttyError as error:
-            self.send(Failed(id=number, problem=error.problem))
-            return
-        for start in range(0, len(data), CHUNK):
-            await self._room()
-            self.send(Chunk(id=number, data=data[start : start + CHUNK], total=len(data)))
-        self.send(Done(id=number))
+        async with self._pictures:
+            data = bytearray()
 
-    async def _room(self) -> None:
-        while self._backlog_bytes > SEND_SIZE and not self._gone:
+            async def fetched() -> None:
+                data.extend(await fetch(command))
+
+            reply = await _reply(number, fetched())
+            for start in range(0, len(data), CHUNK):
+                await self._room(SEND_SIZE)
+                self.send(Chunk(id=number, data=bytes(data[start : start + CHUNK]), total=len(data)))
+            self.send(reply)
+
+    async def _room(self, size: int) -> None:
+        """Wait until fewer than `size` bytes wait for the client, or it is gone."""
+        while self._backlog_bytes > size and not self._gone:
             self._drained.clear()
             await self._drained.wait()
 
@@ -215,8 +241,16 @@ class _Numbered(Struct):
     id: int
 
 
-async def _reply(request: Request, answer: Callable[[ClientCommand], Awaitable[object]]) -> Done | Failed:
+async def _reply(number: int, result: Awaitable[object]) -> Done | Failed:
     try:
-        return Done(id=request.id, result=payload(await answer(request.command)))
+        return Done(id=number, result=payload(await result))
     except LatenttyError as error:
-        return Failed(id=request.id, problem=error.problem)
+        return Failed(id=number, problem=error.problem)
+    except Exception as error:
+        log.exception("a request failed")
+        problem = Problem(
+            code="internal",
+            cause=f"{type(error).__name__} in the engine: {error}.",
+            hint="latentty engine logs has the whole story.",
+        )
+        return Failed(id=number, problem=problem)

@@ -1,6 +1,8 @@
 """The engine's end of one worker: orders out, one reply each, events and previews in."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from tui.engine.home import Home, WorkerLost
@@ -8,6 +10,8 @@ from tui.protocol.commands import Done, Failed, WorkerCommand
 from tui.protocol.events import WorkerEvent
 from tui.protocol.frames import Order, Preview, Told
 from tui.protocol.pending import PendingReplies
+
+log = logging.getLogger(__name__)
 
 
 class WorkerLink:
@@ -28,9 +32,15 @@ class WorkerLink:
         """Why the worker is gone; None while it lives."""
         self.let_go = False
         """Whether we ended it ourselves."""
+        self.heard = time.monotonic()
+        """When it last said anything."""
 
     async def start(self) -> None:
-        """Start the worker and listen to it."""
+        """Start the worker and listen to it.
+
+        Raises:
+            OSError: no process can be made.
+        """
         await self._home.start()
         self._listening = asyncio.create_task(self._listen())
 
@@ -65,6 +75,7 @@ class WorkerLink:
     async def _listen(self) -> None:
         try:
             async for frame in self._home.frames():
+                self.heard = time.monotonic()
                 match frame:
                     case Done() | Failed():
                         self._pending.resolve(frame)
@@ -73,5 +84,12 @@ class WorkerLink:
                     case Preview():
                         self._on_preview(frame)
         except WorkerLost as lost:
-            self.lost = str(lost) or "it ended"
-            self._pending.fail(lost)
+            self._end_with(lost)
+        except Exception:
+            log.exception("what the worker told could not be taken in")
+            self._home.kill()
+            self._end_with(WorkerLost("the engine could not take in what it told"))
+
+    def _end_with(self, lost: WorkerLost) -> None:
+        self.lost = str(lost) or "it ended"
+        self._pending.fail(lost)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from tui.library.families import FAMILIES
 from tui.library.prompt.reading import features, notices
@@ -9,6 +10,9 @@ from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.fields import complaints
 from tui.protocol.job import Job
 from tui.protocol.problem import bad_request
+
+MAX_STEM: Final = 240
+"""Bytes of a file name without its number and ending, which bring it to the 255 that file systems take."""
 
 FROM_A_PICTURE = frozenset({"img2img", "inpaint", "outpaint", "edit", "refine"})
 
@@ -35,8 +39,14 @@ def refuse_impossible(job: Job, model: ModelInfo, controlnets: Mapping[str, Cont
 def _output(job: Job) -> Iterator[str]:
     if job.folder and not Path(job.folder).is_absolute():
         yield f"The folder {job.folder} is not absolute."
-    if job.file_stem and ("/" in job.file_stem or job.file_stem.startswith(".")):
+    if "\0" in job.folder:
+        yield "A folder's name cannot hold a NUL."
+    if job.file_stem and not _is_file_stem(job.file_stem):
         yield f"The file name {job.file_stem!r} is not possible."
+
+
+def _is_file_stem(name: str) -> bool:
+    return not (set("/\0") & set(name) or name.startswith(".") or len(name.encode()) > MAX_STEM)
 
 
 def _model(job: Job, model: ModelInfo) -> Iterator[str]:

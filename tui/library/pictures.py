@@ -47,7 +47,7 @@ def picture_path(job: Job, index: int, submitted: float, pictures: Path) -> Path
 def output_problem(folder: Path) -> Problem | None:
     """Why no picture can be written to `folder` now; None when one can."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         free = os.statvfs(folder)
     except OSError as error:
         return write_problem(error, folder)
@@ -88,7 +88,7 @@ def save_picture(image: Image.Image, path: Path, making: Making) -> None:
     chunks.add_itxt(OWN_KEY, own_text(making))
     temporary = path.with_name(f".{path.stem[-80:]}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             with temporary.open("wb") as file:
                 image.save(file, format="PNG", pnginfo=chunks, compress_level=PNG_LEVEL)
@@ -103,8 +103,25 @@ def save_picture(image: Image.Image, path: Path, making: Making) -> None:
         raise LatenttyError(write_problem(error, path.parent)) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, so that a power cut cannot take it away again.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if folder.is_dir():
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # one may write into a folder that one may not read
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -20,7 +20,7 @@ Minutes = Annotated[float, Meta(ge=0)]
 
 
 class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When the engine gives back what it holds. Minutes without work; 0 means never."""
+    """When the engine gives back what it holds, and how long it waits for a worker. Minutes; 0 means never."""
 
     unload_after: Minutes = 15
     """Free the memory of every model."""
@@ -28,6 +28,10 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """End the worker process, which returns the rest of the GPU's memory."""
     exit_after: Minutes = 120
     """End the engine itself, when no client is attached either."""
+    report_stall_after: Minutes = 1
+    """Say so when the worker is at work and gives no sign of life."""
+    end_stalled_after: Minutes = 30
+    """End a worker that gives none; its job runs once more on a new one."""
     memory_budget: Annotated[float, Meta(ge=0)] = 0
     """GiB of the device that weights may take; 0 leaves it to the device's size."""
 

@@ -1,6 +1,8 @@
 """Commands. Each gets exactly one reply, :class:`Done` or :class:`Failed`."""
 
-from msgspec import Raw, Struct
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
 
 from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
@@ -17,6 +19,7 @@ class LeftMode(Struct, frozen=True, kw_only=True):
     """A mode that is left, and what it shall remember."""
 
     model: str
+    """A listed one; of another nothing is remembered."""
     mode: Mode
     state: ModeState
 
@@ -132,7 +135,7 @@ class Annotate(Command, frozen=True):
 class SetBudget(Command, frozen=True):
     """Keep the weights on the device within this many bytes from now on; 0 takes what the device has."""
 
-    bytes: int
+    bytes: Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class GetSnapshot(Command, frozen=True):
@@ -145,9 +148,9 @@ class Fetch(Command, frozen=True):
     The answer is :class:`tui.protocol.frames.Chunk` frames with a PNG, then Done.
     """
 
-    picture_id: int
-    width: int
-    height: int
+    picture_id: Annotated[int, Meta(ge=0, le=2**62)]
+    width: Annotated[int, Meta(ge=0, le=16384)]
+    height: Annotated[int, Meta(ge=0, le=16384)]
 
 
 class GetModel(Command, frozen=True):

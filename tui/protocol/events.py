@@ -287,7 +287,16 @@ class EngineState(Event, frozen=True):
     paused: bool = False
     hold: Problem | None = None
     """Why accepted jobs wait although the queue is not paused; it ends by itself when the cause goes."""
+    stall: Problem | None = None
+    """The worker is at work and has given no sign of life for long."""
     stopping: bool = False
+
+
+class Pulse(Event, frozen=True):
+    """A worker at work tells now and then that its own loop lives, and when its device thread last did."""
+
+    quiet: float
+    """Seconds since the device thread passed a place where it could have been cancelled."""
 
 
 class SavedFile(Event, frozen=True):
@@ -334,5 +343,6 @@ WorkerEvent = (
     | Residency
     | Warning
     | WorkerChanged
+    | Pulse
     | SavedFile
 )

@@ -21,6 +21,12 @@ MAX_FRAME: Final = 16 << 20
 CHUNK: Final = 64 << 10
 """Bytes of picture in one :class:`Chunk`, small enough that progress is not stuck behind it."""
 
+PULSE_EVERY: Final = 2.0
+"""Seconds between two signs of life of a worker at work."""
+
+MALFORMED: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding can raise when the bytes are not what they should be."""
+
 _LENGTH = struct.Struct(">I")
 
 

@@ -14,6 +14,8 @@ Code = Literal[
     "out_of_memory",
     "cancelled",
     "worker_died",
+    "worker_hung",  # the worker gives no sign of life
+    "device_lost",  # the device answers nothing any more before its process ends
     "worker_broken",  # the worker cannot start at all
     "engine_unavailable",
     "internal",

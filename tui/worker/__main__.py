@@ -11,20 +11,26 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tui.library.paths import Paths
 from tui.library.settings import load_settings
-from tui.protocol.events import WorkerEvent
-from tui.protocol.frames import MAX_FRAME, Order, Preview, Told, encode, orders, read_frame
+from tui.protocol.events import Pulse, WorkerEvent
+from tui.protocol.frames import MAX_FRAME, PULSE_EVERY, Order, Preview, Told, encode, orders, read_frame
 from tui.worker.device import DeviceThread
-from tui.worker.supervisor import Supervisor
+from tui.worker.supervisor import DeviceWork, Supervisor
 
 if TYPE_CHECKING:
     from tui.protocol.problem import Problem
-    from tui.worker.supervisor import DeviceWork
+
+OpenWork = Callable[[Callable[[WorkerEvent], None], Callable[[Preview], None]], DeviceWork]
+"""Makes what the supervisor has done on the device thread, given where events and previews go."""
 
 PR_SET_PDEATHSIG: Final = 1
+
+MAX_UNREAD: Final = 1 << 20
+"""Bytes that the engine has not read yet, above which previews are left out."""
 
 
 def main() -> None:
@@ -35,30 +41,31 @@ def main() -> None:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(capture=True)
-    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1]))))
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), _pipelines))
 
 
-async def serve(connection: socket.socket) -> None:
-    """Answer orders until the engine's end closes."""
+async def serve(connection: socket.socket, open_work: OpenWork) -> None:
+    """Answer orders until the engine's end closes; `open_work` is called on the device thread."""
     reader, writer = await asyncio.open_connection(sock=connection)
     loop = asyncio.get_running_loop()
 
-    def send(frame: Told | Preview) -> None:
-        """From any thread; frames keep their order."""
-        loop.call_soon_threadsafe(writer.write, encode(frame))
-
     def tell(event: WorkerEvent) -> None:
-        send(Told(event=event))
+        """From any thread; events keep their order."""
+        loop.call_soon_threadsafe(writer.write, encode(Told(event=event)))
 
-    def open_device() -> "DeviceWork":
-        from tui.worker.pipelines import Pipelines  # imports torch, on the device thread
+    def show(preview: Preview) -> None:
+        """From any thread; left out while the engine has no time to read."""
+        loop.call_soon_threadsafe(show_now, preview)
 
-        paths = Paths.of_user()
-        return Pipelines(tell, send, paths.cache, load_settings(paths).models())
+    def show_now(preview: Preview) -> None:
+        if writer.transport.get_write_buffer_size() < MAX_UNREAD:
+            writer.write(encode(preview))
 
-    supervisor = Supervisor(DeviceThread(), open_device, tell, _explain)
+    supervisor = Supervisor(DeviceThread(), lambda: open_work(tell, show), tell, _explain)
     serving = asyncio.create_task(supervisor.run())
     serving.add_done_callback(_end_if_failed)
+    pulse = asyncio.create_task(_tell_pulse(supervisor, tell))
+    pulse.add_done_callback(_end_if_failed)
 
     async def answer(order: Order) -> None:
         reply = await supervisor.post(order)
@@ -70,6 +77,20 @@ async def serve(connection: socket.socket) -> None:
         answering.add(task)
         task.add_done_callback(answering.discard)
     os._exit(0)
+
+
+def _pipelines(tell: Callable[[WorkerEvent], None], show: Callable[[Preview], None]) -> DeviceWork:
+    from tui.worker.pipelines import Pipelines  # imports torch, on the device thread
+
+    paths = Paths.of_user()
+    return Pipelines(tell, show, paths.cache, load_settings(paths).models())
+
+
+async def _tell_pulse(supervisor: Supervisor, tell: Callable[[WorkerEvent], None]) -> None:
+    while True:
+        await asyncio.sleep(PULSE_EVERY)
+        if (quiet := supervisor.quiet) is not None:
+            tell(Pulse(quiet=quiet))
 
 
 def _explain(error: Exception, doing: str) -> "Problem":

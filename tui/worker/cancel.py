@@ -1,6 +1,7 @@
 """Cancelling from outside the device thread."""
 
 import threading
+import time
 
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -17,6 +18,8 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.checked = time.monotonic()
+        """When the device thread last passed a place where it could be stopped."""
 
     def cancel(self) -> None:
         """Ask for the end."""
@@ -28,5 +31,6 @@ class CancelToken:
         Raises:
             Cancelled: someone did.
         """
+        self.checked = time.monotonic()
         if self._event.is_set():
             raise Cancelled

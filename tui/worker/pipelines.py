@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import torch
+
 from tui.protocol.commands import Run
 from tui.protocol.events import (
     ControlNetPhase,
@@ -183,6 +185,17 @@ class Pipelines:
             token.check()
             run.make(target)
         self.tell_residency()
+
+    def is_lost(self) -> bool:
+        """Whether the device answers nothing any more: after some errors of CUDA every later call fails too."""
+        if self._residents.device.type != "cuda":
+            return False
+        try:
+            torch.cuda.synchronize(self._residents.device)
+        except RuntimeError as error:
+            log.error("the device is lost: %s", error)
+            return True
+        return False
 
     def tell_residency(self) -> None:
         """Tell where weights are and how full the device is."""

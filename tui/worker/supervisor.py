@@ -6,6 +6,7 @@ thread, so this class is the same in a test, in a child process and elsewhere.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -82,6 +83,13 @@ class DeviceWork(Protocol):
     def set_budget(self, size: int) -> None:
         """Change how many bytes weights may take."""
 
+    def is_lost(self) -> bool:
+        """Whether the device answers nothing any more, whatever it is asked."""
+
+
+class DeviceLost(Exception):
+    """The device answers nothing any more; only the end of the process gives it back."""
+
 
 class Supervisor:
     """Serves one command after another; cancelling is out of band and reaches what runs at once."""
@@ -100,7 +108,16 @@ class Supervisor:
         self._mailbox: asyncio.Queue[_Posted] = asyncio.Queue()
         self._open: dict[int, _Posted] = {}
         self._work: DeviceWork | None = None
+        self._current: _Posted | None = None
+        self._begun = 0.0
         self.state: WorkerState = "absent"
+
+    @property
+    def quiet(self) -> float | None:
+        """Seconds since the device thread last gave a sign of life; None while there is nothing for it to do."""
+        if self._current is None:
+            return None
+        return time.monotonic() - max(self._begun, self._current.token.checked)
 
     async def post(self, order: Order) -> Done | Failed:
         """The one reply to `order`, when it has been carried out."""
@@ -117,13 +134,19 @@ class Supervisor:
             del self._open[order.id]
 
     async def run(self) -> None:
-        """Open the device, then serve the mailbox until Shutdown."""
+        """Open the device, then serve the mailbox until Shutdown.
+
+        Raises:
+            DeviceLost: nothing can be served any more.
+        """
         self._enter("starting")
         self._work = await self._device.run(self._open_device)
         self._enter("idle")
         while self.state != "stopping":
             posted = await self._mailbox.get()
+            self._begun, self._current = time.monotonic(), posted
             answer = await self._answer(posted)
+            self._current = None
             if not posted.reply.done():
                 posted.reply.set_result(answer)
 
@@ -149,11 +172,20 @@ class Supervisor:
         except Exception as error:
             if not isinstance(error, LatenttyError):
                 log.exception("%s failed", type(order.command).__name__)
+                await self._check_device(error, _doing(order.command))
             return Failed(id=order.id, problem=self._explain(error, _doing(order.command)))
         finally:
             if self.state == "running":
                 self._enter("idle")
         return Done(id=order.id, result=payload(result))
+
+    async def _check_device(self, error: Exception, doing: str) -> None:
+        assert self._work is not None
+        if await self._device.run(self._work.is_lost):
+            cause = f"The device failed while {doing}, and the process that used it was ended: {error}."
+            hint = "If it happens again with other jobs, look at the driver's own log (dmesg)."
+            self._tell(Warning(problem=Problem(code="device_lost", cause=cause, hint=hint)))
+            raise DeviceLost(str(error))
 
     async def _carry_out(self, command: WorkerCommand, token: CancelToken) -> object:
         assert self._work is not None
