@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def private_folder(folder: Path) -> Path:
     Raises:
         LatenttyError: it is a link, another user's, or open to others.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700, parents=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         why = "is not a folder of its own (a link?)"

@@ -1,0 +1,29 @@
+"""`python -m tests.faults.quick_engine`: the engine as it is, over a worker process that paints without torch."""
+
+import asyncio
+import sys
+
+from tests.faults.fault_points import around
+from tui.engine import database, pool
+from tui.engine.board import Board
+from tui.engine.daemon import Engine, write_log
+from tui.engine.home import ChildHome
+from tui.engine.lock import EngineLock
+from tui.library.paths import Paths
+from tui.library.settings import load_settings
+
+
+async def main() -> None:
+    pool.LOOK_AGAIN = 0.05
+    database.Database._transact = around(database.Database._transact, "commit")
+    Board.tell = around(Board.tell, "tell")
+    paths = Paths.of_user()
+    lock = EngineLock(paths.lock_file)
+    write_log(paths.log_file)
+    engine = Engine(paths, load_settings(paths), lock, lambda: ChildHome("tests.faults.quick_worker"))
+    await engine.start()
+    await engine.run()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

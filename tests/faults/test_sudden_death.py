@@ -1,0 +1,198 @@
+"""kill -9 at random moments and at every named place: no accepted job is lost, no picture is made twice."""
+
+import asyncio
+import os
+import random
+import signal
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Attached, make_job, pictures_below
+from tests.faults.conftest import QuickEngine, Tally
+from tui.library.pictures import read_making
+from tui.protocol.commands import GetSnapshot, LoadModel, Retry
+from tui.protocol.job import Job
+
+PAINTERS_POINTS = (
+    "load",
+    "encode",
+    "step",
+    "decode",
+    "before write",
+    "after write",
+    "before fsync",
+    "after fsync",
+    "before rename",
+    "after rename",
+    "saved",
+)
+ENGINES_POINTS = ("before commit", "after commit", "before tell", "after tell")
+
+READY_WITHIN = 2.0
+"""Seconds from the death of an engine to the next one's acceptance of a job, on a machine that is not busy."""
+
+
+async def finish(attached: Attached, jobs: list[Job]) -> int:
+    """Wait for the end of every job; those that were set aside by bad luck are tried again. How many are lost."""
+    lost = 0
+    for job in jobs:
+        if job.id not in attached.snapshot.jobs:
+            continue  # ended long ago; its picture tells
+        record = await attached.end_of(job)
+        while record.state == "failed":
+            assert record.attempts == 2, record.problem
+            await attached.client.request(Retry(job_id=job.id))
+            record = await attached.end_of(job)
+        lost += record.state != "done"
+    return lost
+
+
+def count_losses(folder: Path, jobs: list[Job]) -> int:
+    """Pictures that are missing, doubled or half."""
+    files = pictures_below(folder)
+    makings = [read_making(path) for path in files]
+    found = Counter((making.job.id, making.index) for making in makings if making is not None)
+    wanted = Counter((job.id, index) for job in jobs for index in range(job.count))
+    return makings.count(None) + (found - wanted).total() + (wanted - found).total()
+
+
+class Feeding:
+    """Submits jobs, keeping a few waiting; each that is acknowledged is in `jobs`."""
+
+    def __init__(self, attached: Attached, chance: random.Random) -> None:
+        self._attached = attached
+        self._chance = chance
+        self._enough = False
+        self._task = asyncio.create_task(self._feed())
+        self.jobs: list[Job] = []
+
+    async def _feed(self) -> None:
+        while not self._enough:
+            number = len(self.jobs)
+            steps, count = self._chance.randint(1, 6), self._chance.randint(1, 2)
+            job = make_job(prompt=f"job {number}", steps=steps, count=count, seed=number)
+            await self._attached.client.submit(job)
+            self.jobs.append(job)
+            await self._attached.until(lambda: len(self._attached.snapshot.waiting) < 4)
+
+    async def end(self) -> list[Job]:
+        """Every job that was accepted."""
+        self._enough = True
+        await self._task
+        return self.jobs
+
+
+async def test_the_worker_dies_at_random_moments(
+    quick: QuickEngine, tmp_path: Path, tally: Tally, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    quick.start()
+    attached = await quick.attach()
+    feeding = Feeding(attached, chance)
+    while tally.tried < times(8, 200):
+        await attached.until(lambda: quick.worker() is not None and attached.snapshot.engine.worker != "starting")
+        await asyncio.sleep(chance.uniform(0, 0.15))
+        if (worker := quick.worker()) is not None:
+            os.kill(worker, signal.SIGKILL)
+            tally.tried += 1
+            await attached.until(lambda dead=worker: quick.worker() != dead)
+    jobs = await feeding.end()
+    tally.lost = await finish(attached, jobs) + count_losses(tmp_path / "pictures", jobs)
+    tally.note = f"{len(jobs)} jobs"
+    assert tally.lost == 0
+
+
+async def test_the_engine_dies_at_random_moments(
+    quick: QuickEngine, tmp_path: Path, tally: Tally, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    quick.start()
+    attached = await quick.attach()
+    feeding = Feeding(attached, chance)
+    ready: list[float] = []
+    loop = asyncio.get_running_loop()
+    while tally.tried < times(8, 200):
+        await asyncio.sleep(chance.uniform(0, 0.4))
+        worker = quick.worker()
+        quick.kill()
+        begun = loop.time()
+        tally.tried += 1
+        await asyncio.to_thread(quick.start)
+        await attached.client.request(GetSnapshot())
+        ready.append(loop.time() - begun)
+        assert worker is None or not is_alive(worker), "an orphan would hold the GPU"
+    jobs = await feeding.end()
+    tally.lost = await finish(attached, jobs) + count_losses(tmp_path / "pictures", jobs)
+    tally.note = f"{len(jobs)} jobs; ready again in {statistics.median(ready):.2f} s, at most {max(ready):.2f} s"
+    assert tally.lost == 0
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("who", ["worker", "engine"])
+async def test_death_at_every_named_place_of_the(
+    who: str,
+    quick: QuickEngine,
+    tmp_path: Path,
+    tally: Tally,
+    chance: random.Random,
+    times: Callable[[int, int], int],
+) -> None:
+    points = PAINTERS_POINTS if who == "worker" else ENGINES_POINTS
+    jobs: list[Job] = []
+    for point in points:
+        for number in sorted(chance.sample(range(1, 8), times(1, 5))):
+            marker = tmp_path / f"died-{point}-{number}"
+            quick.start(FAULT=f"{point}:{number}", FAULT_MARKER=str(marker))
+            if who == "engine":
+                restarting = asyncio.create_task(restart(quick))
+            attached = await quick.attach()
+            for _ in range(4):
+                job = make_job(prompt=f"job {len(jobs)}", count=2, seed=len(jobs))
+                await attached.client.submit(job)
+                jobs.append(job)
+            tally.lost += await finish(attached, jobs)
+            assert marker.exists(), f"nobody passed {point} {number} times"
+            tally.tried += 1
+            if who == "engine":
+                restarting.cancel()
+                await asyncio.gather(restarting, return_exceptions=True)
+            await quick.stop()
+    tally.lost += count_losses(tmp_path / "pictures", jobs)
+    tally.note = f"{len(jobs)} jobs, {len(points)} places"
+    assert tally.lost == 0
+
+
+async def restart(quick: QuickEngine) -> None:
+    """Start the engine again whenever it has died."""
+    while True:
+        assert quick.process is not None
+        if quick.process.poll() is not None:
+            await asyncio.to_thread(quick.start)
+        await asyncio.sleep(0.01)
+
+
+async def test_a_poison_job_is_set_aside_after_two_attempts_and_the_rest_goes_on(
+    quick: QuickEngine, tmp_path: Path, tally: Tally
+) -> None:
+    quick.start()
+    attached = await quick.attach()
+    jobs = [make_job(prompt=prompt) for prompt in ("good", "poison", "good", "poison", "good")]
+    for job in jobs:
+        await attached.client.submit(job)
+    for job in jobs:
+        record = await attached.end_of(job)
+        if job.prompt == "good":
+            tally.lost += record.state != "done"
+        else:
+            tally.tried += record.attempts
+            assert (record.state, record.attempts) == ("failed", 2)
+    await attached.client.request(LoadModel(model="emoji-tiny"))
+    assert count_losses(tmp_path / "pictures", [job for job in jobs if job.prompt == "good"]) == tally.lost == 0
