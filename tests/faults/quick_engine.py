@@ -12,9 +12,14 @@ from tui.engine.lock import EngineLock
 from tui.library.paths import Paths
 from tui.library.settings import load_settings
 
+QUICK_PULSE = 0.2
+"""Seconds, instead of the worker's own two."""
+
 
 async def main() -> None:
-    pool.LOOK_AGAIN = 0.05
+    pool.LOOK_AGAIN = pool.LOOK_AFTER = 0.1
+    pool.PULSE_EVERY = QUICK_PULSE
+    pool.OBEY_WITHIN = 1.0
     database.Database._transact = around(database.Database._transact, "commit")
     Board.tell = around(Board.tell, "tell")
     paths = Paths.of_user()

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tui.library.folders import sync_folder
 from tui.protocol.problem import LatenttyError, Problem
 
 T = TypeVar("T")
@@ -89,6 +90,7 @@ class Database:
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
             self._migrate(connection)
+            sync_folder(self._path.parent)  # or a power cut could bring the journal of the file's making back
         except (sqlite3.DatabaseError, OSError) as error:
             raise LatenttyError(
                 Problem(

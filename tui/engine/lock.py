@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tui.library.engine_file import EngineFile
+from tui.library.folders import make_folder
 
 TRIES: Final = 5
 """A client that asks whether the lock is held takes it for an instant; so one failure proves nothing."""
@@ -31,7 +32,7 @@ class EngineLock:
         Raises:
             AlreadyRunning: another process holds it.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, 0o700)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         for attempt in range(TRIES):
             try:

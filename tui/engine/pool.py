@@ -407,6 +407,7 @@ class Pool:
         await link.gone()
         if self._link is link:
             self._link = None
+            self._set_stall(None)
             self._set_worker("absent")
             if self._current is None and not link.let_go:
                 self._tell(Warning(problem=self._last_words or _worker_died(link.lost or "")))

@@ -10,6 +10,7 @@ import msgspec
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
+from tui.library.folders import make_folder, sync_folder
 from tui.library.metadata import OWN_KEY, PARAMETERS_KEY, Making, own_text, parameters_text, read_own_text
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
@@ -98,34 +99,9 @@ def save_picture(image: Image.Image, path: Path, making: Making) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise LatenttyError(write_problem(error, path.parent)) from None
-
-
-def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, so that a power cut cannot take it away again.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    if folder.is_dir():
-        return
-    if folder.parent != folder:
-        make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except PermissionError:  # one may write into a folder that one may not read
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_making(path: Path) -> Making | None:
