@@ -38,8 +38,11 @@ class Painter:
             token.check()
             self._tell(Loading(model=name, component="unet", done_bytes=done, total_bytes=4))
 
-    def unload(self, name: str) -> None:
+    def unload(self, name: str, *, keep_pinned: bool) -> None:
         passed("unload")
+
+    def pin(self, path: str, *, pinned: bool) -> None:
+        passed("pin")
 
     def swap(self, name: str, path: str, mode: Mode) -> None:
         passed("swap")

@@ -98,6 +98,9 @@ class LedgerWork:
         self._may_fail()
         return image
 
+    def is_lost(self) -> bool:
+        return False
+
     def set_budget(self, size: int) -> None:
         self.budget = size or 20
         self._apply(plan([], self.ledger.held(), self.budget))
