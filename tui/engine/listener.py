@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at whether the socket is still there."""
+
+RESERVED: Final = 64
+"""Descriptors of this process that no client gets: the database, the worker, the log and the models need them."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -82,6 +86,10 @@ class Listener:
             log.warning("a connection of another user was refused")
             writer.transport.abort()
             return
+        if len(self._served) >= _most_connections():
+            log.warning("there are %d connections; one more was refused", len(self._served))
+            writer.transport.abort()
+            return
         serving = asyncio.current_task()
         assert serving is not None
         self._served.add(serving)
@@ -90,6 +98,11 @@ class Listener:
             await self._serve(reader, writer)
         finally:
             writer.transport.abort()
+
+
+def _most_connections() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(soft - RESERVED, 1)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

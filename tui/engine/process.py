@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import sys
 from contextlib import suppress
 from typing import Final
@@ -73,6 +74,8 @@ def _be_engine(paths: Paths, ready: int | None) -> tuple[int, str]:
 
 
 async def _serve(paths: Paths, ready: int | None) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         lock = EngineLock(paths.lock_file)
         write_log(paths.log_file)

@@ -21,6 +21,9 @@ MAX_SLUG: Final = 40
 PNG_LEVEL: Final = 4
 """zlib level: half the time of Pillow's default for two per cent more bytes."""
 
+TRIES: Final = 3
+"""How often a picture is written whose folder vanishes meanwhile."""
+
 LOW_DISK: Final = 64 << 20
 """Bytes that must be free before a picture is begun."""
 
@@ -87,21 +90,31 @@ def save_picture(image: Image.Image, path: Path, making: Making) -> None:
     chunks = PngInfo()
     chunks.add_itxt(PARAMETERS_KEY, parameters_text(making))
     chunks.add_itxt(OWN_KEY, own_text(making))
-    temporary = path.with_name(f".{path.stem[-80:]}.part")
-    try:
-        make_folder(path.parent)
+    for attempt in range(TRIES):
         try:
-            with temporary.open("wb") as file:
-                image.save(file, format="PNG", pnginfo=chunks, compress_level=PNG_LEVEL)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise LatenttyError(write_problem(error, path.parent)) from None
+            _write(image, path, chunks)
+        except FileNotFoundError as error:  # someone removed the folder meanwhile; it is made again
+            if attempt == TRIES - 1:
+                raise LatenttyError(write_problem(error, path.parent)) from None
+        except OSError as error:
+            raise LatenttyError(write_problem(error, path.parent)) from None
+        else:
+            return
+
+
+def _write(image: Image.Image, path: Path, chunks: PngInfo) -> None:
+    temporary = path.with_name(f".{path.stem[-80:]}.part")
+    make_folder(path.parent)
+    try:
+        with temporary.open("wb") as file:
+            image.save(file, format="PNG", pnginfo=chunks, compress_level=PNG_LEVEL)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def read_making(path: Path) -> Making | None:
