@@ -20,6 +20,7 @@ async def main() -> None:
     pool.LOOK_AGAIN = pool.LOOK_AFTER = 0.1
     pool.PULSE_EVERY = QUICK_PULSE
     pool.OBEY_WITHIN = 1.0
+    pool.START_AGAIN = 0.3
     database.Database._transact = around(database.Database._transact, "commit")
     Board.tell = around(Board.tell, "tell")
     paths = Paths.of_user()

@@ -1,0 +1,324 @@
+"""Full, read-only, vanished and slow disks, jumping clocks, no descriptors, no time: told, nothing lost, and over."""
+
+import asyncio
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Attached, make_job
+from tests.engine.conftest import Running
+from tests.faults.conftest import QuickEngine, Tally
+from tests.faults.sqlite_files import FULL, IO_ERROR_IN_SYNC, Operation, SqliteFiles, library
+from tests.faults.test_hostile_clients import socket_of
+from tests.faults.test_sudden_death import count_losses
+from tui.engine import pool
+from tui.engine.database import Database
+from tui.engine.listener import RESERVED
+from tui.library.paths import Paths
+from tui.protocol.commands import GetSnapshot
+from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError
+
+watched = pytest.mark.skipif(library() is None, reason="this Python's SQLite cannot be watched")
+by_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+
+
+@pytest.fixture
+async def engine(home: Paths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Running, SqliteFiles]]:
+    """An engine in this process, whose writes to its database this test sees and hinders."""
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setattr(pool, "LOOK_AGAIN", 0.02)
+    with SqliteFiles() as files:
+        running = Running(home)
+        await running.start()
+        yield running, files
+        files.fail = lambda _: 0
+        await running.stop()
+
+
+@watched
+async def test_the_queue_cannot_be_written_now_and_then(
+    engine: tuple[Running, SqliteFiles], tally: Tally, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    running, files = engine
+    attached = await running.attach()
+    wait, failures = 0, 0
+
+    def fail(operation: Operation) -> int:
+        nonlocal wait, failures
+        wait -= 1
+        if wait >= 0 or failures <= 0:
+            return 0
+        failures -= 1
+        tally.tried += 1
+        return IO_ERROR_IN_SYNC if operation.kind == "sync" else FULL
+
+    files.fail = fail
+    accepted: list[Job] = []
+    refused: list[Job] = []
+    codes: set[str] = set()
+    for number in range(times(60, 1000)):
+        wait, failures = chance.randint(0, 40), chance.randint(1, 12)
+        job = make_job(prompt=str(number), count=chance.randint(1, 3))
+        try:
+            await attached.client.submit(job)
+            accepted.append(job)
+        except LatenttyError as error:
+            refused.append(job)
+            codes.add(error.problem.code)
+        await attached.until(lambda: len(attached.snapshot.waiting) < 5)
+    failures = 0
+    for job in accepted:
+        if job.id in attached.snapshot.jobs:
+            tally.lost += (await attached.end_of(job)).state != "done"
+        tally.lost += len(await attached.client.pictures(job.id)) != job.count
+    for job in refused:
+        tally.lost += await attached.client.pictures(job.id) != []
+    tally.note = f"{len(accepted)} jobs accepted, {len(refused)} refused"
+    assert codes == {"disk_full"}
+    assert tally.lost == 0
+    assert attached.snapshot.engine.hold is None
+
+
+@watched
+async def test_a_disk_that_takes_its_time_delays_no_other_client(
+    engine: tuple[Running, SqliteFiles], tally: Tally
+) -> None:
+    running, files = engine
+    one, other = await running.attach(), await running.attach()
+    goes_on = threading.Event()
+    begun = threading.Event()
+
+    def slow(operation: Operation) -> int:
+        if operation.kind == "sync":
+            begun.set()
+            goes_on.wait(30)
+        return 0
+
+    files.fail = slow
+    job = make_job()
+    submitting = asyncio.create_task(one.client.submit(job))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(50):
+        await asyncio.wait_for(other.client.request(GetSnapshot()), 5)
+        tally.tried += 1
+    assert not submitting.done(), "a job is acknowledged when it is on the disk, not before"
+    goes_on.set()
+    await submitting
+    assert (await one.end_of(job)).state == "done"
+
+
+async def test_a_clock_that_jumps_changes_no_order(
+    engine: tuple[Running, SqliteFiles],
+    tally: Tally,
+    chance: random.Random,
+    times: Callable[[int, int], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running, _ = engine
+    attached = await running.attach()
+    real = time.time
+    jump = 0.0
+    monkeypatch.setattr(time, "time", lambda: max(real() + jump, 0.0))
+    jobs = [make_job(prompt=str(number)) for number in range(times(30, 500))]
+    for job in jobs:
+        jump = chance.choice([0.0, -3e9, -86400.0, 3600.0, 4e9, chance.uniform(-1e9, 1e9)])
+        await attached.client.submit(job)
+        tally.tried += 1
+        await attached.until(lambda: len(attached.snapshot.waiting) < 10)
+    for job in jobs[-10:]:
+        assert (await attached.end_of(job)).state == "done"
+    tally.lost = sum([len(await attached.client.pictures(job.id)) != 1 for job in jobs])
+    assert running.script.ran == [job.prompt for job in jobs]
+    assert tally.lost == 0
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A disk of its own at `folder`; what is given is a function that mounts it again with other options."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True) and None
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def end_all(attached: Attached, jobs: list[Job]) -> int:
+    return sum([(await attached.end_of(job)).state != "done" for job in jobs])
+
+
+@by_root
+async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job(
+    quick: QuickEngine, tally: Tally, chance: random.Random, tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    folder = tmp_path / "pictures"
+    with small_disk(folder, "80m") as remount:
+        quick.start()
+        attached = await quick.attach()
+        jobs: list[Job] = []
+        for round_ in range(times(4, 60)):
+            job = make_job(prompt=f"{round_}", count=20, steps=5, seed=round_ * 100)
+            await attached.client.submit(job)
+            jobs.append(job)
+            wanted = chance.randint(0, 15)
+            await attached.until(
+                lambda job=job, wanted=wanted: (
+                    attached.snapshot.jobs[job.id].saved >= wanted and attached.snapshot.jobs[job.id].state == "running"
+                )
+            )
+            tally.tried += 1
+            if round_ % 2:
+                (folder / "filler").write_bytes(bytes(1 << 20))
+                with (folder / "filler").open("ab") as filler:
+                    try:
+                        while True:
+                            filler.write(bytes(1 << 16))
+                            filler.flush()
+                    except OSError:
+                        pass
+            else:
+                await attached.until(lambda: can(remount, "ro"))
+            await attached.until(lambda: attached.snapshot.engine.hold is not None)
+            hold = attached.snapshot.engine.hold
+            assert hold is not None
+            assert hold.code == ("disk_full" if round_ % 2 else "output_unwritable")
+            await attached.until(lambda job=job: attached.snapshot.jobs[job.id].state == "interrupted")
+            remount("rw")
+            (folder / "filler").unlink(missing_ok=True)
+            await attached.until(lambda: attached.snapshot.engine.hold is None)
+        tally.lost = await end_all(attached, jobs[-20:]) + count_losses(folder, jobs)
+        assert all(attached.snapshot.jobs[job.id].attempts <= 2 for job in jobs[-20:])
+    assert tally.lost == 0
+
+
+def can(remount: Callable[[str], None], options: str) -> bool:
+    """Whether the disk could be mounted with `options`; read-only is refused while a file on it is being written."""
+    try:
+        remount(options)
+    except subprocess.CalledProcessError:
+        return False
+    return True
+
+
+async def test_the_folder_for_pictures_is_removed_in_the_middle_of_a_job(
+    quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    quick.start()
+    attached = await quick.attach()
+    for number in range(times(5, 100)):
+        job = make_job(prompt=str(number), count=6)
+        await attached.client.submit(job)
+        await attached.until(lambda job=job: attached.snapshot.jobs[job.id].saved >= 2)
+        shutil.rmtree(tmp_path / "pictures", ignore_errors=True)
+        tally.tried += 1
+        tally.lost += (await attached.end_of(job)).state != "done"
+    assert tally.lost == 0
+
+
+@by_root
+async def test_the_disk_of_the_queue_is_full(quick: QuickEngine, tally: Tally, tmp_path: Path) -> None:
+    state = quick.paths.state
+    with small_disk(state, "4m"):
+        quick.start()
+        attached = await quick.attach()
+        first = make_job()
+        await attached.client.submit(first)
+        await attached.end_of(first)
+        filler = (state / "filler").open("wb", buffering=0)
+        try:
+            while filler.write(bytes(4096)):
+                continue
+        except OSError:
+            pass
+        accepted, code = [first], ""
+        for number in range(12):
+            job = make_job(prompt="x" * 15_000 + str(number))
+            tally.tried += 1
+            try:
+                await attached.client.submit(job)
+                accepted.append(job)
+            except LatenttyError as error:
+                code = error.problem.code
+                break
+        assert code == "disk_full"
+        filler.close()
+        (state / "filler").unlink()
+        last = make_job()
+        await attached.client.submit(last)
+        tally.lost = await end_all(attached, [*accepted, last]) + count_losses(tmp_path / "pictures", [*accepted, last])
+        await quick.stop()
+    assert tally.lost == 0
+
+
+async def test_a_crowd_takes_every_descriptor_it_can_get(
+    quick: QuickEngine, tally: Tally, times: Callable[[int, int], int]
+) -> None:
+    quick.start(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (RESERVED + 20, RESERVED + 20)))
+    attached = await quick.attach()
+    path = socket_of(quick.paths)
+    for _ in range(times(2, 20)):
+        crowd = [await asyncio.open_unix_connection(path) for _ in range(150)]
+        tally.tried += len(crowd)
+        job = make_job()
+        await attached.client.submit(job)
+        tally.lost += (await attached.end_of(job)).state != "done"
+        for _, writer in crowd:
+            writer.transport.abort()
+    assert attached.watching.attached == 1, "its client was never let go"
+    late = await quick.attach()
+    assert late.snapshot.jobs[job.id].state == "done"
+    assert tally.lost == 0
+
+
+async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
+    quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.02", LATENTTY_ENGINE_END_STALLED_AFTER="0.03")
+    attached = await quick.attach()
+    jobs = [make_job(prompt=str(number), steps=40, count=3, seed=number * 10) for number in range(4)]
+    for job in jobs:
+        await attached.client.submit(job)
+    assert quick.process is not None
+    for _ in range(times(1, 10)):
+        await attached.running(next(job for job in jobs if attached.snapshot.jobs[job.id].open))
+        worker = quick.worker()
+        quick.process.send_signal(signal.SIGSTOP)
+        tally.tried += 1
+        await asyncio.sleep(2.5)  # longer than what it grants a worker; the test is that it does not count
+        quick.process.send_signal(signal.SIGCONT)
+        await asyncio.wait_for(attached.client.request(GetSnapshot()), 20)
+        assert quick.worker() == worker, "it does not take its own standstill for the worker's"
+    tally.lost = await end_all(attached, jobs) + count_losses(tmp_path / "pictures", jobs)
+    assert attached.watching.attached == 1
+    assert tally.lost == 0
+
+
+def test_a_transaction_that_cannot_be_committed_leaves_the_next_one_free(tally: Tally, tmp_path: Path) -> None:
+    async def check() -> None:
+        database = Database(tmp_path / "x.db")
+        await database.open()
+
+        def both(connection: sqlite3.Connection) -> None:
+            connection.execute("COMMIT")  # as when SQLite itself has ended it
+
+        for _ in range(3):
+            tally.tried += 1
+            with pytest.raises(sqlite3.OperationalError):
+                await database.run(both)
+            await database.run(lambda connection: connection.execute("SELECT 1").fetchall())
+        database.close()
+
+    asyncio.run(check())
