@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from tui.library.prompt.emphasis import unescaped
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.inputs import Canvas, canvas, fitted, open_picture
@@ -29,7 +30,7 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
     """
     accepted = inspect.signature(pipeline.__call__).parameters
     drawn_on = canvas(job) if job.mode in ("inpaint", "outpaint") else None
-    needed: dict[str, Any] = {"prompt": job.prompt}
+    needed: dict[str, Any] = {"prompt": _said(job.prompt, model)} | _further_prompts(job, model)
     if "control_mask" in accepted and drawn_on is not None:  # the ControlNet sees the picture and the mask itself
         needed |= {"control_image": drawn_on.picture, "control_mask": drawn_on.mask} | _weights(job, pipeline, accepted)
     else:
@@ -39,7 +40,7 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
             needed |= _union_modes(job, model, pipeline)
     negative = job.negative_prompt or model.family.blank_negative
     if negative:
-        needed["negative_prompt"] = negative
+        needed["negative_prompt"] = _said(negative, model)
     missing = [name for name in needed if name not in accepted]
     if missing:
         raise LatenttyError(
@@ -62,6 +63,21 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
     # on the CPU whatever the device: so a seed means the same on every box
     arguments["generator"] = torch.Generator("cpu").manual_seed(seed)
     return Call(arguments, drawn_on)
+
+
+def _said(prompt: str, model: Model) -> str:
+    """`prompt` as the pipeline gets it: where words can be weighed, :mod:`tui.worker.conditioning` reads it further."""
+    return prompt if model.family.weighting else unescaped(prompt)
+
+
+def _further_prompts(job: Job, model: Model) -> dict[str, Any]:
+    further: dict[str, Any] = {}
+    for name in ("prompt_2", "negative_prompt_2"):
+        if text := getattr(job, name):
+            further[name] = _said(text, model)
+    if job.clip_skip > 1 and not model.family.weighting:
+        further["clip_skip"] = job.clip_skip - 1
+    return further
 
 
 def _pictures(job: Job, drawn_on: Canvas | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
+from tui.worker.conditioning import replaced
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
 from tui.worker.residents import LoadProgress, Model, Residents
@@ -81,11 +82,8 @@ class Placement:
 
         if staged:
             self._ensure(vae)
-        pipeline.encode_prompt = encode_prompt
-        try:
+        with replaced(pipeline, "encode_prompt", encode_prompt):
             yield
-        finally:
-            del pipeline.encode_prompt
 
     def _ensure(self, components: Sequence[Component]) -> None:
         self._residents.ensure(components, self._token, self._progress)

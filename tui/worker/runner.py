@@ -16,6 +16,7 @@ from PIL import Image
 import tui
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
+from tui.library.prompt.reading import is_plain
 from tui.library.schedulers import OWN, SCHEDULERS
 from tui.protocol.commands import Target
 from tui.protocol.events import JobNote, SavedFile, WorkerEvent
@@ -25,7 +26,9 @@ from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.worker.call import call_for
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
+from tui.worker.conditioning import Conditioning, replaced, unpacked
 from tui.worker.inputs import fitted, kept_outside, open_picture
+from tui.worker.inversions import read_inversion
 from tui.worker.latents import raw_latents
 from tui.worker.memory import is_out_of_memory, return_memory
 from tui.worker.observed import Progress, interruptible, observed
@@ -35,6 +38,7 @@ from tui.worker.preview import LatentToRgb, denoised
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief, asked_for, first_that_fits
 from tui.worker.residents import LoadProgress, Model, Residents
+from tui.worker.steering import Steering
 from tui.worker.views import assert_class, fresh_scheduler, pipeline_class, view
 
 log = logging.getLogger(__name__)
@@ -145,25 +149,25 @@ class JobRun:
         )
 
     def _draw(self, index: int) -> tuple[Image.Image, Making]:
-        job, model = self._job, self._model
+        job, model = self._job.picture(index), self._model
         pipeline = view(model, job.mode, self._nets)
         assert_class(pipeline, pipeline_class(model, job.mode, self._nets), job.mode)
         scheduler = fresh_scheduler(model, chosen(job.scheduler))
         images = [fitted(open_picture(str(one.image)), job.width, job.height) for one in self._controls]
         call = call_for(job, model, pipeline, images, job.seed_of(index))
-        with self._prepared(pipeline, scheduler, index), seeded(job.seed_of(index)):
+        with self._prepared(job, pipeline, scheduler, index), seeded(job.seed_of(index)):
             drawn: Image.Image = pipeline(**call.arguments).images[0]
         if call.canvas is not None:
             drawn = kept_outside(drawn, call.canvas)
         return drawn, self._making(index, pipeline, scheduler)
 
     @contextmanager
-    def _prepared(self, pipeline: Any, scheduler: Any, index: int) -> Iterator[None]:
+    def _prepared(self, job: Job, pipeline: Any, scheduler: Any, index: int) -> Iterator[None]:
         """Everything that this run changes on what it shares with others, and its undoing."""
-        job, model = self._job, self._model
+        model = self._model
         progress = Progress(job.id, index, scheduler)
         placement = Placement(self._residents, model, self._nets, self._relief, self._token, self._outlet.progress)
-        prompt_key = (*(one.key for one in model.text_encoders), *((one.path, one.weight) for one in job.adapters))
+        prompt_key = (*(one.key for one in model.text_encoders), *_beside_the_prompt(job))
         modules = [component.module for component in (*model.components.values(), *self._nets)]
 
         def show(number: int, given: dict[str, Any]) -> None:
@@ -175,9 +179,36 @@ class JobRun:
             if job.memory.tile_vae:
                 undo.enter_context(tiled(pipeline))
             undo.enter_context(model.adapters.chosen(pipeline, job.adapters))
+            conditioning = self._conditioning(job, pipeline)
+            if conditioning is not None:
+                undo.enter_context(replaced(pipeline, "encode_prompt", conditioning.encode))
             undo.enter_context(placement.around(pipeline, self._prompts, prompt_key))
+            if conditioning is not None:
+                undo.enter_context(self._steered(job, pipeline, scheduler, progress))
             undo.enter_context(interruptible(modules, self._token))
             undo.enter_context(observed(scheduler, progress, self._token, self._outlet.tell, show))
+            yield
+
+    def _conditioning(self, job: Job, pipeline: Any) -> Conditioning | None:
+        if not self._model.family.weighting:
+            return None
+        return Conditioning(job, pipeline, [read_inversion(one) for one in job.embeddings])
+
+    @contextmanager
+    def _steered(self, job: Job, pipeline: Any, scheduler: Any, progress: Progress) -> Iterator[None]:
+        """While inside, the denoiser is told what the prompts say in each step, once they are encoded."""
+        encode = pipeline.encode_prompt
+        with ExitStack() as undo:
+
+            def encode_prompt(*arguments: Any, **named: Any) -> Any:
+                pooled = hasattr(pipeline, "text_encoder_2")
+                result, plan = unpacked(encode(*arguments, **named), pooled=pooled)
+                if plan is not None:
+                    steering = Steering(plan, scheduler, progress, job.steps)
+                    undo.enter_context(steering.around(pipeline.unet, [net.module for net in self._nets]))
+                return result
+
+            undo.enter_context(replaced(pipeline, "encode_prompt", encode_prompt))
             yield
 
     def _send_preview(self, pipeline: Any, scheduler: Any, given: dict[str, Any], index: int, number: int) -> None:
@@ -218,6 +249,14 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def _beside_the_prompt(job: Job) -> Iterator[object]:
+    """What decides how a prompt is encoded, besides the arguments of `encode_prompt`."""
+    yield from ((one.path, one.on_text) for one in job.adapters)
+    yield from ((one.name, one.path, Path(one.path).stat().st_mtime_ns) for one in job.embeddings)
+    prompts = (job.prompt, job.prompt_2, job.negative_prompt, job.negative_prompt_2)
+    yield job.clip_skip, 0 if all(is_plain(prompt) for prompt in prompts) else job.steps
 
 
 def _without_paths(job: Job) -> Job:
