@@ -1,5 +1,6 @@
 """What a job says is made definite before it is accepted, and what does not fit is refused then."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,14 @@ def test_an_adapter_that_is_no_safetensors_file_is_refused(model: ModelInfo, tmp
     pickled.write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(LatenttyError, match="only safetensors"):
         prepared(make_job(adapters=[Adapter(path=str(pickled))]), model)
+
+
+def test_a_lora_of_another_family_is_refused_before_the_job_is_accepted(model: ModelInfo, tmp_path: Path) -> None:
+    """From the header alone; the file holds nothing but zeros."""
+    name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
+    entry = {"dtype": "F16", "shape": [4, 768], "data_offsets": [0, 4 * 768 * 2]}
+    header = json.dumps({"__metadata__": {"ss_base_model_version": "sd_v1"}, name: entry}).encode()
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4 * 768 * 2))
+    with pytest.raises(LatenttyError, match=r"reads text 768 wide, this model's is 192 \(made for sd_v1\)"):
+        prepared(make_job(prompt="a fox <lora:other:1>"), model, tmp_path)

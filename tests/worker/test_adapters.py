@@ -1,0 +1,282 @@
+"""LoRAs of every layout: what they change, how strongly, and that nothing of them stays."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import make_job
+from tests.worker.conftest import CPU, PLENTY, nothing
+from tests.worker.tiny_models import TinyModels
+from tui.library.adapter_header import misfit, read_adapter, read_widths
+from tui.library.paths import bundled_models
+from tui.protocol.commands import Target
+from tui.protocol.job import Adapter
+from tui.protocol.problem import LatenttyError
+from tui.worker.adapters import MAX_LOADED
+from tui.worker.cancel import CancelToken
+from tui.worker.lycoris import as_lora
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.residents import Model, Residents
+from tui.worker.runner import JobRun, Outlet
+from tui.worker.views import view
+
+PIXEL = bundled_models() / "emoji-tiny-lora-pixel" / "pytorch_lora_weights.safetensors"
+ATTENTION = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+
+Write = Callable[..., Path]
+
+
+class Stage:
+    def __init__(self, models: TinyModels, folder: Path) -> None:
+        self.models = models
+        self.residents = Residents(CPU, torch.float32, PLENTY)
+        self._folder = folder
+
+    def model(self, name: str) -> Model:
+        path = self.models[name] if name in ("sd", "sd-twin", "sdxl", "flux", "sd3") else bundled_models() / name
+        model = self.residents.model(name, str(path))
+        self.residents.ensure(model.components.values(), CancelToken(), nothing)
+        return model
+
+    def draw(self, name: str, *adapters: Adapter, **changes: Any) -> numpy.ndarray:
+        settings = {"steps": 3, "scheduler": "ddim", "width": 64, "height": 64, "prompt": "a red apple"}
+        job = make_job(**(settings | changes), adapters=list(adapters))
+        outlet = Outlet(nothing, nothing, nothing)
+        run = JobRun(job, self.model(name), [], self.residents, PromptCache(), None, outlet, CancelToken())
+        path = self._folder / f"{job.id}.png"
+        run.make(Target(index=0, path=str(path)))
+        with Image.open(path) as image:
+            return numpy.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def stage(tiny_models: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tiny_models, tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(name: str, tensors: dict[str, torch.Tensor]) -> Path:
+        path = tmp_path / f"{name}.safetensors"
+        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path)
+        return path
+
+    return write
+
+
+def adapter(path: Path, weight: float = 1.0, text_weight: float | None = None) -> Adapter:
+    return Adapter(path=str(path), weight=weight, text_weight=text_weight)
+
+
+def in_kohyas_layout(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    renamed: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        layer, _, factor = name.removesuffix(".weight").rpartition(".")
+        layer = layer.removesuffix(".lora").removeprefix("unet.").replace(".", "_")
+        renamed[f"lora_unet_{layer}.{'lora_down' if factor in ('down', 'lora_A') else 'lora_up'}.weight"] = tensor
+        rank = tensor.shape[0] if factor in ("down", "lora_A") else tensor.shape[1]
+        renamed[f"lora_unet_{layer}.alpha"] = torch.tensor(float(rank))
+    return renamed
+
+
+def test_kohyas_layout_draws_what_diffusers_does(stage: Stage, write: Write) -> None:
+    kohya = write("kohya", in_kohyas_layout(load_file(PIXEL)))
+    plain = stage.draw("emoji-tiny")
+    drawn = stage.draw("emoji-tiny", adapter(PIXEL))
+    assert not numpy.array_equal(drawn, plain)
+    assert numpy.array_equal(stage.draw("emoji-tiny", adapter(kohya)), drawn)
+    assert numpy.array_equal(stage.draw("emoji-tiny", adapter(PIXEL, 0.0)), plain)
+    assert not numpy.array_equal(stage.draw("emoji-tiny", adapter(PIXEL, 0.5)), drawn)
+    assert numpy.array_equal(stage.draw("emoji-tiny"), plain), "bit for bit as before"
+
+
+def text_lora(stage: Stage, name: str, prefix: str, encoder: str) -> dict[str, torch.Tensor]:
+    module: Any = stage.model(name).components[encoder].module
+    torch.manual_seed(3)
+    tensors: dict[str, torch.Tensor] = {}
+    for layer in (
+        "self_attn_q_proj",
+        "self_attn_k_proj",
+        "self_attn_v_proj",
+        "self_attn_out_proj",
+        "mlp_fc1",
+        "mlp_fc2",
+    ):
+        block = module.encoder.layers[0]
+        dotted = layer.replace("self_attn_", "self_attn.").replace("mlp_", "mlp.")
+        outputs, inputs = base_weight(block.get_submodule(dotted)).shape
+        flat = f"{prefix}text_model_encoder_layers_0_{layer}"
+        tensors[f"{flat}.lora_down.weight"] = torch.randn(4, inputs)
+        tensors[f"{flat}.lora_up.weight"] = torch.randn(outputs, 4)
+        tensors[f"{flat}.alpha"] = torch.tensor(4.0)
+    return tensors
+
+
+def unet_lora(stage: Stage, name: str, layer: str = ATTENTION, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    unet: Any = stage.model(name).components["unet"].module
+    outputs, inputs = base_weight(unet.get_submodule(layer)).shape
+    torch.manual_seed(4)
+    flat = f"lora_unet_{layer.replace('.', '_')}"
+    return {
+        f"{flat}.lora_down.weight": torch.randn(4, inputs) * scale,
+        f"{flat}.lora_up.weight": torch.randn(outputs, 4) * scale,
+        f"{flat}.alpha": torch.tensor(4.0),
+    }
+
+
+def base_weight(layer: Any) -> torch.Tensor:
+    weight: torch.Tensor = getattr(layer, "base_layer", layer).weight
+    return weight
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("sd", [("lora_te_", "text_encoder")]),
+        ("sdxl", [("lora_te1_", "text_encoder"), ("lora_te2_", "text_encoder_2")]),
+    ],
+)
+def test_text_encoders_and_denoiser_have_weights_of_their_own(
+    stage: Stage, write: Write, name: str, texts: list[tuple[str, str]]
+) -> None:
+    on_unet = unet_lora(stage, name)
+    on_text = {key: value for text in texts for key, value in text_lora(stage, name, *text).items()}
+    both, only_unet, only_text = write("both", on_unet | on_text), write("unet", on_unet), write("text", on_text)
+    plain = stage.draw(name)
+    drawn = stage.draw(name, adapter(both))
+    assert numpy.array_equal(stage.draw(name, adapter(both, 1.0, 0.0)), stage.draw(name, adapter(only_unet)))
+    assert numpy.array_equal(stage.draw(name, adapter(both, 0.0, 1.0)), stage.draw(name, adapter(only_text)))
+    assert numpy.array_equal(stage.draw(name, adapter(only_unet), adapter(only_text)), drawn), "several at once"
+    pictures = [plain, drawn, stage.draw(name, adapter(only_unet)), stage.draw(name, adapter(only_text))]
+    assert all(not numpy.array_equal(a, b) for n, a in enumerate(pictures) for b in pictures[:n])
+    assert numpy.array_equal(stage.draw(name), plain)
+
+
+def test_switching_reads_no_file_twice_and_touches_no_weight(
+    stage: Stage, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (
+        write("one", unet_lora(stage, "sd")),
+        write("other", text_lora(stage, "sd", "lora_te_", "text_encoder")),
+    )
+    model = stage.model("sd")
+    weights = [tensor for part in model.components.values() for tensor in part.module.parameters()]
+    addresses, sums = [one.data_ptr() for one in weights], [one.double().sum() for one in weights]
+    loads: list[str] = []
+    pipeline = type(view(model, "txt2img"))
+    real = pipeline.load_lora_weights
+
+    def counted(self: Any, *arguments: Any, **named: Any) -> Any:
+        loads.append(str(named.get("weight_name")))
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(pipeline, "load_lora_weights", counted)
+    first = {path: stage.draw("sd", adapter(path)) for path in (one, other)}
+    plain = stage.draw("sd")
+    for path in (other, one, other):
+        assert numpy.array_equal(stage.draw("sd", adapter(path)), first[path])
+        assert numpy.array_equal(stage.draw("sd"), plain)
+    assert loads == [one.name, other.name]
+    assert [one.data_ptr() for one in weights] == addresses
+    assert all(torch.equal(a.double().sum(), b) for a, b in zip(weights, sums, strict=True))
+
+
+def test_a_model_that_shares_a_text_encoder_sees_nothing_of_anothers_lora(stage: Stage, write: Write) -> None:
+    stage.model("sd")
+    twin = stage.model("sd-twin")
+    assert twin.components["text_encoder"] is stage.model("sd").components["text_encoder"]
+    plain = stage.draw("sd-twin")
+    lora = write("text", text_lora(stage, "sd", "lora_te_", "text_encoder"))
+    changed = stage.draw("sd", adapter(lora))
+    assert numpy.array_equal(stage.draw("sd-twin"), plain)
+    other = write("unet", unet_lora(stage, "sd-twin", scale=1e-9))
+    assert numpy.array_equal(stage.draw("sd-twin", adapter(other)), plain), "while one of its own is on, too"
+    assert not numpy.array_equal(stage.draw("sd-twin", adapter(lora)), plain), "and it can have the same itself"
+    assert numpy.array_equal(stage.draw("sd", adapter(lora)), changed)
+
+
+def test_more_adapters_than_are_kept_work_in_one_job(stage: Stage, write: Write) -> None:
+    base = unet_lora(stage, "sd", scale=0.3)
+    many = [write(f"n{n}", base | {next(iter(base)): base[next(iter(base))] * n}) for n in range(MAX_LOADED + 2)]
+    first = stage.draw("sd", *[adapter(path, 0.1) for path in many])
+    assert numpy.array_equal(stage.draw("sd", *[adapter(path, 0.1) for path in many]), first)
+
+
+def loha(outputs: int, inputs: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    torch.manual_seed(5)
+    a, b, c, d = (torch.randn(*shape) for shape in ((outputs, 2), (2, inputs), (outputs, 3), (3, inputs)))
+    parts = {"hada_w1_a": a, "hada_w1_b": b, "hada_w2_a": c, "hada_w2_b": d, "alpha": torch.tensor(1.0)}
+    return parts, (a @ b) * (c @ d) / 2
+
+
+def lokr(outputs: int, inputs: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    torch.manual_seed(6)
+    first, a, b = torch.randn(2, 4), torch.randn(outputs // 2, 2), torch.randn(2, inputs // 4)
+    parts = {"lokr_w1": first, "lokr_w2_a": a, "lokr_w2_b": b, "alpha": torch.tensor(1.0)}
+    return parts, torch.kron(first, a @ b) / 2
+
+
+@pytest.mark.parametrize("kind", [loha, lokr])
+def test_a_lycoris_file_changes_the_weights_by_exactly_its_product(stage: Stage, write: Write, kind: Any) -> None:
+    unet: Any = stage.model("sd").components["unet"].module
+    weight = base_weight(unet.get_submodule(ATTENTION))
+    parts, change = kind(*weight.shape)
+    flat = f"lora_unet_{ATTENTION.replace('.', '_')}"
+    factors = as_lora(Path("x"), {f"{flat}.{name}": tensor for name, tensor in parts.items()})
+    product = factors[f"{flat}.lora_up.weight"] @ factors[f"{flat}.lora_down.weight"]
+    assert torch.allclose(product, change, atol=1e-5)
+    path = write("lycoris", {f"{flat}.{name}": tensor for name, tensor in parts.items()})
+    assert read_adapter(path).kind == kind.__name__
+    drawn, plain = stage.draw("sd", adapter(path)), stage.draw("sd")
+    before = weight.data.clone()
+    weight.data += change
+    merged = stage.draw("sd")
+    weight.data.copy_(before)
+    assert not numpy.array_equal(drawn, plain)
+    assert int(numpy.abs(drawn.astype(int) - merged.astype(int)).max()) <= 1
+
+
+def test_a_lycoris_convolution_works_too(stage: Stage, write: Write) -> None:
+    unet: Any = stage.model("sd").components["unet"].module
+    layer = "down_blocks.0.resnets.0.conv1"
+    outputs, inputs = base_weight(unet.get_submodule(layer)).shape[:2]
+    parts, _ = loha(outputs, inputs * 9)
+    path = write("conv", {f"lora_unet_{layer.replace('.', '_')}.{name}": tensor for name, tensor in parts.items()})
+    assert not numpy.array_equal(stage.draw("sd", adapter(path)), stage.draw("sd"))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("lora_unet_x.hada_t1", "Tucker"), ("lora_unet_x.oft_blocks", "OFT"), ("lora_unet_x.diff", "whole weight")],
+)
+def test_what_has_no_form_as_a_lora_is_refused_with_the_reason(
+    stage: Stage, write: Write, key: str, reason: str
+) -> None:
+    path = write("odd", {key: torch.zeros(2, 2)})
+    with pytest.raises(LatenttyError, match=reason):
+        stage.draw("sd", adapter(path))
+
+
+def test_headers_tell_a_lora_of_another_family(stage: Stage, write: Write) -> None:
+    """Before any weight is loaded: by width, by kind of denoiser, by the layers' names."""
+    of_sd, of_sdxl = write("sd", unet_lora(stage, "sd")), write("sdxl", unet_lora(stage, "sdxl"))
+    flux_layer = "transformer.single_transformer_blocks.0.attn.to_q"
+    of_flux = write("flux", {f"{flux_layer}.lora_{side}.weight": torch.zeros(4, 4) for side in "AB"})
+    widths = {name: read_widths(stage.models[name]) for name in ("sd", "sdxl", "flux", "sd3")}
+    fits = {
+        (path.stem, name): not misfit(read_adapter(path), width)
+        for path in (of_sd, of_sdxl)
+        for name, width in widths.items()
+    }
+    assert fits[("sd", "sd")]
+    assert fits[("sdxl", "sdxl")]
+    assert [pair for pair, fit in fits.items() if fit and pair[0] != pair[1]] == []
+    assert misfit(read_adapter(of_flux), widths["sd"])
+    assert misfit(read_adapter(of_flux), widths["sd3"])
+    assert misfit(read_adapter(PIXEL), widths["sd"])

@@ -1,0 +1,112 @@
+"""LyCORIS files as LoRAs: a LoHa's and a LoKr's change of a weight is a product of two matrices like any other's.
+
+Source of the two forms: https://github.com/KohakuBlueleaf/LyCORIS (loha.py, lokr.py). Both are exact here, not
+approximations; where the product's rank would make it larger than the weights it changes, the file is refused.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from tui.library.adapter_header import unusable
+
+MAX_RANK: Final = 320
+"""Of a converted layer: beyond it the two factors outgrow the weight itself."""
+
+_FACTOR: Final = re.compile(r"\.(?:lora|lora_linear_layer)\.(?:down|up)\.weight$|\.lora_[AB]\.weight$")
+
+Factors = tuple[torch.Tensor, torch.Tensor]
+"""(outputs, rank) and (rank, inputs), whose product is the change."""
+
+
+def as_lora(path: Path, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The LoHa or LoKr in `tensors` as a LoRA in kohya's form, its scale worked in.
+
+    Raises:
+        LatenttyError: a layer has no form as a LoRA of reasonable size.
+    """
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        layer, _, part = name.removesuffix(".weight").rpartition(".")
+        layers.setdefault(layer, {})[part] = tensor
+    converted: dict[str, torch.Tensor] = {}
+    for layer, parts in layers.items():
+        up, down = _factors(path, layer, parts)
+        if down.shape[0] > MAX_RANK:
+            raise unusable(
+                path,
+                f"its layer {layer} would be a LoRA of rank {down.shape[0]}, larger than the weight it changes",
+                "Train it with a smaller factor, or merge it into a checkpoint.",
+            )
+        converted[f"{layer}.lora_up.weight"], converted[f"{layer}.lora_down.weight"] = up, down
+    return converted
+
+
+def _factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -> Factors:
+    if "hada_w1_a" in parts:
+        return _hadamard(parts)
+    if "lokr_w1" in parts or "lokr_w1_a" in parts:
+        return _kronecker(parts)
+    if "lora_up" in parts and "lora_down" in parts:
+        return _plain(parts)
+    raise unusable(path, f"its layer {layer} is of a kind that we cannot convert ({', '.join(sorted(parts))})")
+
+
+def _scale(parts: Mapping[str, torch.Tensor], rank: int) -> float:
+    return float(parts["alpha"]) / rank if "alpha" in parts else 1.0
+
+
+def _plain(parts: Mapping[str, torch.Tensor]) -> Factors:
+    up, down = parts["lora_up"].float(), parts["lora_down"].float()
+    return up.flatten(1) * _scale(parts, down.shape[0]), down.flatten(1)
+
+
+def _hadamard(parts: Mapping[str, torch.Tensor]) -> Factors:
+    """(A·B) ∘ (C·D): every pair of one's and the other's ranks is a rank of the whole."""
+    a, b, c, d = (parts[f"hada_{name}"].float().flatten(1) for name in ("w1_a", "w1_b", "w2_a", "w2_b"))
+    up = (a[:, :, None] * c[:, None, :]).flatten(1)
+    down = (b[:, None, :] * d[None, :, :]).flatten(0, 1)
+    return up * _scale(parts, b.shape[0]), down
+
+
+def _kronecker(parts: Mapping[str, torch.Tensor]) -> Factors:
+    """W1 ⊗ (U·V) = (W1 ⊗ U)·(I ⊗ V), or (I ⊗ U)·(W1 ⊗ V) where that is smaller."""
+    rank = 0
+    if "lokr_w1" in parts:
+        first = parts["lokr_w1"].float()
+    else:
+        rank = parts["lokr_w1_b"].shape[0]
+        first = parts["lokr_w1_a"].float() @ parts["lokr_w1_b"].float()
+    if "lokr_w2" in parts:
+        whole = parts["lokr_w2"].float().flatten(1)
+        wide = whole.shape[0] < whole.shape[1]
+        left, right = (torch.eye(whole.shape[0]), whole) if wide else (whole, torch.eye(whole.shape[1]))
+    else:
+        rank = parts["lokr_w2_b"].shape[0]
+        left, right = parts["lokr_w2_a"].float(), parts["lokr_w2_b"].float().flatten(1)
+    rows, columns = first.shape
+    if rows < columns:
+        up, down = torch.kron(torch.eye(rows), left), torch.kron(first, right)
+    else:
+        up, down = torch.kron(first, left), torch.kron(torch.eye(columns), right)
+    return up * (_scale(parts, rank) if rank else 1.0), down
+
+
+def shaped(converted: Mapping[str, torch.Tensor], modules: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """`converted`, in diffusers' names, with the factors of convolutions in a convolution's shape.
+
+    `modules` are the layers by the same names, such as "unet.down_blocks.0.resnets.0.conv1".
+    """
+    result: dict[str, torch.Tensor] = {}
+    for name, tensor in converted.items():
+        layer = modules.get(_FACTOR.sub("", name))
+        kernel = tuple(getattr(layer, "kernel_size", ()) or ())
+        if kernel and tensor.ndim == 2:
+            is_down = ".down." in name or ".lora_A." in name
+            shape = (tensor.shape[0], -1, *kernel) if is_down else (*tensor.shape, 1, 1)
+            tensor = tensor.reshape(shape)
+        result[name] = tensor.contiguous()
+    return result
