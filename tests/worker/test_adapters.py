@@ -100,18 +100,11 @@ def text_lora(stage: Stage, name: str, prefix: str, encoder: str) -> dict[str, t
     module: Any = stage.model(name).components[encoder].module
     torch.manual_seed(3)
     tensors: dict[str, torch.Tensor] = {}
-    for layer in (
-        "self_attn_q_proj",
-        "self_attn_k_proj",
-        "self_attn_v_proj",
-        "self_attn_out_proj",
-        "mlp_fc1",
-        "mlp_fc2",
-    ):
-        block = module.encoder.layers[0]
-        dotted = layer.replace("self_attn_", "self_attn.").replace("mlp_", "mlp.")
-        outputs, inputs = base_weight(block.get_submodule(dotted)).shape
-        flat = f"{prefix}text_model_encoder_layers_0_{layer}"
+    block = getattr(module, "text_model", module).encoder.layers[0]
+    attention = [f"self_attn.{part}_proj" for part in ("q", "k", "v", "out")]
+    for layer in (*attention, "mlp.fc1", "mlp.fc2"):
+        outputs, inputs = base_weight(block.get_submodule(layer)).shape
+        flat = f"{prefix}text_model_encoder_layers_0_{layer.replace('.', '_')}"
         tensors[f"{flat}.lora_down.weight"] = torch.randn(4, inputs)
         tensors[f"{flat}.lora_up.weight"] = torch.randn(outputs, 4)
         tensors[f"{flat}.alpha"] = torch.tensor(4.0)
