@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
+from tui.library.bounded import read_small
 from tui.protocol.problem import LatenttyError, Problem
 
 
@@ -36,7 +37,7 @@ def read_theme(path: Path) -> Theme:
         LatenttyError: the file cannot be read, or says something that is no theme.
     """
     try:
-        told = msgspec.toml.decode(path.read_bytes(), type=ThemeFile)
+        told = msgspec.toml.decode(read_small(path), type=ThemeFile)
         colours = msgspec.structs.asdict(told)
         for name in ThemeFile.__struct_fields__:
             if isinstance(colours[name], str) and name != "name":

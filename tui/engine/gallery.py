@@ -8,6 +8,7 @@ from PIL import Image
 
 from tui.engine.database import Database
 from tui.engine.rows import picture_of
+from tui.library.picture_bounds import check_claims
 from tui.protocol.events import Picture
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -62,6 +63,7 @@ def shrunk_png(path: Path, width: int, height: int) -> bytes:
     """
     try:
         with Image.open(path) as image:
+            check_claims(image, path)
             image.thumbnail((max(width, 1), max(height, 1)), Image.Resampling.LANCZOS, reducing_gap=3.0)
             shown = image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGBA")
             buffer = io.BytesIO()

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from tui.library.bounded import read_small
 from tui.library.families import Family, family_of
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
@@ -179,7 +180,7 @@ def _native_size(folder: Path, family: Family) -> int:
 def _read_defaults(folder: Path) -> _Defaults:
     path = folder / DEFAULTS_FILE
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=_Defaults)
+        return msgspec.toml.decode(read_small(path), type=_Defaults)
     except FileNotFoundError:
         return _Defaults()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:

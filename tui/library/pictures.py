@@ -124,7 +124,7 @@ def read_making(path: Path) -> Making | None:
             if not isinstance(image, PngImageFile):
                 return None
             return read_own_text(str(image.text[OWN_KEY]))
-    except (OSError, KeyError, ValueError, SyntaxError, msgspec.DecodeError):
+    except (OSError, KeyError, ValueError, SyntaxError, msgspec.DecodeError, Image.DecompressionBombError):
         return None
 
 

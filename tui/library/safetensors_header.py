@@ -6,6 +6,7 @@ costs seconds and gigabytes; reading the header costs milliseconds.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +17,15 @@ from tui.protocol.problem import LatenttyError, Problem
 
 MAX_HEADER: Final = 100_000_000
 """Bytes; the limit that the format's own library keeps."""
+
+HEAD: Final = 256
+"""Bytes by which a pickle is known, whatever its name."""
+
+_PICKLE: Final = re.compile(
+    rb"\x80[\x02-\x05]"  # since protocol 2
+    rb"|PK\x03\x04"  # torch's form since 1.6: a zip with pickles in it
+    rb"|[(\]}]*c[\w.]+\n[\w.]+\n"  # protocols 0 and 1, where the first thing is a class
+)
 
 DTYPE_BITS: Final = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -67,9 +77,13 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
+            head = file.read(HEAD)
+            if _PICKLE.match(head):
+                raise _pickled(path)
+            length = int.from_bytes(head[:8], "little")
             if size < 8 or length > min(MAX_HEADER, size - 8):
                 raise _damaged(path, "it is cut off, or no safetensors file")
+            file.seek(8)
             raw = file.read(length)
     except OSError as error:
         raise LatenttyError(
@@ -102,6 +116,16 @@ def _bytes_of(tensor: Tensor) -> int:
     for extent in tensor.shape:
         bits *= extent
     return -(-bits // 8)
+
+
+def _pickled(path: Path) -> LatenttyError:
+    return LatenttyError(
+        Problem(
+            code="model_damaged",
+            cause=f"{path} is a Python pickle, which can run code when it is opened.",
+            hint="Convert it to safetensors where you trust it.",
+        )
+    )
 
 
 def _damaged(path: Path, why: str) -> LatenttyError:

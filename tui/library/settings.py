@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
+from tui.library.bounded import read_small
 from tui.library.paths import Paths
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -78,7 +79,7 @@ def load_settings(paths: Paths, environment: Mapping[str, str] = os.environ) -> 
     source = str(paths.settings_file)
     try:
         if paths.settings_file.exists():
-            told = msgspec.toml.decode(paths.settings_file.read_bytes())
+            told = msgspec.toml.decode(read_small(paths.settings_file))
         file_settings = msgspec.convert(told, Settings)
         source = "the environment"
         return msgspec.convert(_merge(msgspec.to_builtins(file_settings), environment), Settings, strict=False)
@@ -112,7 +113,7 @@ def save_setting(paths: Paths, name: str, value: object) -> Settings:
 
     path = paths.settings_file
     try:
-        document = tomlkit.parse(path.read_text() if path.exists() else "")
+        document = tomlkit.parse(read_small(path).decode() if path.exists() else "")
         *tables, key = name.split(".")
         place: Any = document
         for table in tables:

@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from PIL import Image, ImageFilter, ImageOps
 
+from tui.library.picture_bounds import check_claims
 from tui.protocol.job import Edges, Job
 from tui.protocol.problem import LatenttyError, Problem
-
-MAX_PIXELS: Final = 200_000_000
-"""Of a picture that is opened; a file that claims more is refused before it is decoded."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,7 @@ def open_picture(path: str) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _unusable(path, f"it has {image.width}×{image.height} pixels")
+            check_claims(image, Path(path))
             upright = ImageOps.exif_transpose(image)
             if upright.has_transparency_data:
                 layered = upright.convert("RGBA")
