@@ -1,0 +1,306 @@
+"""Whatever lies in a file, its reader gives a result or a message, and no memory for what the file only claims."""
+
+import io
+import json
+import pickle
+import random
+import resource
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.faults.conftest import Tally
+from tests.faults.mutations import chunk, mutated, mutated_png
+from tests.library.test_pictures import making_of
+from tui.engine.gallery import shrunk_png
+from tui.library import models
+from tui.library.adapter_header import read_adapter
+from tui.library.models import BUNDLED, describe_model, read_model
+from tui.library.paths import Paths, bundled_models, shipped_themes
+from tui.library.picture_texts import read_texts
+from tui.library.pictures import read_making, save_picture
+from tui.library.prompt.expansion import expand
+from tui.library.prompt.reading import notices, read
+from tui.library.prompt.wildcards import Wildcards
+from tui.library.recall import recall
+from tui.library.safetensors_header import read_header
+from tui.library.settings import load_settings
+from tui.protocol.problem import LatenttyError
+from tui.theme_files import read_theme
+from tui.worker.inputs import open_picture
+
+MEBIBYTE = 1 << 20
+MODEL = bundled_models() / BUNDLED
+
+
+def small_safetensors() -> bytes:
+    tensors = {
+        "__metadata__": {"format": "pt", "ss_base_model_version": "sd_v1"},
+        "lora_unet_a.lora_down.weight": {"dtype": "F16", "shape": [2, 4], "data_offsets": [0, 16]},
+        "lora_unet_a.lora_up.weight": {"dtype": "F16", "shape": [4, 2], "data_offsets": [16, 32]},
+    }
+    head = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(head)) + head + bytes(32)
+
+
+def small_picture(form: str, folder: Path) -> bytes:
+    path = folder / "seed.png"
+    save_picture(Image.radial_gradient("L").resize((24, 24)).convert("RGB"), path, making_of(prompt="a fox, (red:1.2)"))
+    if form == "PNG":
+        return path.read_bytes()
+    with Image.open(path) as image:
+        exif = image.getexif()
+        exif[0x9286] = b"UNICODE\0" + "a fox\nSteps: 5, Seed: 7, Size: 24x24".encode("utf-16-be")
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, form, exif=exif)
+    return buffer.getvalue()
+
+
+def look_at_picture(path: Path) -> None:
+    for reader in (read_texts, recall, lambda one: shrunk_png(one, 16, 16), lambda one: open_picture(str(one))):
+        try:
+            reader(path)
+        except LatenttyError:
+            continue
+    read_making(path)
+
+
+def look_at_settings(path: Path) -> None:
+    load_settings(Paths(config=path.parent, state=path.parent, cache=path.parent, pictures=path.parent), {})
+
+
+SETTINGS = b"""# mine
+output_folder = "~/pictures"
+model_folders = ["/data/models", "/more"]
+autoload = true
+[engine]
+unload_after = 15
+exit_after = 2.5
+"""
+
+READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "safetensors": ("x.safetensors", read_header),
+    "adapter": ("x.safetensors", read_adapter),
+    "png": ("x.png", look_at_picture),
+    "png behind checksums": ("x.png", look_at_picture),
+    "jpeg": ("x.jpg", look_at_picture),
+    "webp": ("x.webp", look_at_picture),
+    "settings": ("settings.toml", look_at_settings),
+    "theme": ("x.toml", read_theme),
+}
+
+
+def seed_of(kind: str, folder: Path) -> bytes:
+    match kind:
+        case "safetensors" | "adapter":
+            return small_safetensors()
+        case "settings":
+            return SETTINGS
+        case "theme":
+            return (shipped_themes() / "paper.toml").read_bytes()
+        case _:
+            return small_picture({"jpeg": "JPEG", "webp": "WEBP"}.get(kind, "PNG"), folder)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about files that are cut or claim to be large
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", READERS)
+def test_a_damaged_file(
+    kind: str, tally: Tally, tmp_path: Path, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    name, reader = READERS[kind]
+    seed = seed_of(kind, tmp_path)
+    path = tmp_path / name
+    change = mutated_png if kind == "png behind checksums" else mutated
+    refused = 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(times(400, 100_000)):
+        data = change(seed, chance)
+        path.write_bytes(data)
+        tally.tried += 1
+        try:
+            reader(path)
+        except LatenttyError:
+            refused += 1
+        except BaseException:
+            print(f"the file was {data[:4000]!r}")
+            raise
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    tally.note = f"{refused:,} refused; {grown} MiB more at the most"
+    assert grown < (1000 if kind == "webp" else 400)
+
+
+def test_a_damaged_model_folder(
+    tally: Tally, tmp_path: Path, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    files = (
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "unet/config.json",
+        "vae/config.json",
+        "latentty.toml",
+    )
+    folder = tmp_path / "model"
+    for path in MODEL.rglob("*"):
+        place = folder / path.relative_to(MODEL)
+        if path.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(path)
+    for _ in range(times(300, 100_000)):
+        name = chance.choice(files)
+        place = folder / name
+        place.unlink()
+        place.write_bytes(mutated((MODEL / name).read_bytes(), chance))
+        tally.tried += 1
+        described = describe_model(folder)
+        assert described.problem is None or described.problem.cause
+        place.unlink()
+        place.symlink_to(MODEL / name)
+    assert read_model(folder).problem is None
+
+
+PIECES = [
+    "a fox", "(", ")", "[", "]", "{", "}", "|", ":", "::", "$$", "__a__", "__*__", "__../x__", "<lora:", ">", "AND",
+    "BREAK", ":1.3)", "\\", "\n", "0.5", "2$$", "1-3$$", ", ", "nan", "inf", "1e999", "#", "é", "\U0001f600", "\u202e",
+    "\x1b",
+]  # fmt: skip
+
+
+def test_a_hostile_prompt(
+    tally: Tally, tmp_path: Path, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"red\n__a__\n{b|__b__}\n0.5::x\n" + b"\xff\xfe\n")
+    (tmp_path / "b.txt").write_text("__a__ {2$$x|y|z}\n")
+    wildcards = Wildcards(tmp_path)
+    refused = 0
+    for _ in range(times(2_000, 100_000)):
+        prompt = "".join(chance.choice(PIECES) for _ in range(chance.choice((3, 8, 20, 60))))
+        tally.tried += 1
+        try:
+            notices(prompt)
+            read(expand(prompt, wildcards, chance.randrange(2**32)), 20)
+        except LatenttyError:
+            refused += 1
+    tally.note = f"{refused:,} refused"
+    for letter in "([{<\\|:":
+        for text in (letter * 20_000, (letter + "a") * 9_000, "(" * 9_000 + ":1)" * 3_000):
+            tally.tried += 1
+            try:
+                notices(text)
+                read(expand(text, wildcards, 1), 20)
+            except LatenttyError:
+                refused += 1
+
+
+class Bomb:
+    """What a pickle may do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("/tmp/a-pickle-ran"),)
+
+
+def pickles() -> dict[str, bytes]:
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as file:
+        file.writestr("archive/data.pkl", pickle.dumps(Bomb()))
+        file.writestr("archive/version", "3")
+    found = {f"protocol {number}": pickle.dumps(Bomb(), number) for number in range(6)}
+    return found | {
+        "zip": zipped.getvalue(),
+        "old tar-less torch": pickle.dumps(0x1950A86A20F9469CFC6C, 2) + found["protocol 2"],
+    }
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".pt", ".bin", ".gguf", ""])
+def test_a_pickle_is_refused_by_what_is_in_it_whatever_it_is_called(suffix: str, tally: Tally, tmp_path: Path) -> None:
+    for name, data in pickles().items():
+        path = tmp_path / f"model{suffix}"
+        for padding in (0, 5000):
+            path.write_bytes(data + bytes(padding))
+            tally.tried += 1
+            with pytest.raises(LatenttyError, match="pickle") as caught:
+                read_header(path)
+            assert "onvert" in caught.value.problem.hint, name
+    assert not Path("/tmp/a-pickle-ran").exists()
+
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def png_of(width: int, height: int, *more: bytes) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    rows = zlib.compress(bytes((width + 1) * min(height, 60)), 9)
+    return SIGNATURE + head + b"".join(more) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+BOMBS = {
+    "pixels": lambda: png_of(100_000, 100_000),
+    "a row": lambda: SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 1, 8, 0, 0, 0, 0)),
+    "text": lambda: png_of(8, 8, chunk(b"zTXt", b"parameters\0\0" + zlib.compress(bytes(300 * MEBIBYTE), 9))),
+    "international text": lambda: png_of(
+        8, 8, chunk(b"iTXt", b"latentty\0\1\0\0\0" + zlib.compress(b" " * (300 * MEBIBYTE), 9))
+    ),
+    "many texts": lambda: png_of(
+        8, 8, *[chunk(b"zTXt", b"x%d\0\0" % n + zlib.compress(bytes(MEBIBYTE))) for n in range(400)]
+    ),
+    "a colour profile": lambda: png_of(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(300 * MEBIBYTE), 9))),
+}
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_bomb_does_not_go_off(kind: str, tally: Tally, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(BOMBS[kind]())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    look_at_picture(path)
+    tally.tried = 4
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    tally.note = f"{path.stat().st_size:,} bytes cost {grown} MiB"
+    assert grown < 150
+
+
+def test_a_header_that_claims_to_be_large_costs_nothing(tally: Tally, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for claimed in (2**63, 2**64 - 1, 99_999_999, 100_000_001, 2**32):
+        path.write_bytes(struct.pack("<Q", claimed) + b"{}")
+        tally.tried += 1
+        with pytest.raises(LatenttyError):
+            read_header(path)
+    deep = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+    wide = b"{" + b",".join(b'"%d":{"dtype":"F16","shape":[0],"data_offsets":[0,0]}' % n for n in range(20_000)) + b"}"
+    for head in (deep, wide):
+        path.write_bytes(struct.pack("<Q", len(head)) + head)
+        tally.tried += 1
+        try:
+            read_header(path)
+        except LatenttyError:
+            continue
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 150
+
+
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [
+        ("settings.toml", look_at_settings),
+        ("theme.toml", read_theme),
+        ("latentty.toml", lambda path: models._read_defaults(path.parent)),
+    ],
+)
+def test_a_configuration_file_is_bounded_before_it_is_read(
+    name: str, reader: Callable[[Path], object], tally: Tally, tmp_path: Path
+) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(4 << 30)  # no byte of it on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(LatenttyError, match="more than"):
+        reader(tmp_path / name)
+    tally.tried = 1
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10 < 50
