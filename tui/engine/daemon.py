@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Coroutine
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,13 @@ from tui.engine.session import Session
 from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons
 from tui.library.engine_file import EngineFile
+from tui.library.folders import make_folder
 from tui.library.paths import Paths
 from tui.library.preparation import prepare
+from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
+from tui.library.secrets import redacted
 from tui.library.settings import Settings, save_setting
 from tui.library.token_counts import count_tokens
 from tui.protocol import PROTOCOL_VERSION
@@ -154,6 +158,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, log.info, "SIGHUP: a terminal went away, the engine goes on")
         stopping = asyncio.create_task(self._stop.wait())
         serving = {
             asyncio.create_task(work)
@@ -470,11 +475,24 @@ def _another_version(hello: Hello) -> Problem:
     )
 
 
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """A log that its owner alone can read, after its rotation too."""
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=open_private)  # type: ignore[return-value]
+
+
+class _Discreet(logging.Formatter):
+    """Lines without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
 def write_log(path: Path) -> None:
     """Send all logging to `path`, rotated, readable by its owner alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    make_folder(path.parent, 0o700)
+    handler = _PrivateLog(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(_Discreet("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.captureWarnings(capture=True)

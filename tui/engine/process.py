@@ -11,6 +11,7 @@ from typing import Final
 from tui.engine.daemon import Engine, write_log
 from tui.engine.lock import AlreadyRunning, EngineLock
 from tui.library.paths import Paths
+from tui.library.plain_text import plain
 from tui.library.settings import load_settings
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -24,7 +25,7 @@ def run(paths: Paths) -> int:
     """Be the engine in the foreground; the exit status."""
     status, words = _be_engine(paths, ready=None)
     if words:
-        print(f"latentty: {words}", file=sys.stderr)
+        print(plain(f"latentty: {words}"), file=sys.stderr)
     return status
 
 
@@ -55,7 +56,7 @@ def _wait(ready: int) -> int:
     status, _, why = words.decode(errors="replace").partition(" ")
     if status in ("0", str(ANOTHER_RUNS)):
         return 0
-    print(why or "it ended without a word", file=sys.stderr)
+    print(plain(why) or "it ended without a word", file=sys.stderr)
     return 1
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 import tui
 from tui.client import EngineAbsent, attach, start_engine
+from tui.headless.json_line import json_line
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
@@ -43,11 +44,11 @@ def status(paths: Paths, *, as_json: bool) -> int:
     try:
         snapshot = asyncio.run(_snapshot(paths))
     except EngineAbsent as absent:
-        print(msgspec.json.encode({"running": False}).decode() if as_json else absent.problem)
+        print(json_line({"running": False}) if as_json else plain(str(absent.problem)))
         return 3
     if as_json:
         told = {"running": True, **msgspec.to_builtins(snapshot)}
-        print(msgspec.json.encode(told).decode())
+        print(json_line(told))
     else:
         print("\n".join(f"{name:<9} {plain(value)}" for name, value in _lines(paths, snapshot)))
     return 0

@@ -1,7 +1,6 @@
 """`latentty models`: what was found on the disk."""
 
-import msgspec
-
+from tui.headless.json_line import json_line
 from tui.library.models import find_models
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
@@ -13,7 +12,7 @@ def list_models(paths: Paths, *, as_json: bool) -> int:
     """Print every model that the settings lead to."""
     models = find_models(load_settings(paths).models())
     if as_json:
-        print(msgspec.json.encode(models).decode())
+        print(json_line(models))
         return 0
     width = max(len(model.name) for model in models)
     for model in models:

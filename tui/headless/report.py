@@ -115,7 +115,7 @@ class Report:
     def _print(self, line: str) -> None:
         """A line on stdout; the bar, when both are one terminal, is below it again afterwards."""
         self._bar.stop()
-        print(line, flush=True)
+        print(plain(line) if sys.stdout.isatty() else line, flush=True)
         self._bar.start()
 
     def _show(self, what: str, done: int, total: int, rate: str = "") -> None:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 
 from tui.library.bounded import read_small
 from tui.library.paths import Paths
+from tui.library.private_files import replace_file
 from tui.protocol.problem import LatenttyError, Problem
 
 PREFIX = "LATENTTY_"
@@ -120,10 +121,7 @@ def save_setting(paths: Paths, name: str, value: object) -> Settings:
             place = place.setdefault(table, tomlkit.table())
         place[key] = value
         settings = msgspec.convert(document.unwrap(), Settings)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(tomlkit.dumps(document))
-        temporary.replace(path)
+        replace_file(path, tomlkit.dumps(document).encode())
     except (OSError, msgspec.ValidationError, UnicodeDecodeError, TOMLKitError) as error:
         raise LatenttyError(
             Problem(

@@ -8,6 +8,7 @@ from typing import Final
 from PIL import Image
 
 from tui.library.annotators import annotator_problem
+from tui.library.folders import make_folder
 from tui.protocol.job import Annotator
 from tui.protocol.problem import LatenttyError
 from tui.worker.annotators import edges, model_based
@@ -46,7 +47,7 @@ def annotate(path: str, annotator: Annotator, cache: Path, model_folders: Sequen
     made = cache / f"{annotator}-{digest}.png"
     if not made.exists():
         image = DRAWN[annotator](picture) if annotator in DRAWN else SEEN[annotator](picture, model_folders)
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(cache, 0o700)
         temporary = made.with_suffix(".part")
         image.convert("RGB").save(temporary, format="PNG", compress_level=1)
         temporary.rename(made)

@@ -1,0 +1,143 @@
+"""No network, no telemetry, no secret in any file, and no file that others can read."""
+
+import logging
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import pictures_below
+from tests.faults.conftest import Tally
+from tui.engine import daemon
+from tui.engine.home import QUIET
+from tui.library.engine_file import read_engine_file
+from tui.library.paths import Paths
+from tui.library.secrets import HIDDEN, redacted
+from tui.library.settings import save_setting
+
+TOKENS = {
+    "HF_TOKEN": "hf_NeverTellThisToAnyoneAtAll0123",
+    "CIVITAI_API_KEY": "0123456789abcdef0123456789abcdef",
+    "DATABASE_PASSWORD": "correct-horse-battery",
+}
+
+
+def latentty(*arguments: str, alone: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program; `alone`: in a network of its own, where there is none, when that is allowed."""
+    command = [sys.executable, "-m", "tui", *arguments]
+    if alone and subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0:
+        command = ["unshare", "--net", *command]
+    return subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, preexec_fn=lambda: os.umask(0) and None
+    )
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="there is no way to a network without anything in it")
+def test_a_whole_run_needs_no_network_and_leaves_nothing_to_others(home: Paths, tally: Tally, tmp_path: Path) -> None:
+    """With an umask that hides nothing: what is private is made private."""
+    save_setting(home, "theme", "paper")
+    tried = tmp_path / "tried"
+    here = {"PYTHONPATH": f"{Path(__file__).parent / 'no_network'}:{Path.cwd()}", "TRIED": str(tried)} | TOKENS
+    edges = tmp_path / "control.png"
+    ran = latentty("generate", "a red apple", "--steps", "2", "--size", "64x64", **here)
+    assert ran.returncode == 0, ran.stderr
+    (picture,) = pictures_below(tmp_path / "pictures")
+    picture.rename(edges)
+    ran = latentty(
+        "generate", "a fox", "--steps", "2", "--size", "64x64",
+        "--control", f"emoji-tiny-control-edges={edges},canny", **here,
+    )  # fmt: skip
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    worker = Path(f"/proc/{told.pid}/task/{told.pid}/children").read_text().split()[0]
+    environment = Path(f"/proc/{worker}/environ").read_bytes().decode().split("\0")
+    assert {f"{name}={value}" for name, value in QUIET.items()} <= set(environment), "every telemetry is off"
+    for arguments in (["models"], ["engine", "status"], ["engine", "logs"], ["engine", "stop"]):
+        assert latentty(*arguments, **here).returncode == 0
+    assert not tried.exists(), tried.read_text()
+    for root in (home.config, home.state, home.cache, tmp_path / "run"):
+        for path in (root, *root.rglob("*")):
+            tally.tried += 1
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            hidden = mode & 0o077 == 0 or stat.S_IMODE(path.parent.lstat().st_mode) & 0o077 == 0
+            tally.lost += not hidden
+            assert hidden, f"{path} can be read by others: {mode:o}"
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        assert not any(token.encode() in data for token in TOKENS.values()), f"a secret is in {path}"
+    tally.note = "files and folders; nothing asked for a network"
+
+
+def test_the_log_hides_secrets_is_private_and_stays_small(
+    home: Paths, tally: Tally, monkeypatch: pytest.MonkeyPatch, times: Callable[[int, int], int]
+) -> None:
+    for name, value in TOKENS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(daemon, "LOG_BYTES", 20_000)
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers.clear()
+    umask = os.umask(0)
+    try:
+        daemon.write_log(home.log_file)
+        for number in range(times(300, 20_000)):
+            value = list(TOKENS.values())[number % 3]
+            logging.getLogger("x").info("GET /file?token=%s and %r failed, Bearer %s", value, {"k": value}, value)
+            try:
+                raise ValueError(f"Authorization: Bearer {value}")
+            except ValueError:
+                logging.getLogger("x").exception("it failed")
+            tally.tried += 2
+    finally:
+        os.umask(umask)
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:] = before
+    logs = sorted(home.state.glob("engine.log*"))
+    assert len(logs) == daemon.LOG_FILES + 1
+    for log in logs:
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+        assert log.stat().st_size < 25_000
+        tally.lost += sum(token in log.read_text() for token in TOKENS.values())
+    assert tally.lost == 0
+    assert HIDDEN in logs[0].read_text()
+
+
+@given(
+    before=st.text(max_size=30),
+    after=st.text(max_size=30),
+    token=st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=24, max_size=40),
+    form=st.sampled_from(
+        ["hf_{}", "Bearer {}", "token={}", "api_key: {}", '"password": "{}"', "https://me:{}@host/x", "?apikey={}&b=1"]
+    ),
+)
+def test_what_looks_like_a_secret_is_hidden(before: str, after: str, token: str, form: str) -> None:
+    told = redacted(f"{before} {form.format(token)} {after.replace(token, '')}", {})
+    assert token not in told.removeprefix(before)
+    assert redacted("a token is 75 words; my password", {"DEBUG_TOKEN": "1"}) == "a token is 75 words; my password"
+
+
+async def test_signals_that_end_a_session_do_not_end_the_engine(home: Paths, tally: Tally) -> None:
+    """It is in a session of its own, so that a closed terminal reaches it as nothing at all."""
+    assert latentty("engine", "start", alone=False, LATENTTY_AUTOLOAD="false").returncode == 0
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    fields = Path(f"/proc/{told.pid}/stat").read_text().rpartition(")")[2].split()
+    assert fields[4] == "0", "it has no terminal"
+    assert int(fields[3]) not in (told.pid, os.getsid(0)), "and can never get one"
+    for number in (signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGHUP):
+        os.kill(told.pid, number)
+        tally.tried += 1
+        if number != signal.SIGTSTP:
+            ran = latentty("engine", "status", alone=False)
+            assert ran.returncode == 0, ran.stderr
+    assert read_engine_file(home.lock_file) == told
+    assert tally.lost == 0
