@@ -8,7 +8,8 @@ from msgspec import Struct, field
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
-from tui.library.bounded import read_small
+from tui.library.bounded import read_toml
+from tui.library.listing import matches
 from tui.protocol.problem import LatenttyError, Problem
 
 
@@ -37,13 +38,13 @@ def read_theme(path: Path) -> Theme:
         LatenttyError: the file cannot be read, or says something that is no theme.
     """
     try:
-        told = msgspec.toml.decode(read_small(path), type=ThemeFile)
+        told = read_toml(path, ThemeFile)
         colours = msgspec.structs.asdict(told)
         for name in ThemeFile.__struct_fields__:
             if isinstance(colours[name], str) and name != "name":
                 Color.parse(colours[name])
         return Theme(**colours)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, ColorParseError) as error:
+    except (OSError, msgspec.DecodeError, ColorParseError) as error:
         raise LatenttyError(
             Problem(code="bad_request", cause=f"The theme {path} cannot be used: {error}.", hint="Correct the file.")
         ) from None
@@ -53,7 +54,7 @@ def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], list[Problem]]:
     """The themes in `folders`, a later one replacing an earlier of the same name, and what was wrong with others."""
     themes: dict[str, Theme] = {}
     problems: list[Problem] = []
-    for path in (path for folder in folders for path in sorted(folder.glob("*.toml"))):
+    for path in (path for folder in folders for path in matches(folder, "*.toml")):
         try:
             theme = read_theme(path)
             themes[theme.name] = theme

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tui.library.adapter_header import AdapterHeader, read_adapter
+from tui.library.listing import is_tellable
 from tui.library.paths import bundled_models
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -104,7 +105,8 @@ class Addons:
                 depth = len(Path(folder).relative_to(root).parts)
                 model = "model_index.json" in names
                 inside[:] = [] if model or depth >= MAX_DEPTH else sorted(n for n in inside if not n.startswith("."))
-                found = [Path(folder) / name for name in sorted(names) if name.endswith(".safetensors")]
+                paths = (Path(folder) / name for name in sorted(names) if name.endswith(".safetensors"))
+                found = [path for path in paths if is_tellable(path)]
                 for path in [] if model else found:
                     files.setdefault(path.stem.lower(), []).append(path)
                     if len(found) == 1:

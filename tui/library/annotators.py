@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.listing import matches
 from tui.protocol.events import AnnotatorInfo
 from tui.protocol.job import ANNOTATORS, Annotator
 from tui.protocol.problem import LatenttyError, Problem
@@ -83,7 +84,7 @@ def find_seer(seer: Seer, folders: Sequence[Path]) -> Path:
         LatenttyError: there is none; the hint names one that would do.
     """
     for folder in folders:
-        for path in sorted(folder.glob("*/config.json")):
+        for path in matches(folder, "*/config.json"):
             if _model_type(path) in seer.types and any(path.parent.glob("*.safetensors")):
                 return path.parent
     places = ", ".join(str(folder) for folder in folders) or "a folder that model_folders names"

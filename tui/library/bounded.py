@@ -2,7 +2,11 @@
 
 import errno
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 MAX_CONFIGURATION: Final = 1_000_000
 """Bytes of the largest settings, theme or defaults file that is read."""
@@ -19,3 +23,18 @@ def read_small(path: Path, limit: int = MAX_CONFIGURATION) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it holds more than {limit} bytes", str(path))
     return data
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """The TOML file at `path` as a `kind`.
+
+    Raises:
+        OSError: it cannot be read, or is large.
+        msgspec.DecodeError: it is no TOML, or says something else.
+    """
+    try:
+        return msgspec.toml.decode(read_small(path), type=kind)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deep") from None
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None

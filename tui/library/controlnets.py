@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tui.library.families import FAMILIES
+from tui.library.listing import matches
 from tui.library.models import read_json
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
@@ -24,7 +25,7 @@ _MUST_AGREE: Final = ("cross_attention_dim", "joint_attention_dim", "caption_cha
 def find_controlnets(folders: Iterable[Path]) -> list[ControlNetInfo]:
     """The bundled ControlNets and every one that lies one level below `folders`, by name."""
     places = [(path, True) for path in sorted(bundled_models().glob("*/config.json"))]
-    places += [(path, False) for folder in folders for path in sorted(folder.glob("*/config.json"))]
+    places += [(path, False) for folder in folders for path in matches(folder, "*/config.json")]
     found: dict[str, ControlNetInfo] = {}
     for path, bundled in places:
         try:

@@ -75,4 +75,7 @@ def read_own_text(text: str) -> Making:
     Raises:
         msgspec.DecodeError: it is not ours, or damaged.
     """
-    return msgspec.json.decode(text, type=Making)
+    try:
+        return msgspec.json.decode(text, type=Making)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deep") from None

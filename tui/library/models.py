@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tui.library.bounded import read_small
+from tui.library.bounded import read_toml
 from tui.library.families import Family, family_of
+from tui.library.listing import matches
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
 from tui.library.schedulers import OWN, offered, own_scheduler
@@ -45,7 +46,7 @@ def find_models(folders: Iterable[Path]) -> list[ModelInfo]:
     """
     found: dict[str, ModelInfo] = {}
     places = [(bundled_models() / BUNDLED, True)]
-    places += [(path.parent, False) for folder in folders for path in sorted(folder.glob("*/model_index.json"))]
+    places += [(path.parent, False) for folder in folders for path in matches(folder, "*/model_index.json")]
     for path, bundled in places:
         info = describe_model(path)
         name = info.name if info.name not in found else str(path)
@@ -180,10 +181,10 @@ def _native_size(folder: Path, family: Family) -> int:
 def _read_defaults(folder: Path) -> _Defaults:
     path = folder / DEFAULTS_FILE
     try:
-        return msgspec.toml.decode(read_small(path), type=_Defaults)
+        return read_toml(path, _Defaults)
     except FileNotFoundError:
         return _Defaults()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise _unusable(folder, f"{path.name} cannot be used ({error})", f"Correct {path}, or remove it.") from None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
-from tui.library.bounded import read_small
+from tui.library.bounded import read_small, read_toml
 from tui.library.paths import Paths
 from tui.library.private_files import replace_file
 from tui.protocol.problem import LatenttyError, Problem
@@ -80,11 +80,11 @@ def load_settings(paths: Paths, environment: Mapping[str, str] = os.environ) -> 
     source = str(paths.settings_file)
     try:
         if paths.settings_file.exists():
-            told = msgspec.toml.decode(read_small(paths.settings_file))
+            told = read_toml(paths.settings_file, dict[str, Any])
         file_settings = msgspec.convert(told, Settings)
         source = "the environment"
         return msgspec.convert(_merge(msgspec.to_builtins(file_settings), environment), Settings, strict=False)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise LatenttyError(
             Problem(code="bad_request", cause=f"The settings in {source} cannot be used: {error}.", hint="Correct it.")
         ) from None
@@ -122,7 +122,7 @@ def save_setting(paths: Paths, name: str, value: object) -> Settings:
         place[key] = value
         settings = msgspec.convert(document.unwrap(), Settings)
         replace_file(path, tomlkit.dumps(document).encode())
-    except (OSError, msgspec.ValidationError, UnicodeDecodeError, TOMLKitError) as error:
+    except (OSError, msgspec.ValidationError, UnicodeDecodeError, RecursionError, TOMLKitError) as error:
         raise LatenttyError(
             Problem(
                 code="bad_request", cause=f"The setting {name} cannot be saved in {path}: {error}.", hint="Correct it."

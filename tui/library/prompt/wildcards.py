@@ -6,6 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.listing import is_tellable
+
 MAX_BYTES: Final = 4_000_000
 """Of a wildcard file that is read."""
 
@@ -34,7 +36,7 @@ class Wildcards:
             return []
         found: list[str] = []
         for path in self.folder.rglob("*.txt"):
-            if path.is_file():
+            if path.is_file() and is_tellable(path):
                 found.append(path.relative_to(self.folder).with_suffix("").as_posix())
             if len(found) >= MAX_FILES:
                 break
