@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -156,6 +156,13 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill(folder: Path) -> None:
+    """Leave no byte free on the disk of `folder`."""
+    with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while filler.write(bytes(4096)):
+            continue
+
+
 async def end_all(attached: Attached, jobs: list[Job]) -> int:
     return sum([(await attached.end_of(job)).state != "done" for job in jobs])
 
@@ -181,14 +188,7 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
             )
             tally.tried += 1
             if round_ % 2:
-                (folder / "filler").write_bytes(bytes(1 << 20))
-                with (folder / "filler").open("ab") as filler:
-                    try:
-                        while True:
-                            filler.write(bytes(1 << 16))
-                            filler.flush()
-                    except OSError:
-                        pass
+                fill(folder)
             else:
                 await attached.until(lambda: can(remount, "ro"))
             await attached.until(lambda: attached.snapshot.engine.hold is not None)
@@ -237,12 +237,7 @@ async def test_the_disk_of_the_queue_is_full(quick: QuickEngine, tally: Tally, t
         first = make_job()
         await attached.client.submit(first)
         await attached.end_of(first)
-        filler = (state / "filler").open("wb", buffering=0)
-        try:
-            while filler.write(bytes(4096)):
-                continue
-        except OSError:
-            pass
+        fill(state)
         accepted, code = [first], ""
         for number in range(12):
             job = make_job(prompt="x" * 15_000 + str(number))
@@ -254,7 +249,6 @@ async def test_the_disk_of_the_queue_is_full(quick: QuickEngine, tally: Tally, t
                 code = error.problem.code
                 break
         assert code == "disk_full"
-        filler.close()
         (state / "filler").unlink()
         last = make_job()
         await attached.client.submit(last)

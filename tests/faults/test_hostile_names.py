@@ -1,0 +1,226 @@
+"""Names and texts from elsewhere: none steers a terminal, leads out of the output folder, or stops the engine."""
+
+import io
+import os
+import random
+import shutil
+import unicodedata
+from collections.abc import AsyncIterator, Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import make_job, pictures_below
+from tests.engine.conftest import Running, running
+from tests.faults.conftest import Tally
+from tests.screens.conftest import until
+from tui.app import LatenttyApp
+from tui.cli import main
+from tui.headless.report import Report
+from tui.library.controlnets import find_controlnets
+from tui.library.models import BUNDLED, describe_model, find_models
+from tui.library.paths import Paths, bundled_models
+from tui.library.pictures import picture_path, stem_of
+from tui.library.settings import load_settings
+from tui.protocol.events import Loading, Picture, Warning
+from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError, Problem
+from tui.theme_files import read_themes
+
+CONTROL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+NAMES = [
+    "two\nlines", "\x1b[2J\x1b]0;owned\x07", "\x9b31m", "gnp.\u202egpj", "\u2066isolated", "tab\there", "\r\rback",
+    "-rf", "~", "a" * 255, "é" * 127, "\U0001f9d1\u200d\U0001f3a8", "'; DROP TABLE job; --", "[bold red]markup", "%s%n",
+    "C:\\x", " ", "\u2028line", "\ufeffmark", "\x7f\x08", "$(id)", "`id`", "&amp;<b>", "[@click=app.quit]x", "con",
+    "...", ".hidden",
+]  # fmt: skip
+"""What a file or a folder may be called."""
+
+
+def steers(text: str) -> set[str]:
+    """The characters of `text` that a terminal could obey or be confused by; line ends and emoji joiners are none."""
+    return {letter for letter in text if unicodedata.category(letter) in CONTROL and letter not in "\n\u200d"}
+
+
+__all__ = ["running"]
+
+
+@pytest.fixture
+def hostile_folder(tmp_path: Path) -> Path:
+    """A folder of models, ControlNets and themes, damaged and sound, whose names are what names can be."""
+    folder = tmp_path / "models"
+    for number, name in enumerate([*(os.fsencode(name) for name in NAMES), b"not\xffutf-8"]):
+        place = os.fsencode(folder) + b"/" + name
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103
+        with open(place + b"/model_index.json", "wb") as file:  # noqa: PTH123
+            file.write(
+                [b"{", b'{"_class_name": "\x1b[31mPipeline\\u001b[2J"}', b'{"a\\u001b[1m": ["x", "y"]}'][number % 3]
+            )
+    shutil.copytree(bundled_models() / "emoji-tiny-control-edges", folder / "net\x1b[31m\u202econtrol")
+    shutil.copytree(bundled_models() / BUNDLED, folder / "sound\x1b[31m\u202emodel")
+    return folder
+
+
+def run(*arguments: str) -> str:
+    """Everything that `latentty` prints when its output is a terminal."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    told = Terminal()
+    with redirect_stdout(told), redirect_stderr(told):
+        main(arguments)
+    return told.getvalue()
+
+
+def test_no_print_of_the_command_line_steers_the_terminal(
+    home: Paths, hostile_folder: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
+    home.state.mkdir(parents=True, exist_ok=True)
+    home.log_file.write_bytes("\n".join(NAMES).encode() + b"\xff\x9b31m\n")
+    for arguments in (
+        ("models",),
+        ("models", "--json"),
+        ("engine", "logs"),
+        ("engine", "status"),
+        ("engine", "status", "--json"),
+        ("engine", "stop"),
+    ):
+        told = run(*arguments)
+        tally.tried += 1
+        tally.lost += len(steers(told))
+        assert not steers(told), f"{arguments}: {steers(told)!r}"
+    assert "owned" in run("models"), "what is harmless of a hostile name is shown"
+    monkeypatch.setenv("LATENTTY_ENGINE_EXIT_AFTER", "\x1b[31mnever\u202e")
+    assert not steers(run("models"))
+    monkeypatch.delenv("LATENTTY_ENGINE_EXIT_AFTER")
+    home.config.mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        home.settings_file.write_text(f"{name} = {name}")
+        tally.tried += 1
+        tally.lost += len(steers(run("models")))
+    assert tally.lost == 0
+
+
+@given(text=st.text(st.characters(categories=["Cc", "Cf", "Co", "Zl", "Zp", "L", "Nd"]), max_size=60))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_report_of_generate_steers_the_terminal(text: str) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    told, wrong = Terminal(), io.StringIO()
+    with redirect_stdout(told), redirect_stderr(wrong):
+        with Report(as_json=False) as report:
+            report.queued(make_job(prompt=text))
+            report.loading(Loading(model=text, component=text, done_bytes=1, total_bytes=1))
+            picture = Picture(id=1, job_id="0" * 16, index=0, path=text, seed=1, width=1, height=1, created=1.0)
+            report.saved(picture, None)
+            report.note(Problem(code="internal", cause=text, hint=text))
+            report.failed(Problem(code="internal", cause=text, hint=text))
+        with Report(as_json=True) as report:
+            report.failed(Problem(code="internal", cause=text, hint=text))
+            report.saved(picture, None)
+    assert not steers(told.getvalue() + wrong.getvalue())
+
+
+def test_hostile_folders_are_listed_or_left_out_and_stop_nothing(hostile_folder: Path, tally: Tally) -> None:
+    models = find_models([hostile_folder])
+    tally.tried = len(models)
+    assert len(models) == len(NAMES) + 2, "those that are no text are left out"
+    assert sum(model.problem is None for model in models) == 2
+    assert any(info.problem is None and not info.bundled for info in find_controlnets([hostile_folder]))
+    for folder in (
+        hostile_folder / "missing",
+        hostile_folder / "sound\x1b[31m\u202emodel" / "model_index.json",
+        Path("a" * 5000),
+    ):
+        assert [model.name for model in find_models([folder])] == [BUNDLED]
+    loop = hostile_folder / "loop"
+    loop.symlink_to(loop)
+    (hostile_folder / "up").symlink_to("..")
+    assert describe_model(loop).problem is not None
+    assert len(find_models([hostile_folder])) == len(models)
+    themes, problems = read_themes([hostile_folder])
+    assert (themes, problems) == ([], [])
+
+
+@pytest.fixture
+async def hostile(home: Paths, hostile_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
+    running = Running(home)
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_no_screen_steers_the_terminal(hostile: Running, size: tuple[int, int], tally: Tally) -> None:
+    client = (await hostile.attach()).client
+    told = " ".join(NAMES)
+    for name in NAMES:
+        hostile.script.fail[name] = Problem(code="internal", cause=told, hint=told)
+        await client.submit(make_job(prompt=name, negative_prompt=name))
+        await client.submit(make_job(prompt=f"{name} drawn", model=BUNDLED))
+    assert hostile.engine is not None
+    app = LatenttyApp(hostile.paths, load_settings(hostile.paths))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app._client.snapshot is not None)
+        hostile.engine._board.tell(Warning(problem=Problem(code="internal", cause=told, hint=told)))
+        hostile.engine._board.tell(Loading(model=told, component=told, done_bytes=1, total_bytes=2))
+        seen = set()
+        for key in ("f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f1", "escape", "ctrl+p"):
+            await pilot.press(key)
+            await pilot.pause(0.2)
+            seen.add(type(app.screen).__name__)
+            for strip in app.screen._compositor.render_strips():
+                tally.tried += 1
+                tally.lost += len(steers(strip.text))
+                assert not steers(strip.text), f"{type(app.screen).__name__}: {strip.text!r}"
+    tally.note = f"lines of {', '.join(sorted(seen))}"
+
+
+def test_no_name_leads_out_of_the_output_folder(
+    tally: Tally, tmp_path: Path, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    root = tmp_path / "pictures"
+    parts = [*NAMES, "..", "/", "../../etc/passwd", "\0", "\\", ".", "//", "a/../..", "\u2215", "\uff0f", "％2e％2e"]
+    for _ in range(times(3000, 100_000)):
+        prompt = "".join(chance.choice(parts) for _ in range(chance.randint(0, 6)))
+        job = make_job(prompt=prompt, seed=chance.randrange(2**63))
+        path = picture_path(job, chance.randrange(1000), chance.uniform(0, 4e9), root)
+        tally.tried += 1
+        inside = path.parent.parent == root and Path(os.path.normpath(path)) == path
+        tally.lost += not inside or bool(steers(str(path))) or len(os.fsencode(path.name)) > 255
+        assert not stem_of(job, 1e9).startswith("/")
+    assert tally.lost == 0
+
+
+async def test_a_file_name_of_ones_own_cannot_leave_its_folder(running: Running, tally: Tally, tmp_path: Path) -> None:
+    attached = await running.attach()
+    names = ["../x", "/etc/x", "a/b", "..", ".", ".x", "x\0y", "x" * 241, "é" * 121]
+    for name in names:
+        tally.tried += 1
+        with pytest.raises(LatenttyError):
+            await attached.client.submit(make_job(file_stem=name, folder=str(tmp_path / "mine")))
+    for folder in ("relative", "../up", "", "\0/x"):
+        if folder:
+            tally.tried += 1
+            with pytest.raises(LatenttyError):
+                await attached.client.submit(make_job(file_stem="x", folder=folder))
+    jobs: list[Job] = [
+        make_job(file_stem=name, folder=str(tmp_path / "mine")) for name in NAMES if len(name.encode()) < 241
+    ]
+    for job in jobs:
+        if not job.file_stem.startswith("."):
+            tally.tried += 1
+            await attached.client.submit(job)
+            assert (await attached.end_of(job)).state == "done"
+    assert all(path.parent == tmp_path / "mine" for path in pictures_below(tmp_path / "mine"))
+    assert {path.name for path in tmp_path.iterdir()} <= {"home", "config", "state", "cache", "run", "mine"}
