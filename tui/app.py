@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -23,7 +23,10 @@ from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.help import HelpScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
+from tui.terminal.pictures import Pictures
+from tui.terminal.probe import Probe
 from tui.theme_files import read_themes
+from tui.widgets.picture_app import PictureApp
 
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
@@ -35,7 +38,7 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
 
 
-class LatenttyApp(App[int]):
+class LatenttyApp(PictureApp[int]):
     """Attaches to an engine and shows what it does. Nothing here waits for it."""
 
     TITLE = "Latentty"
@@ -61,8 +64,11 @@ class LatenttyApp(App[int]):
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
     ]
 
-    def __init__(self, paths: Paths, settings: Settings) -> None:
-        super().__init__()
+    def __init__(
+        self, paths: Paths, settings: Settings, pictures: Pictures | None = None, probe: Probe | None = None
+    ) -> None:
+        """`pictures` and `probe` are the terminal's; without them pictures are shown as text."""
+        super().__init__(pictures, probe)
         self._client = EngineClient(paths, self)
         self._settings = settings
         self._theme_files, self._theme_problems = read_themes([shipped_themes(), paths.config / "themes"])

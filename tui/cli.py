@@ -1,6 +1,7 @@
 """The command `latentty`. Only the standard library is imported before a command is chosen, so that help is instant."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -146,10 +147,20 @@ def _app(_: argparse.Namespace, paths: "Paths") -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
         return 2
-    from tui.app import LatenttyApp
     from tui.library.settings import load_settings
+    from tui.terminal.probe import Probe
 
-    return LatenttyApp(paths, load_settings(paths)).run() or 0
+    settings = load_settings(paths)
+    with Probe() as probe:
+        probe.ask()
+        import tui.app  # while the terminal answers
+        from tui.terminal.pictures import Pictures
+
+        terminal = probe.terminal()
+        if terminal.truecolor:  # SSH does not hand it on
+            os.environ["COLORTERM"] = "truecolor"
+        pictures = Pictures(terminal, settings.preview)
+        return tui.app.LatenttyApp(paths, settings, pictures, probe).run() or 0
 
 
 def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:

@@ -6,7 +6,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -55,6 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Models that stay on the device when nothing happens, and go last when memory is short."""
     theme: str = "latentty"
     """Colours of the app."""
+    preview: Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "ascii", "off"] = "auto"
+    """How pictures are shown in the terminal; auto takes the best way that the terminal has."""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
     def pictures(self, paths: Paths) -> Path:

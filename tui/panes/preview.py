@@ -29,15 +29,19 @@ class PreviewPane(Vertical):
         """Picture, progress, recent pictures, queue."""
         yield from (self._picture, self._problem, self._progress, self._recent, self._queue)
 
-    def show_picture(self, image: Image.Image | None) -> None:
-        """Show `image`, or nothing."""
-        self._picture.show(image)
+    def show_picture(self, image: Image.Image | None, *, live: bool = False) -> None:
+        """Show `image`, or nothing; `live` while it still forms."""
+        self._picture.show(image, live=live)
 
     @property
     def picture_pixels(self) -> tuple[int, int]:
         """The most pixels that the picture's place can show, width and height."""
-        size = self._picture.size
-        return size.width, size.height * 2
+        return self._picture.pixels
+
+    @property
+    def recent_pixels(self) -> int:
+        """The most pixels that a recent picture can show along its longer side."""
+        return self._recent.pixels
 
     @property
     def recent_wanted(self) -> int:

@@ -20,9 +20,6 @@ from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen
 
-THUMBNAIL = 96
-"""Pixels along the longer side of a recent picture."""
-
 
 class StudioScreen(EngineScreen):
     """Lays the panes out, makes jobs of what they say, and hands them what they show."""
@@ -62,7 +59,8 @@ class StudioScreen(EngineScreen):
         self.preview.show_state(snapshot)
         if self._frame is not None:
             frame, self._frame = self._frame, None
-            self.preview.show_picture(Image.frombytes("RGB", (frame.width, frame.height), frame.rgb))
+            forming = Image.frombytes("RGB", (frame.width, frame.height), frame.rgb)
+            self.preview.show_picture(forming, live=True)
 
     def engine_attached(self, snapshot: Snapshot) -> None:
         """Offer the engine's models; the first time, take up where the user left off."""
@@ -118,7 +116,7 @@ class StudioScreen(EngineScreen):
         wanted = pictures[: self.preview.recent_wanted]
         for picture in wanted:
             if picture.id not in self._recent:
-                image = await self.fetch(picture.id, THUMBNAIL, THUMBNAIL)
+                image = await self.fetch(picture.id, self.preview.recent_pixels, self.preview.recent_pixels)
                 if image is not None:
                     self._recent[picture.id] = image
         self._recent = {one.id: self._recent[one.id] for one in wanted if one.id in self._recent}

@@ -2,10 +2,12 @@
 
 from PIL import Image
 from rich.segment import Segment
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.terminal.half_blocks import fit, half_blocks
+from tui.terminal.half_blocks import fit
+from tui.widgets.spot import Spot, pictures_of
 
 GAP = 1
 
@@ -16,6 +18,7 @@ class PictureStrip(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._images: dict[int, Image.Image] = {}
+        self._spots: dict[int, Spot] = {}
 
     @property
     def wanted(self) -> int:
@@ -23,26 +26,69 @@ class PictureStrip(Widget):
         height = self.size.height
         return max(self.size.width // (height * 2 + GAP), 0) if height else 0
 
+    @property
+    def pixels(self) -> int:
+        """Pixels along the longer side of a picture; more need not be fetched."""
+        pictures = pictures_of(self)
+        return self.size.height * (pictures.cell[1] if pictures.shows_pixels else 4)
+
     def show(self, images: dict[int, Image.Image]) -> None:
         """Show `images` by picture id, in their order."""
         self._images = images
+        self._arrange()
+
+    def on_resize(self) -> None:
+        """Find the places anew."""
+        self._arrange()
+
+    def on_unmount(self) -> None:
+        """The terminal need keep nothing."""
+        for spot in self._spots.values():
+            spot.close()
+        self._spots.clear()
+
+    def _arrange(self) -> None:
+        """Give each picture its room; those that are there already are only moved."""
+        if not self.is_mounted:
+            return
+        rooms = self._rooms()
+        for number in [number for number in self._spots if number not in rooms]:
+            self._spots.pop(number).close()
+        for number, room in rooms.items():
+            image, spot = self._images[number], self._spots.get(number)
+            if spot is None:
+                spot = self._spots[number] = Spot(self)
+            if spot.image is image:
+                spot.fit(room)
+            else:
+                spot.show(image, room)
+        self._spots = {number: self._spots[number] for number in rooms}
         self.refresh()
+
+    def _rooms(self) -> dict[int, Region]:
+        width, height = self.size
+        cell_width, cell_height = pictures_of(self).cell
+        rooms: dict[int, Region] = {}
+        used = 0
+        for number, image in self._images.items():
+            columns, _ = fit(*image.size, height * 2, max(height, 1), cell_height / cell_width)
+            if used + columns > width or not height:
+                break
+            rooms[number] = Region(used, 0, columns, height)
+            used += columns + GAP
+        return rooms
 
     def render_line(self, y: int) -> Strip:
         """One line through all of them."""
-        width, height = self.size
         segments: list[Segment] = []
         used = 0
-        for image in self._images.values():
-            columns, rows = fit(*image.size, height * 2, height)
-            if used + columns > width:
-                break
-            top = (height - rows) // 2
-            inside = top <= y < top + rows
-            segments += half_blocks(image, columns, rows)[y - top] if inside else [self._blank(columns)]
-            segments.append(self._blank(GAP))
-            used += columns + GAP
-        return Strip([*segments, self._blank(max(width - used, 0))]).adjust_cell_length(width, self.rich_style)
+        for spot in self._spots.values():
+            inside = 0 <= y - spot.offset.y < spot.area.rows
+            if inside and spot.area.columns:
+                segments += [self._blank(spot.offset.x - used), *spot.line(y - spot.offset.y)]
+                used = spot.offset.x + spot.area.columns
+        segments.append(self._blank(max(self.size.width - used, 0)))
+        return Strip(segments, self.size.width)
 
     def _blank(self, width: int) -> Segment:
         return Segment(" " * width, self.rich_style)

@@ -2,54 +2,92 @@
 
 from PIL import Image
 from rich.segment import Segment
-from textual.geometry import Size
+from textual.geometry import Region
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
-from tui.terminal.half_blocks import fit, half_blocks
+from tui.widgets.spot import Spot, pictures_of
+
+REST: float = 0.15
+"""Seconds without a change of size after which the picture is sent for the new one."""
 
 
 class PictureView(Widget):
-    """Shows one picture in half blocks, centred."""
+    """Shows one picture, centred, in the best way that the terminal has."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, classes=classes)
         self._image: Image.Image | None = None
-        self._strips: list[Strip] = []
-        self._drawn_for: tuple[int, Size] | None = None
+        self._live = False
+        self._spot: Spot | None = None
+        self._settling: Timer | None = None
 
     @property
     def image(self) -> Image.Image | None:
         """What is shown."""
         return self._image
 
-    def show(self, image: Image.Image | None) -> None:
-        """Show `image` from now on, or nothing."""
-        self._image = image
-        self._drawn_for = None
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """The most pixels, across and down, that the pane can show; more need not be fetched."""
+        pictures = pictures_of(self)
+        width, height = pictures.cell if pictures.shows_pixels else (2, 4)
+        return self.size.width * width, self.size.height * height
+
+    def show(self, image: Image.Image | None, *, live: bool = False) -> None:
+        """Show `image` from now on, or nothing; `live` frames are followed by others soon."""
+        before = self._spot_size()
+        self._image, self._live = image, live
+        if self._spot is not None:
+            self._spot.show(image, self._room, live=live)
+            if image is None or self._spot_size() != before:
+                self.refresh()
+
+    def on_mount(self) -> None:
+        """Now there is an app to show pictures."""
+        self._spot = Spot(self)
+        self.show(self._image, live=self._live)
+
+    def on_unmount(self) -> None:
+        """The terminal need keep nothing."""
+        if self._spot is not None:
+            self._spot.close()
+
+    def on_resize(self) -> None:
+        """At once as well as goes, and anew after a rest."""
+        if self._spot is None or self._image is None:
+            return
+        first = self._spot_size() == (0, 0)
+        self._spot.fit(self._room)
         self.refresh()
+        if self._settling is not None:
+            self._settling.stop()
+        if first:
+            self._settle()
+        else:
+            self._settling = self.set_timer(REST, self._settle)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the picture, drawn anew only when the picture or the size has changed."""
-        key = (id(self._image), self.size)
-        if key != self._drawn_for:
-            self._strips, self._drawn_for = self._draw(), key
-        return self._strips[y] if y < len(self._strips) else self._blank(self.size.width)
+        """One line of the picture."""
+        width = self.size.width
+        spot = self._spot
+        if spot is None or self._image is None or not 0 <= y - spot.offset.y < spot.area.rows:
+            return Strip([self._blank(width)], width)
+        left, columns = spot.offset.x, spot.area.columns
+        segments = [self._blank(left), *spot.line(y - spot.offset.y), self._blank(width - left - columns)]
+        return Strip(segments, width)
 
-    def _draw(self) -> list[Strip]:
-        width, height = self.size
-        if self._image is None or not width or not height:
-            return []
-        columns, rows = fit(*self._image.size, width, height)
-        left, above = (width - columns) // 2, (height - rows) // 2
-        lines = half_blocks(self._image, columns, rows)
-        blank = self._blank(width)
-        edges = self._segment(left), self._segment(width - columns - left)
-        drawn = [Strip([edges[0], *line, edges[1]], width) for line in lines]
-        return [blank] * above + drawn + [blank] * (height - rows - above)
+    def _settle(self) -> None:
+        if self._spot is not None:
+            self._spot.show(self._image, self._room, live=self._live)
 
-    def _blank(self, width: int) -> Strip:
-        return Strip([self._segment(width)], width)
+    @property
+    def _room(self) -> Region:
+        return Region(0, 0, *self.size)
 
-    def _segment(self, width: int) -> Segment:
+    def _spot_size(self) -> tuple[int, int]:
+        return (self._spot.area.columns, self._spot.area.rows) if self._spot is not None else (0, 0)
+
+    def _blank(self, width: int) -> Segment:
         return Segment(" " * width, self.rich_style)

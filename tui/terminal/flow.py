@@ -1,0 +1,166 @@
+"""How much picture may be on its way at a time, so that keys and text never wait long behind it.
+
+Outside tmux a fence, a question that every terminal answers, follows each piece: its answer says that the terminal
+has drawn all before it. As in Cardwell et al. 2016 (BBR), what may be on its way is what the line carries in a round
+trip, and a little more. Inside tmux the fence would say nothing, so there a fixed rate must do.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+FENCE: Final = "\x1b[6n"
+"""Asks where the cursor is."""
+
+SMALLEST: Final = 4 << 10
+LARGEST: Final = 16 << 10
+"""Bytes between two fences."""
+
+QUEUE: Final = 0.03
+"""Seconds that text may have to wait behind pictures."""
+
+HEADROOM: Final = 1.25
+"""How much more than the line is known to carry is tried."""
+
+MOST: Final = 1 << 20
+"""Bytes that may be on their way."""
+
+LOST_AFTER: Final = 3.0
+"""Seconds after which a fence is taken to be lost."""
+
+Clock = Callable[[], float]
+
+
+class Flow(Protocol):
+    """Says when the next piece may go."""
+
+    @property
+    def piece(self) -> int:
+        """Bytes that should go together."""
+
+    async def room(self) -> None:
+        """Wait until something may be sent."""
+
+    def begin(self) -> str:
+        """What to send before a picture."""
+
+    def sent(self, size: int) -> str:
+        """`size` bytes go out now; what to send after them."""
+
+    def acknowledged(self) -> bool:
+        """The terminal answered a fence; False when none was out."""
+
+
+@dataclass(frozen=True)
+class _Fence:
+    """A question that is on its way."""
+
+    at: float
+    size: int
+    """Bytes before it and after the fence before it."""
+    delivered: int
+    """Bytes that had arrived when it was sent."""
+    bare: bool
+    """Whether nothing was on its way before it."""
+
+
+class FencedFlow:
+    """Fences and a window."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._fences: deque[_Fence] = deque()
+        self._under_way = 0
+        self._delivered = 0
+        self._trips: deque[float] = deque(maxlen=8)
+        self._rate = 0.0
+        self._moved = asyncio.Event()
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be on their way."""
+        if not self._rate:
+            return SMALLEST
+        trip = min(self._trips, default=0.0)
+        return min(max(int(self._rate * (trip + QUEUE) * HEADROOM), SMALLEST), MOST)
+
+    @property
+    def piece(self) -> int:
+        """Bytes that should go together."""
+        return min(max(self.window // 3, SMALLEST), LARGEST)
+
+    async def room(self) -> None:
+        """Wait until the window has room; a terminal that does not answer is not waited for longer than a while."""
+        while self._under_way and self._under_way + self.piece > self.window:
+            self._moved.clear()
+            try:
+                await asyncio.wait_for(self._moved.wait(), LOST_AFTER)
+            except TimeoutError:
+                self._fences.clear()
+                self._under_way, self._rate = 0, 0.0
+
+    def begin(self) -> str:
+        """A bare fence, to see how long the way is."""
+        return self._fence(0) if not self._fences else ""
+
+    def sent(self, size: int) -> str:
+        """A fence."""
+        return self._fence(size)
+
+    def _fence(self, size: int) -> str:
+        self._fences.append(_Fence(self._clock(), size, self._delivered, bare=not self._under_way and not size))
+        self._under_way += size
+        return FENCE
+
+    def acknowledged(self) -> bool:
+        """Learn from an answer how fast the line is."""
+        if not self._fences:
+            return False
+        fence = self._fences.popleft()
+        trip = max(self._clock() - fence.at, 1e-4)
+        self._under_way -= fence.size
+        self._delivered += fence.size
+        if fence.bare:
+            self._trips.append(trip)
+        elif fence.size:
+            sample = (self._delivered - fence.delivered) / trip
+            self._rate = max(sample, 0.75 * self._rate + 0.25 * sample)
+        self._moved.set()
+        return True
+
+
+class SteadyFlow:
+    """A fixed rate."""
+
+    def __init__(self, rate: int, clock: Clock = time.monotonic) -> None:
+        """`rate` in bytes a second."""
+        self._rate = rate
+        self._clock = clock
+        self._free_at = 0.0
+
+    @property
+    def piece(self) -> int:
+        """Bytes that should go together."""
+        return SMALLEST
+
+    async def room(self) -> None:
+        """Wait until what was sent last has had its time."""
+        wait = self._free_at - self._clock()
+        if wait > 0:
+            await asyncio.sleep(wait)
+
+    def begin(self) -> str:
+        """Nothing."""
+        return ""
+
+    def sent(self, size: int) -> str:
+        """Take the time that `size` bytes need."""
+        self._free_at = max(self._clock(), self._free_at) + size / self._rate
+        return ""
+
+    def acknowledged(self) -> bool:
+        """No answer is expected."""
+        return False
