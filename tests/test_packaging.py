@@ -31,13 +31,21 @@ def test_the_wheel_carries_the_model_the_themes_and_the_licences(wheel: Path) ->
         "tui/bundled/emoji-tiny-control-edges/diffusion_pytorch_model.safetensors",
         "tui/bundled/emoji-tiny-lora-pixel/pytorch_lora_weights.safetensors",
         "tui/bundled/README.md",
+        "tui/configurations/clip-tokenizer/vocab.json",
+        "tui/configurations/stable-diffusion-xl/unet/config.json",
         "tui/themes/latentty.toml",
         "tui/screens/studio.tcss",
         "tui/py.typed",
     ):
         assert wanted in names
     licences = {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name and ".dist-info/" in name}
-    assert {"LICENSE", "Apache-2.0-noto-emoji.txt", "MIT-fluent-emoji.txt", "Unicode-3.0.txt"} <= licences
+    assert {
+        "LICENSE",
+        "Apache-2.0-noto-emoji.txt",
+        "MIT-fluent-emoji.txt",
+        "MIT-openai-clip.txt",
+        "Unicode-3.0.txt",
+    } <= licences
     assert not any(name.startswith(("tests/", "themes/")) for name in names)
 
 

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from tui.library.annotators import find_annotators
 from tui.library.controlnets import find_controlnets, modes_of, read_controlnet, unknown_controlnet
-from tui.library.models import BUNDLED, find_models, read_model
+from tui.library.models import BUNDLED, find_models
+from tui.library.single_files import open_model
 from tui.protocol.events import AnnotatorInfo, ControlNetInfo, ModelInfo
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -64,7 +65,7 @@ class ModelIndex:
                     hint=f"Known are: {names}. A path to a model's folder works too.",
                 )
             )
-        model = read_model(Path(known.path) if known else _expanded(name))
+        model = open_model(Path(known.path) if known else _expanded(name), self._folders)
         model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
         return self._with_controls(model)
 

@@ -73,16 +73,27 @@ def read_model(folder: Path) -> ModelInfo:
     if family is None:
         raise _unusable(folder, f"its pipeline {index.get('_class_name', '(none named)')} is of no family that we know")
     weights = sum(_check_component(folder, name) for name, entry in index.items() if _is_component(entry))
-    defaults = _read_defaults(folder)
-    size = _native_size(folder, family)
+    info = info_of(folder, family, folder, read_json(folder, "scheduler/scheduler_config.json"), weights)
+    defaults = msgspec.to_builtins(_read_defaults(folder))
+    return replace(info, **{name: value for name, value in defaults.items() if value is not None})
+
+
+def info_of(path: Path, family: Family, configuration: Path, scheduler: dict[str, Any], weights: int) -> ModelInfo:
+    """The model at `path` with its family's rules; `configuration` is the folder that tells about its parts.
+
+    Raises:
+        LatenttyError: a configuration is damaged, or of a model that none of our modes serves.
+    """
+    size = _native_size(configuration, family)
     schedulers = list(family.schedulers) or offered(family.scheduler_kind)
-    own = own_scheduler(read_json(folder, "scheduler/scheduler_config.json"))
+    own = own_scheduler(scheduler)
     if own not in schedulers:
         own = OWN
         schedulers = [own, *(one for one in schedulers if one != own)]
-    info = ModelInfo(
-        name=folder.name,
-        path=str(folder.absolute()),
+    return ModelInfo(
+        name=path.stem if path.is_file() else path.name,
+        path=str(path.absolute()),
+        configuration="" if configuration == path else str(configuration),
         family=family.id,
         bytes=weights,
         size_multiple=family.size_multiple,
@@ -90,7 +101,7 @@ def read_model(folder: Path) -> ModelInfo:
         guidance_scale=family.guidance_scale,
         scheduler=own,
         schedulers=schedulers,
-        modes=_modes(folder, family),
+        modes=_modes(configuration, family),
         negative_prompt=family.negative_prompt,
         weighting=family.weighting,
         clip_skip=family.clip_skip,
@@ -98,7 +109,6 @@ def read_model(folder: Path) -> ModelInfo:
         width=size,
         height=size,
     )
-    return replace(info, **{name: value for name, value in msgspec.to_builtins(defaults).items() if value is not None})
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

@@ -117,6 +117,11 @@ def bundled_models() -> Path:
     return Path(tui.__file__).parent / "bundled"
 
 
+def configurations() -> Path:
+    """The folder of the configurations that come with the program, for checkpoints in a single file."""
+    return Path(tui.__file__).parent / "configurations"
+
+
 def shipped_themes() -> Path:
     """The themes that come with the program: inside the package when installed, beside it in a checkout."""
     package = Path(tui.__file__).parent

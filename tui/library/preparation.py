@@ -98,7 +98,7 @@ def _refuse_misfits(job: Job, model: ModelInfo, addons: Addons) -> None:
         return
     if inversions and not model.weighting:
         raise bad_request(f"{model.name} takes no textual inversions.", "Leave them out, or choose another model.")
-    widths: ModelWidths = read_widths(Path(model.path))
+    widths: ModelWidths = read_widths(Path(model.configuration or model.path))
     for path in sorted(paths | inversions):
         header = addons.header(path)
         reason = misfit(header, widths)

@@ -10,6 +10,7 @@ from tokenizers.models import BPE
 
 from tui.library.families import FAMILIES, Family
 from tui.library.models import read_json
+from tui.library.paths import configurations
 from tui.library.prompt.chunks import LENGTH, Token, chunked
 from tui.library.prompt.composition import subprompts
 from tui.library.prompt.emphasis import Weighted, unescaped, weigh
@@ -20,6 +21,9 @@ from tui.protocol.events import ModelInfo
 from tui.protocol.prompts import EncoderCount, TokenCounts
 
 TOKENIZERS: Final = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4", "processor")
+
+CLIP_TOKENIZER: Final = "clip-tokenizer"
+"""The folder with CLIP's vocabulary that comes with the program."""
 
 LIMITS: Final = {"flux": 512, "flux-fill": 512, "flux-kontext": 512, "stable-diffusion-3": 256}
 """Tokens that a family's T5 reads, where its pipelines say so."""
@@ -40,7 +44,7 @@ def count_tokens(model: ModelInfo, prompt: str, steps: int, vectors: Mapping[str
     text = without_tags(prompt)
     counts = []
     for name in TOKENIZERS:
-        tokenizer = read_tokenizer(Path(model.path) / name)
+        tokenizer = read_tokenizer(tokenizer_folder(Path(model.configuration or model.path), name))
         if tokenizer is not None and family is not None:
             counts.append(_count(name, tokenizer, family, text, steps, vectors))
     return TokenCounts(encoders=counts, notices=told)
@@ -101,6 +105,15 @@ def _opened(folder: Path, stamp: tuple[object, ...]) -> Tokenizer | None:
     if merges.exists() and (folder / "vocab.json").exists():
         return _clip(folder)
     return None
+
+
+def tokenizer_folder(model: Path, name: str) -> Path:
+    """Where the tokenizer called `name` of a model lies: with it, or, CLIP's, with the program."""
+    own = model / name
+    if own.is_dir() or not (model / "model_index.json").exists():
+        return own
+    is_clip = read_json(model, "model_index.json").get(name) == ["transformers", "CLIPTokenizer"]
+    return configurations() / CLIP_TOKENIZER if is_clip else own
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

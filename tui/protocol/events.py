@@ -60,6 +60,8 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: int = 0
     """Of its weight files."""
     bundled: bool = False
+    configuration: str = ""
+    """The folder that tells about its parts, when it is a checkpoint in a single file."""
     width: int = 512
     height: int = 512
     size_multiple: int = 8

@@ -96,12 +96,10 @@ def read_blueprint(path: Path) -> Blueprint:
     index = read_json(path, "model_index.json")
     family = family_of(index)
     assert family is not None, "read_model has checked it"
-    parts: dict[str, Part | None] = {}
-    for name, (library, class_name) in _listed(index):
-        if name == "scheduler":
-            continue
-        absent = library is None or name in LEFT_OUT
-        parts[name] = None if absent else Part(name, path / name, class_named(path, library, class_name))
+    parts = {
+        name: entry and Part(name, path / name, class_named(path, *entry))
+        for name, entry in components_of(index).items()
+    }
     return Blueprint(
         path=path,
         family=family,
@@ -110,6 +108,15 @@ def read_blueprint(path: Path) -> Blueprint:
         config={name: value for name, value in index.items() if not name.startswith("_") and not _is_entry(value)},
         scheduler_config=read_json(path, "scheduler/scheduler_config.json"),
     )
+
+
+def components_of(index: dict[str, Any]) -> dict[str, tuple[str, str] | None]:
+    """Library and class of each part that a `model_index.json` lists, without the scheduler; None for what is left out.
+
+    Their order is that of the pipeline.
+    """
+    entries = {name: entry for name, entry in _listed(index) if name != "scheduler"}
+    return {name: None if name in LEFT_OUT or entry[0] is None else entry for name, entry in entries.items()}
 
 
 def read_controlnet_part(path: Path) -> Part:

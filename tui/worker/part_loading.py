@@ -13,10 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
+from tui.worker.single_file import TORCH_DTYPES, FilePart, SharedTokenizer
 
 T = TypeVar("T")
-
-TORCH_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
 
 
 def holds_weights(part: Part) -> bool:
@@ -33,6 +32,9 @@ def load_module(part: Part) -> nn.Module:
         LatenttyError: it is damaged or incomplete.
     """
 
+    if isinstance(part, FilePart):
+        return _whole(part, _guarded(part, part.load), {})
+
     def read() -> Any:
         return part.kind.from_pretrained(
             part.folder,
@@ -42,7 +44,11 @@ def load_module(part: Part) -> nn.Module:
             output_loading_info=True,
         )
 
-    module, info = _guarded(part, read)
+    return _whole(part, *_guarded(part, read))
+
+
+def _whole(part: Part, module: Any, info: dict[str, Any]) -> nn.Module:
+    """`module`, when none of its weights is missing."""
     if missing := sorted(info.get("missing_keys", ())):
         raise incomplete(part.folder, f"it lacks {len(missing)} weights, such as {missing[0]}")
     if info.get("mismatched_keys"):
@@ -62,6 +68,8 @@ def load_processor(part: Part) -> Any:
     """
     if issubclass(part.kind, SchedulerMixin):
         raise incomplete(part.folder, "it is a second scheduler")
+    if isinstance(part, SharedTokenizer):
+        return _guarded(part, part.load)
     return _guarded(part, lambda: load_processor_of(part.kind, part.folder))
 
 
@@ -94,6 +102,10 @@ def same_weights(one: Part, other: Part) -> bool:
 
     A part whose files have changed since it was read equals nothing.
     """
+    if isinstance(one, FilePart) and isinstance(other, FilePart):
+        return one.shape == other.shape and not one.changed and not other.changed and one.same_bytes(other)
+    if isinstance(one, FilePart) or isinstance(other, FilePart):
+        return False  # the two lay their weights out in different ways
     if one.shape != other.shape or len(one.files) != len(other.files) or one.changed or other.changed:
         return False
     return all(filecmp.cmp(a, b, shallow=False) for a, b in zip(one.files, other.files, strict=True))

@@ -53,7 +53,7 @@ class Pipelines:
         self._cache = cache
         self._model_folders = model_folders
         device = choose_device()
-        self._residents = Residents(device, choose_dtype(device), default_budget(device))
+        self._residents = Residents(device, choose_dtype(device), default_budget(device), model_folders)
         self._prompts = PromptCache()
         self._prefetch = Prefetch()
         self._colours: dict[str, LatentToRgb] = {}

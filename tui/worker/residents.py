@@ -1,7 +1,7 @@
 """The models that are known and where their weights are. Runs on the device thread alone."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import torch
 from tui.library.families import Family
 from tui.protocol.events import ResidentComponent
 from tui.worker.adapters import AdapterSet
-from tui.worker.blueprint import Blueprint, Part, read_blueprint, read_controlnet_part
+from tui.worker.blueprint import Blueprint, Part, read_controlnet_part
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
 from tui.worker.ledger import Ledger
 from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
+from tui.worker.single_file import blueprint_of
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ class Model:
 class Residents:
     """Knows models and ControlNets, and keeps what is on the device within the budget."""
 
-    def __init__(self, device: torch.device, dtype: torch.dtype, budget: int) -> None:
+    def __init__(self, device: torch.device, dtype: torch.dtype, budget: int, folders: Sequence[Path] = ()) -> None:
+        self._folders = folders
         self.device = device
         self.dtype = dtype
         self.budget = budget
@@ -82,7 +84,7 @@ class Residents:
         Raises:
             LatenttyError: it is missing or damaged; whatever was known before still is.
         """
-        blueprint = read_blueprint(Path(path))
+        blueprint = blueprint_of(Path(path), self._folders)
         keys = {part.name: part.key for part in blueprint.parts.values() if part is not None}
         known = self._models.get(path)
         if known is not None and keys == _keys(known.blueprint):

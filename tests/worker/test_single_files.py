@@ -1,0 +1,218 @@
+"""A checkpoint in a single file draws what the same model draws as a folder, and nothing asks for a network."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from tests.conftest import make_job
+from tests.worker import ldm_names
+from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
+from tests.worker.tiny_models import TinyModels
+from tui.library import single_files
+from tui.library.models import BUNDLED
+from tui.library.paths import configurations
+from tui.library.safetensors_header import Header, Tensor
+from tui.library.single_files import Variant, open_model, read_single_file, variant_of
+from tui.protocol.commands import Target
+from tui.protocol.problem import LatenttyError
+from tui.worker.cancel import CancelToken
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.residents import Model, Residents
+from tui.worker.runner import JobRun, Outlet
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("something asked for a network")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def weights_of(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for path in sorted(folder.glob("*/*.safetensors")):
+        parts.setdefault(path.parent.name, {}).update(load_file(path))
+    return parts
+
+
+def as_checkpoint(folder: Path, path: Path) -> Path:
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    levels = len(json.loads((folder / "vae" / "config.json").read_text())["block_out_channels"])
+    tensors = ldm_names.checkpoint(weights_of(folder), config, levels)
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path)
+    return path
+
+
+def draw(residents: Residents, model: Model, folder: Path, **changes: Any) -> numpy.ndarray:
+    residents.ensure(model.components.values(), CancelToken(), nothing)
+    job = make_job(**({"steps": 2, "scheduler": "ddim", "width": 64, "height": 64} | changes))
+    outlet = Outlet(nothing, nothing, nothing)
+    path = folder / f"{job.id}.png"
+    JobRun(job, model, [], residents, PromptCache(), None, outlet, CancelToken()).make(Target(index=0, path=str(path)))
+    with Image.open(path) as image:
+        return numpy.asarray(image)
+
+
+def small_variant(folder: Path, monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    """Let a checkpoint be taken for one that the small model in `folder` has the configuration of."""
+    index = json.loads((folder / "model_index.json").read_text())
+    variant = Variant(
+        id=str(folder), family=family, pipeline=index["_class_name"], denoiser="unet", complete=True
+    )  # an absolute id leads out of the folder of configurations
+    monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
+
+
+@pytest.mark.parametrize("name", [BUNDLED, "sdxl"])
+def test_a_checkpoint_draws_what_its_folder_draws(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Bit for bit, and its parts are components like any other: they come, go and are planned for."""
+    folder = BUNDLED_PATH if name == BUNDLED else tiny_models[name]
+    path = as_checkpoint(folder, tmp_path / "some model.safetensors")
+    small_variant(folder, monkeypatch, "stable-diffusion" if name == BUNDLED else "stable-diffusion-xl")
+    residents = Residents(CPU, torch.float32, PLENTY)
+    whole, single = residents.model("folder", str(folder)), residents.model("file", str(path))
+    assert single.components.keys() == whole.components.keys()
+    for label, component in single.components.items():
+        assert component.bytes == whole.components[label].bytes
+    assert numpy.array_equal(draw(residents, single, tmp_path), draw(residents, whole, tmp_path))
+    info = open_model(path)
+    assert (info.name, info.problem) == ("some model", None)
+    assert residents.model("file", str(path)) is single, "known, and not read again"
+
+
+def test_equal_parts_of_two_checkpoints_are_held_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_variant(BUNDLED_PATH, monkeypatch, "stable-diffusion")
+    one = as_checkpoint(BUNDLED_PATH, tmp_path / "one.safetensors")
+    tensors = load_file(one)
+    changed = next(name for name in tensors if name.startswith("model.diffusion_model.out.2"))
+    other = tmp_path / "other.safetensors"
+    save_file(tensors | {changed: tensors[changed] + 1}, other)
+    residents = Residents(CPU, torch.float32, PLENTY)
+    first, second = residents.model("one", str(one)), residents.model("other", str(other))
+    assert first.components["vae"] is second.components["vae"]
+    assert first.components["text_encoder"] is second.components["text_encoder"]
+    assert first.components["unet"] is not second.components["unet"]
+    one.write_bytes(one.read_bytes())
+    assert residents.model("one", str(one)) is not first, "its file has changed"
+
+
+def test_a_transformer_alone_borrows_the_rest(tiny_models: TinyModels, tmp_path: Path) -> None:
+    """FLUX.1 as most people have it: one file, beside a folder of a kindred model."""
+    lender = tiny_models["flux"]
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / "flux-tune.safetensors"
+    shutil.copy(next((lender / "transformer").glob("*.safetensors")), path)
+    with pytest.raises(LatenttyError, match="holds the transformer alone.* FLUX.1"):
+        read_single_file(path)
+    shutil.copytree(lender, tmp_path / "lenders" / "flux")
+    residents = Residents(CPU, torch.float32, PLENTY, [tmp_path / "lenders"])
+    whole, single = residents.model("folder", str(lender)), residents.model("file", str(path))
+    assert single.family.id == "flux"
+    assert single.components["text_encoder_2"] is whole.components["text_encoder_2"]
+    drawn = [draw(residents, one, tmp_path, scheduler="flow-euler") for one in (single, whole)]
+    assert numpy.array_equal(*drawn)
+
+
+@pytest.mark.parametrize("variant", sorted(place.parent.name for place in configurations().glob("*/model_index.json")))
+def test_a_checkpoint_of_each_variants_size_fits_its_configuration(variant: str) -> None:
+    """By names and shapes alone: weights without memory, converted by diffusers, leave nothing out."""
+    pack = configurations() / variant
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        place = pack / part / "config.json"
+        if not place.exists() or (part != "vae" and variant.startswith("stable-diffusion-3")):
+            continue
+        _fits(pack, part, json.loads(place.read_text()))
+
+
+def _fits(pack: Path, part: str, config: dict[str, Any]) -> None:
+    from diffusers.loaders import single_file_utils
+
+    with init_empty_weights():
+        if part == "unet":
+            model: Any = UNet2DConditionModel.from_config(config)
+            renamed = ldm_names.placed_upsamplers(ldm_names.unet(model.state_dict(), config))
+            checkpoint = {f"model.diffusion_model.{name}": tensor for name, tensor in renamed.items()}
+            converted = single_file_utils.convert_ldm_unet_checkpoint(checkpoint, dict(model.config))
+        elif part == "vae":
+            model = AutoencoderKL.from_config(config)
+            renamed = ldm_names.vae(model.state_dict(), len(config["block_out_channels"]))
+            checkpoint = {f"first_stage_model.{name}": tensor for name, tensor in renamed.items()}
+            converted = single_file_utils.convert_ldm_vae_checkpoint(checkpoint, dict(model.config))
+        else:
+            kind = CLIPTextModelWithProjection if "Projection" in config["architectures"][0] else CLIPTextModel
+            assert len(kind(CLIPTextConfig(**config)).state_dict()) > 100
+            return
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in converted.items() if name in wanted} == wanted
+
+
+def header(**shapes: list[int]) -> Header:
+    named = {name.replace("__", "."): shape for name, shape in shapes.items()}
+    return Header(tensors={name: Tensor("F16", shape, (0, 0)) for name, shape in named.items()}, metadata={})
+
+
+FIRST = "model__diffusion_model__input_blocks__0__0__weight"
+CROSS = "model__diffusion_model__input_blocks__1__1__transformer_blocks__0__attn2__to_k__weight"
+XL = "conditioner__embedders__1__model__ln_final__weight"
+JOINT = "joint_blocks__0__context_block__adaLN_modulation__1__weight"
+FLUX = {"double_blocks__0__img_attn__qkv__weight": [9216, 3072], "img_in__weight": [3072, 64]}
+GUIDED = {"guidance_in__in_layer__weight": [3072, 256]}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "file_name", "wanted"),
+    [
+        ({FIRST: [320, 4, 3, 3], CROSS: [320, 768]}, "x", "stable-diffusion-1"),
+        ({FIRST: [320, 9, 3, 3], CROSS: [320, 768]}, "x", "stable-diffusion-1-inpainting"),
+        ({FIRST: [320, 4, 3, 3], CROSS: [320, 1024]}, "v2-1_768-ema-pruned", "stable-diffusion-2"),
+        ({FIRST: [320, 4, 3, 3], CROSS: [320, 1024]}, "v2-1_512-ema-pruned", "stable-diffusion-2-base"),
+        ({FIRST: [320, 4, 3, 3], CROSS: [640, 2048], XL: [1280]}, "x", "stable-diffusion-xl"),
+        ({FIRST: [320, 4, 3, 3], CROSS: [640, 2048], XL: [1], "v_pred": []}, "x", "stable-diffusion-xl-v-prediction"),
+        ({JOINT: [9216, 1536]}, "x", "stable-diffusion-3-medium"),
+        (FLUX, "x", "flux"),
+        (FLUX | GUIDED, "flux1-kontext-dev", "flux-kontext"),
+        (FLUX | GUIDED | {"img_in__weight": [3072, 384]}, "x", "flux-fill"),
+        ({"noise_refiner__0__attention__qkv__weight": [1, 1]}, "x", "z-image"),
+        ({"transformer_blocks__0__img_mod__1__weight": [1, 1]}, "qwen_image_edit_2509", "qwen-image-edit-plus"),
+        ({FIRST: [320, 8, 3, 3], CROSS: [320, 768]}, "instruct-pix2pix", None),
+        ({"decoder__conv_in__weight": [512, 4, 3, 3]}, "vae", None),
+        ({"lora_unet_x__lora_down__weight": [4, 320]}, "lora", None),
+    ],
+)
+def test_a_checkpoint_is_known_by_weights_that_it_must_have(shapes: Any, file_name: str, wanted: str | None) -> None:
+    found = variant_of(header(**shapes), file_name)
+    assert (found and found.id) == wanted
+    if wanted == "flux":
+        assert found is not None
+        assert found.config["guidance_embeds"] is False
+        assert found.scheduler["use_dynamic_shifting"] is False, "without a guidance input it is schnell"
+
+
+def test_the_shipped_vocabulary_is_clips() -> None:
+    from tui.library.token_counts import read_tokenizer
+
+    tokenizer = read_tokenizer(configurations() / "clip-tokenizer")
+    assert tokenizer is not None
+    assert tokenizer.get_vocab_size() == 49408
+    assert tokenizer.encode("a photo of a cat", add_special_tokens=False).ids == [320, 1125, 539, 320, 2368]
+
+
+def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(2)}, tmp_path / "odd.safetensors")
+    with pytest.raises(LatenttyError, match="no checkpoint of a kind that we know"):
+        open_model(tmp_path / "odd.safetensors")

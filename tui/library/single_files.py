@@ -1,0 +1,347 @@
+"""Checkpoints in a single file: what they are, from their header, and which configuration goes with them.
+
+A variant is recognised by weights that it must have; a file that has none of them is not guessed at.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from tui.library.families import FAMILIES, Family
+from tui.library.families import family_of as family_of_index
+from tui.library.models import info_of, read_json, read_model
+from tui.library.paths import configurations
+from tui.library.safetensors_header import Header, read_header
+from tui.protocol.events import ModelInfo
+from tui.protocol.problem import LatenttyError, Problem
+
+PREFIX: Final = "model.diffusion_model."
+"""What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
+
+SUFFIXES: Final = (".safetensors", ".gguf")
+
+
+class Variant(Struct, frozen=True, kw_only=True):
+    """One kind of checkpoint."""
+
+    id: str
+    """Of its configuration in `tui/configurations`, where we have one."""
+    family: str
+    pipeline: str
+    """The diffusers class that such a model would be saved as."""
+    denoiser: str = "transformer"
+    complete: bool = False
+    """Whether `tui/configurations` has all that the file lacks; else a model of a kindred family must lend it."""
+    lenders: tuple[str, ...] = ()
+    """The families whose text encoders, tokenizers and VAE it can borrow."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """What the denoiser's configuration must say, whatever the lender's says."""
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    """The same for the scheduler's."""
+
+
+class SingleFile(Struct, frozen=True, kw_only=True):
+    """A checkpoint that was recognised, and where the rest of its model comes from."""
+
+    path: Path
+    header: Header
+    variant: Variant
+    pack: Path
+    """The folder with the configurations: ours, or the lender's."""
+    lender: Path | None = None
+    """A diffusers model that lends what the file lacks."""
+
+    def holds(self, part: str) -> bool:
+        """Whether the weights of `part`, such as "vae", are in the file."""
+        return any(True for _ in names_of(self.header, self.variant, part))
+
+
+def open_model(path: Path, folders: Sequence[Path] = ()) -> ModelInfo:
+    """What the model at `path` is: a diffusers folder, or a checkpoint in a single file.
+
+    `folders` are searched for what a checkpoint lacks.
+
+    Raises:
+        LatenttyError: it is missing, damaged, or of no kind that we know.
+    """
+    if not path.is_file():
+        return read_model(path)
+    single = read_single_file(path, folders)
+    return info_of(path, family_of(single), single.pack, scheduler_config_of(single), single.header.bytes)
+
+
+def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
+    """What the checkpoint at `path` is. `folders` are searched for a model that lends what it lacks.
+
+    Raises:
+        LatenttyError: it is missing, damaged, of no kind that we know, or lacks what nothing on the disk can lend.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise _unusable(path, f"it is no {' or '.join(SUFFIXES)} file", "Convert it where you trust it.")
+    header = read_header(path)
+    variant = variant_of(header, path.name)
+    if variant is None:
+        raise _unusable(path, "it is no checkpoint of a kind that we know", "Diffusers folders work, too.")
+    pack = configurations() / variant.id
+    alone = SingleFile(path=path, header=header, variant=variant, pack=pack)
+    if variant.complete and all(alone.holds(part) for part in _weights(pack)):
+        return alone
+    lender = find_lender(variant, [path.parent, *folders])
+    if lender is None:
+        raise _lacking(path, header, variant, pack)
+    pack = pack if variant.complete else lender
+    return SingleFile(path=path, header=header, variant=variant, pack=pack, lender=lender)
+
+
+def _weights(pack: Path) -> list[str]:
+    return [place.parent.name for place in sorted(pack.glob("*/config.json"))]
+
+
+def find_lender(variant: Variant, folders: Sequence[Path]) -> Path | None:
+    """A diffusers model one or two levels below `folders` that can lend to `variant`."""
+    for folder in folders:
+        for place in (*sorted(folder.glob("*/model_index.json")), *sorted(folder.glob("*/*/model_index.json"))):
+            try:
+                family = family_of_index(read_json(place.parent, "model_index.json"))
+            except LatenttyError:
+                continue  # a damaged model lends nothing
+            if family is not None and family.id in (variant.family, *variant.lenders):
+                return place.parent
+    return None
+
+
+def _lacking(path: Path, header: Header, variant: Variant, pack: Path) -> LatenttyError:
+    label = FAMILIES[variant.family].label
+    if variant.complete:
+        single = SingleFile(path=path, header=header, variant=variant, pack=pack)
+        parts = ", ".join(part for part in _weights(pack) if not single.holds(part))
+        what = f"it lacks the {parts}"
+    else:
+        what = "it holds the transformer alone, without text encoders, their tokenizers and the VAE"
+    return _unusable(
+        path,
+        what,
+        f"Put a diffusers folder of any {label} model into one of the model folders: it lends them"
+        " (its model_index.json, tokenizer*/, text_encoder*/, vae/ and scheduler/ are what is used).",
+    )
+
+
+def family_of(single: SingleFile) -> Family:
+    """The family of a checkpoint."""
+    return FAMILIES[single.variant.family]
+
+
+def index_of(single: SingleFile) -> dict[str, Any]:
+    """The `model_index.json` that it would have as a folder.
+
+    Raises:
+        LatenttyError: the lender's is damaged.
+    """
+    index = read_json(single.pack, "model_index.json")
+    return index | {"_class_name": single.variant.pipeline}
+
+
+def scheduler_config_of(single: SingleFile) -> dict[str, Any]:
+    """The configuration of its scheduler.
+
+    Raises:
+        LatenttyError: the lender's is damaged.
+    """
+    return read_json(single.pack, "scheduler/scheduler_config.json") | single.variant.scheduler
+
+
+# ---- what is in a file ---------------------------------------------------------------------------------------------
+
+_TEXT_PREFIXES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "stable-diffusion": {"text_encoder": ("cond_stage_model.",)},
+    "stable-diffusion-xl": {
+        "text_encoder": ("conditioner.embedders.0.",),
+        "text_encoder_2": ("conditioner.embedders.1.",),
+    },
+    "stable-diffusion-xl-refiner": {"text_encoder_2": ("conditioner.embedders.0.",)},
+    "stable-diffusion-3": {
+        "text_encoder": ("text_encoders.clip_l.",),
+        "text_encoder_2": ("text_encoders.clip_g.",),
+    },
+}
+
+
+def names_of(header: Header, variant: Variant, part: str) -> Iterator[str]:
+    """The names of the weights of `part` in a checkpoint."""
+    if part == variant.denoiser:
+        prefixed = any(name.startswith(PREFIX) for name in header.tensors)
+        others = ("first_stage_model.", "vae.", "text_encoders.", "cond_stage_model.", "conditioner.")
+        for name in header.tensors:
+            if name.startswith(PREFIX) if prefixed else not name.startswith(others):
+                yield name
+    elif part == "vae":
+        yield from (name for name in header.tensors if name.startswith(("first_stage_model.", "vae.")))
+    else:
+        prefixes = _TEXT_PREFIXES.get(variant.family, {}).get(part, ())
+        yield from (name for name in header.tensors if prefixes and name.startswith(prefixes))
+
+
+# ---- recognising ---------------------------------------------------------------------------------------------------
+
+Shapes = dict[str, list[int]]
+
+_FLUX_SCHEDULER: Final = {
+    "base_image_seq_len": 256,
+    "base_shift": 0.5,
+    "max_image_seq_len": 4096,
+    "max_shift": 1.15,
+    "shift": 3.0,
+    "use_dynamic_shifting": True,
+}
+_SCHNELL_SCHEDULER: Final = _FLUX_SCHEDULER | {"shift": 1.0, "use_dynamic_shifting": False}
+_FLUX_FAMILIES: Final = ("flux", "flux-fill", "flux-kontext")
+
+
+def variant_of(header: Header, file_name: str = "") -> Variant | None:
+    """The kind of checkpoint that has this header; None when it is none that we know."""
+    shapes = {name.removeprefix(PREFIX): tensor.shape for name, tensor in header.tensors.items()}
+    hint = " ".join((file_name, *header.metadata.values())).lower()[:4096]
+    for look in (_unet, _sd3, _flux, _others):
+        found = look(shapes, hint)
+        if found is not None:
+            return found
+    return None
+
+
+def _unet(shapes: Shapes, hint: str) -> Variant | None:
+    first = shapes.get("input_blocks.0.0.weight")
+    if first is None or len(first) != 4:
+        return None
+    inpainting = first[1] == 9
+    if first[1] not in (4, 9):
+        return None
+    if any(name.startswith("conditioner.embedders.1.model.") for name in shapes) or "label_emb.0.0.weight" in shapes:
+        return _xl(shapes, hint, inpainting=inpainting)
+    cross = next((s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight")), 0)
+    if cross == 768:
+        name = "stable-diffusion-1"
+    elif cross == 1024:
+        name = "stable-diffusion-2" if inpainting or not _says_base(hint) else "stable-diffusion-2-base"
+    else:
+        return None
+    return Variant(
+        id=f"{name}-inpainting" if inpainting else name,
+        family="stable-diffusion",
+        pipeline="StableDiffusionInpaintPipeline" if inpainting else "StableDiffusionPipeline",
+        denoiser="unet",
+        complete=True,
+    )
+
+
+def _says_base(hint: str) -> bool:
+    """Whether a Stable Diffusion 2 was trained to predict noise: no weight tells, so its name has to."""
+    return "base" in hint or "512" in hint or "epsilon" in hint
+
+
+def _xl(shapes: Shapes, hint: str, *, inpainting: bool) -> Variant | None:
+    cross = next((s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight")), 0)
+    if cross == 1280:
+        name, family, pipeline = "-refiner", "stable-diffusion-xl-refiner", "StableDiffusionXLImg2ImgPipeline"
+    elif cross != 2048 or "edm_mean" in shapes:
+        return None
+    elif inpainting:
+        name, family, pipeline = "-inpainting", "stable-diffusion-xl", "StableDiffusionXLInpaintPipeline"
+    else:
+        predicts_v = "v_pred" in shapes or "vpred" in re.sub(r"[-_ ]", "", hint)
+        name = "-v-prediction" if predicts_v else ""
+        family, pipeline = "stable-diffusion-xl", "StableDiffusionXLPipeline"
+    return Variant(id=f"stable-diffusion-xl{name}", family=family, pipeline=pipeline, denoiser="unet", complete=True)
+
+
+def _sd3(shapes: Shapes, hint: str) -> Variant | None:
+    if "joint_blocks.0.context_block.adaLN_modulation.1.weight" not in shapes:
+        return None
+    if "joint_blocks.37.x_block.attn.qkv.weight" in shapes:
+        name = "stable-diffusion-3.5-large"
+    elif "joint_blocks.0.x_block.attn2.qkv.weight" in shapes:
+        name = "stable-diffusion-3.5-medium"
+    else:
+        name = "stable-diffusion-3-medium"
+    return Variant(id=name, family="stable-diffusion-3", pipeline="StableDiffusion3Pipeline", complete=True)
+
+
+def _flux(shapes: Shapes, hint: str) -> Variant | None:
+    """FLUX.1 and Chroma, in the names of Black Forest Labs or in diffusers'."""
+    if "double_blocks.0.img_attn.qkv.weight" in shapes and "double_stream_modulation_img.lin.weight" not in shapes:
+        entry, guided = shapes.get("img_in.weight", []), "guidance_in.in_layer.weight" in shapes
+        layers = _count(shapes, "double_blocks."), _count(shapes, "single_blocks.")
+        chroma = "distilled_guidance_layer.in_proj.weight" in shapes
+    elif "single_transformer_blocks.0.attn.to_q.weight" in shapes and "x_embedder.weight" in shapes:
+        entry = shapes["x_embedder.weight"]
+        guided = "time_text_embed.guidance_embedder.linear_1.weight" in shapes
+        layers = _count(shapes, "transformer_blocks."), _count(shapes, "single_transformer_blocks.")
+        chroma = "distilled_guidance_layer.in_proj.weight" in shapes
+        if "double_stream_modulation_img.linear.weight" in shapes:
+            return None
+    else:
+        return None
+    if len(entry) != 2 and not chroma:
+        return None
+    config = {"num_layers": layers[0], "num_single_layers": layers[1]}
+    if chroma:
+        return Variant(id="chroma", family="chroma", pipeline="ChromaPipeline", config=config)
+    config |= {"in_channels": entry[1], "guidance_embeds": guided}
+    lenders = _FLUX_FAMILIES
+    if entry[1] == 384:
+        fill = {**config, "out_channels": 64}
+        return Variant(
+            id="flux-fill", family="flux-fill", pipeline="FluxFillPipeline", lenders=lenders, config=fill,
+            scheduler=_FLUX_SCHEDULER,
+        )  # fmt: skip
+    if guided and "kontext" in hint:
+        return Variant(
+            id="flux-kontext", family="flux-kontext", pipeline="FluxKontextPipeline", lenders=lenders, config=config,
+            scheduler=_FLUX_SCHEDULER,
+        )  # fmt: skip
+    return Variant(
+        id="flux",
+        family="flux",
+        pipeline="FluxPipeline",
+        lenders=lenders,
+        config=config,
+        scheduler=_FLUX_SCHEDULER if guided else _SCHNELL_SCHEDULER,
+    )
+
+
+def _count(shapes: Shapes, prefix: str) -> int:
+    """How many blocks are called `prefix` and a number."""
+    numbers = {name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)}
+    return sum(number.isdigit() for number in numbers)
+
+
+_MARKS: Final[dict[str, tuple[str, ...]]] = {
+    "flux2": ("double_stream_modulation_img.lin.weight", "double_stream_modulation_img.linear.weight"),
+    "z-image": ("noise_refiner.0.attention.qkv.weight", "noise_refiner.0.attention.to_q.weight"),
+    "qwen-image": ("transformer_blocks.0.img_mod.1.weight",),
+}
+
+_KIN: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+    "flux2": (("flux2-klein", ("klein",)),),
+    "qwen-image": (
+        ("qwen-image-edit-plus", ("edit-2509", "edit-2511", "edit_2509", "edit_2511")),
+        ("qwen-image-edit", ("edit",)),
+    ),
+}
+"""Families with equal weights' names, and the words in a file's name that tell them apart."""
+
+
+def _others(shapes: Shapes, hint: str) -> Variant | None:
+    """Families whose files hold the transformer alone, and whose configuration is the lender's."""
+    for name, marks in _MARKS.items():
+        if any(mark in shapes for mark in marks):
+            kin = (one for one, words in _KIN.get(name, ()) if any(word in hint for word in words))
+            family = next(kin, name)
+            return Variant(id=family, family=family, pipeline=next(iter(FAMILIES[family].pipelines.values())))
+    return None
+
+
+def _unusable(path: Path, why: str, hint: str) -> LatenttyError:
+    return LatenttyError(Problem(code="model_damaged", cause=f"The model {path} cannot be used: {why}.", hint=hint))
