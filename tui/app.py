@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from textual import on, work
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
@@ -25,11 +25,14 @@ from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
-from tui.theme_files import read_themes
+from tui.theme_files import read_themes, signature
 from tui.widgets.picture_app import PictureApp
 
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the user's own themes."""
 
 PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
@@ -71,7 +74,8 @@ class LatenttyApp(PictureApp[int]):
         super().__init__(pictures, probe)
         self._client = EngineClient(paths, self)
         self._settings = settings
-        self._theme_files, self._theme_problems = read_themes([shipped_themes(), paths.config / "themes"])
+        self._paths = paths
+        self._themes_seen = signature(paths.themes)
         self._changed = False
         self._open: dict[str, EngineScreen] = {}
         self._studio = StudioScreen(self._client)
@@ -84,22 +88,35 @@ class LatenttyApp(PictureApp[int]):
         for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal: leave as by the key
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
-        self._use_themes()
+        self._read_themes()
+        self._use_theme()
         for name in PLACES:
             self.add_mode(name, partial(self._opened, name))
         await self.switch_mode("studio")
         self.set_interval(PAINT_EVERY, self._paint)
+        self.set_interval(LOOK_EVERY, self._look_at_themes)
         self.call_after_refresh(self._stay_attached)
 
-    def _use_themes(self) -> None:
-        for theme in self._theme_files:
+    def _look_at_themes(self) -> None:
+        """Take up what the user changed in a theme's file."""
+        found = signature(self._paths.themes)
+        if found != self._themes_seen:
+            self._themes_seen = found
+            self._read_themes()
+            self.mutate_reactive(App.theme)
+
+    def _read_themes(self) -> None:
+        themes, problems = read_themes([shipped_themes(), self._paths.themes])
+        for theme in themes:
             self.register_theme(theme)
+        for problem in problems:
+            tell(self, problem)
+
+    def _use_theme(self) -> None:
         if self._settings.theme in self.available_themes:
             self.theme = self._settings.theme
         else:
             tell(self, Problem(code="bad_request", cause=f"There is no theme called {self._settings.theme!r}."))
-        for problem in self._theme_problems:
-            tell(self, problem)
 
     def _opened(self, name: str) -> EngineScreen:
         screen = self._studio if name == "studio" else PLACES[name](self._client)

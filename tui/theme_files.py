@@ -61,3 +61,15 @@ def read_themes(folders: Iterable[Path]) -> tuple[list[Theme], list[Problem]]:
         except LatenttyError as error:
             problems.append(error.problem)
     return list(themes.values()), problems
+
+
+def signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Something that changes whenever a theme in `folder` does: names, times and sizes."""
+    found = []
+    for path in matches(folder, "*.toml"):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # it has gone in the meantime
+        found.append((path.name, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)

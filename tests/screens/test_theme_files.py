@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from textual.color import Color
 
-from tui.library.paths import shipped_themes
+from tests.screens.conftest import OpenApp, until
+from tui.library.paths import Paths, shipped_themes
 from tui.protocol.problem import LatenttyError
-from tui.theme_files import read_theme, read_themes
+from tui.theme_files import read_theme, read_themes, signature
 
 
 def test_every_shipped_theme_can_be_used() -> None:
@@ -37,3 +39,52 @@ def test_a_users_theme_replaces_a_shipped_one(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('name = "latentty"\nprimary = "#123456"')
     themes, _ = read_themes([shipped_themes(), tmp_path])
     assert [theme.primary for theme in themes if theme.name == "latentty"] == ["#123456"]
+
+
+def luminance(colour: Color) -> float:
+    """As WCAG 2 defines it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ratio(one: Color, other: Color) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_there_are_eight_themes_or_more_and_each_can_be_read() -> None:
+    """WCAG's measure: 7 for text, 4.5 for every word in a colour, 1.4 for the lines around a pane."""
+    themes, _ = read_themes([shipped_themes()])
+    assert len(themes) >= 8
+    for theme in themes:
+        background = Color.parse(theme.background)
+        for name, least in {"foreground": 7, "accent": 4.5, "success": 4.5, "warning": 4.5, "error": 4.5}.items():
+            contrast = ratio(Color.parse(getattr(theme, name)), background)
+            assert contrast >= least, f"{theme.name}: {name} {contrast:.1f}"
+        faded = background.blend(Color.parse(theme.foreground), 0.6)
+        muted = Color.parse(theme.variables["text-muted"]) if "text-muted" in theme.variables else faded
+        assert ratio(muted, background) >= 4.5, f"{theme.name}: what is muted"
+        line = Color.parse(theme.variables["border-blurred"])
+        assert ratio(line, background) >= 1.4, theme.name
+        assert ratio(Color.parse(theme.accent), Color.parse(theme.panel)) >= 4, theme.name
+        assert theme.primary == theme.accent, "one accent"
+
+
+def test_a_change_in_a_theme_folder_is_seen(tmp_path: Path) -> None:
+    before = signature(tmp_path)
+    (tmp_path / "mine.toml").write_text('name = "mine"')
+    first = signature(tmp_path)
+    (tmp_path / "mine.toml").write_text('name = "mine2"')
+    assert len({before, first, signature(tmp_path)}) == 3
+
+
+async def test_a_theme_that_the_user_changes_is_taken_up_at_once(open_app: OpenApp, home: Paths) -> None:
+    home.themes.mkdir(parents=True)
+    mine = home.themes / "mine.toml"
+    mine.write_text('name = "latentty"\nprimary = "#123456"')
+    async with open_app() as pilot:
+        assert pilot.app.current_theme.primary == "#123456"
+        mine.write_text('name = "latentty"\nprimary = "#6543210"')
+        await until(pilot, lambda: any("6543210" in one.message for one in pilot.app._notifications))
+        mine.write_text('name = "latentty"\nprimary = "#654321"')
+        await until(pilot, lambda: pilot.app.current_theme.primary == "#654321")

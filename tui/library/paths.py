@@ -43,6 +43,25 @@ class Paths:
         return self.config / "settings.toml"
 
     @property
+    def keymap_file(self) -> Path:
+        return self.config / "keymap.toml"
+
+    @property
+    def themes(self) -> Path:
+        """The user's own themes."""
+        return self.config / "themes"
+
+    @property
+    def prompts(self) -> Path:
+        """Saved prompts and style presets, one file each."""
+        return self.config / "prompts"
+
+    @property
+    def masks(self) -> Path:
+        """Masks that were painted."""
+        return self.state / "masks"
+
+    @property
     def lock_file(self) -> Path:
         return self.state / "engine.lock"
 
