@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="latentty", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"latentty {__version__}")
+    parser.add_argument("--plain", action="store_true", help="line by line, without a screen: for screen readers")
     parser.set_defaults(run=_app)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_generate(commands)
@@ -143,7 +144,11 @@ def _control(text: str) -> dict[str, str]:
     return fields
 
 
-def _app(_: argparse.Namespace, paths: "Paths") -> int:
+def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
+    if arguments.plain:
+        from tui.headless.plain import plain_session
+
+        return plain_session(paths)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
         return 2
