@@ -18,7 +18,6 @@ from PIL import Image
 from tests.faults.conftest import Tally
 from tests.faults.mutations import chunk, mutated, mutated_png
 from tests.library.test_pictures import making_of
-from tui.engine.gallery import shrunk_png
 from tui.library import models
 from tui.library.adapter_header import read_adapter
 from tui.library.models import BUNDLED, describe_model, read_model
@@ -31,6 +30,7 @@ from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
 from tui.library.safetensors_header import read_header
 from tui.library.settings import load_settings
+from tui.library.thumbnails import shrunk_png
 from tui.protocol.problem import LatenttyError
 from tui.theme_files import read_theme
 from tui.worker.inputs import open_picture

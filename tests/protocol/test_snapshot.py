@@ -37,6 +37,8 @@ EVENTS = st.one_of(
     st.builds(events.JobFailed, job_id=IDS, problem=st.just(PROBLEM), finished=st.just(1.0)),
     st.builds(events.JobInterrupted, job_id=IDS, problem=st.just(PROBLEM)),
     st.builds(events.JobRequeued, job_id=IDS),
+    st.builds(events.JobMoved, job_id=IDS, before=IDS | st.just("")),
+    st.builds(events.PicturesChanged, pictures=st.just([1]), recent=st.none() | st.just([])),
     st.builds(events.JobCancelled, job_id=IDS, finished=st.just(1.0)),
     st.builds(
         events.Loading, model=st.just("m"), component=st.just("unet"), done_bytes=st.just(1), total_bytes=st.just(2)

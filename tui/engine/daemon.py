@@ -18,7 +18,7 @@ from msgspec.structs import replace
 import tui
 from tui.engine.board import Board
 from tui.engine.database import Database
-from tui.engine.gallery import Gallery, shrunk_png
+from tui.engine.gallery import Gallery
 from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
 from tui.engine.listener import Listener
@@ -30,7 +30,9 @@ from tui.engine.queue import Queue
 from tui.engine.session import Session
 from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons
+from tui.library.contact_sheet import write_contact_sheet
 from tui.library.engine_file import EngineFile
+from tui.library.export import export_pictures
 from tui.library.folders import make_folder
 from tui.library.paths import Paths
 from tui.library.preparation import prepare
@@ -39,26 +41,35 @@ from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
 from tui.library.secrets import redacted
 from tui.library.settings import Settings, save_setting
+from tui.library.thumbnails import Thumbnails
 from tui.library.token_counts import count_tokens
 from tui.protocol import PROTOCOL_VERSION
 from tui.protocol.commands import (
     Annotate,
     Autoload,
     Cancel,
+    CancelAll,
     CancelLoad,
     ClientCommand,
     CountTokens,
     EnsureAdapter,
     EnsureControlNet,
+    ExportPictures,
     Fetch,
+    FindPictures,
+    GetJob,
     GetModel,
     GetPictures,
     GetSnapshot,
     LoadModel,
+    MakeContactSheet,
+    MarkPictures,
     Pause,
     PinModel,
     Recall,
     ReleaseControlNet,
+    Reorder,
+    RestorePictures,
     Resume,
     Retry,
     SetAutoload,
@@ -66,10 +77,20 @@ from tui.protocol.commands import (
     Shutdown,
     Submit,
     SwapMode,
+    TrashPictures,
     UnloadModel,
     WorkerCommand,
 )
-from tui.protocol.events import EngineState, JobQueued, JobRecord, KeptModels, ModeRemembered, Warning
+from tui.protocol.events import (
+    EngineState,
+    JobMoved,
+    JobQueued,
+    JobRecord,
+    KeptModels,
+    ModeRemembered,
+    PicturesChanged,
+    Warning,
+)
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job, ModeState
 from tui.protocol.problem import LatenttyError, Problem, bad_request
@@ -104,6 +125,7 @@ class Engine:
         self._database = Database(paths.database_file)
         self._queue = Queue(self._database)
         self._gallery = Gallery(self._database)
+        self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
         self._models = ModelIndex(settings.models())
         self._addons = Addons(settings.models())
@@ -120,6 +142,7 @@ class Engine:
             tell=self._board.tell,
             show=self._board.show,
             on_change=self._tell_state,
+            warm=self._warm,
         )
         self._active = time.monotonic()
         self._unloaded = False
@@ -141,6 +164,7 @@ class Engine:
             )
         )
         await asyncio.to_thread(self._models.scan)
+        await asyncio.to_thread(self._thumbnails.prune)
         snapshot = self._board.snapshot
         for record in await self._queue.open_and_recent(RECENT_JOBS):
             snapshot.jobs[record.job.id] = record
@@ -151,6 +175,7 @@ class Engine:
         snapshot.kept = self._kept()
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
+        self._pool.set_paused(await self._queue.paused())
         await self._listener.bind()
 
     async def run(self) -> None:
@@ -279,7 +304,13 @@ class Engine:
                 await self._pool.cancel(job_id)
             case Retry(job_id=job_id):
                 return self._queued(await self._queue.retry(job_id))
+            case CancelAll():
+                return await self._pool.cancel_all()
+            case Reorder(job_id=job_id, before=before):
+                await self._queue.reorder(job_id, before)
+                self._board.tell(JobMoved(job_id=job_id, before=before))
             case Pause() | Resume():
+                await self._queue.set_paused(paused=isinstance(command, Pause))
                 self._pool.set_paused(isinstance(command, Pause))
             case SwapMode():
                 return await self._swap(command)
@@ -297,6 +328,21 @@ class Engine:
                 return await asyncio.to_thread(self._models.find, name)
             case GetPictures(job_id=job_id):
                 return await self._gallery.of_job(job_id)
+            case GetJob(job_id=job_id):
+                return await self._queue.get(job_id)
+            case FindPictures():
+                return await self._gallery.find(command)
+            case MarkPictures(pictures=pictures):
+                await self._gallery.mark(command)
+                self._board.tell(PicturesChanged(pictures=pictures))
+            case TrashPictures(pictures=pictures) | RestorePictures(pictures=pictures):
+                await self._gallery.trash(pictures, trashed=isinstance(command, TrashPictures))
+                recent = await self._gallery.recent(RECENT_PICTURES)
+                self._board.tell(PicturesChanged(pictures=pictures, recent=recent))
+            case ExportPictures():
+                return await self._export(command)
+            case MakeContactSheet():
+                return await self._make_contact_sheet(command)
             case CountTokens():
                 return await self._count_tokens(command)
             case Recall():
@@ -398,8 +444,28 @@ class Engine:
         return await asyncio.to_thread(count)
 
     async def _recall(self, command: Recall) -> Recalled:
-        path = command.path or (await self._gallery.get(command.picture_id)).path
-        return await asyncio.to_thread(recall, Path(path).expanduser())
+        path = Path(command.path).expanduser() if command.path else await self._gallery.file(command.picture_id)
+        return await asyncio.to_thread(recall, path)
+
+    async def _export(self, command: ExportPictures) -> list[str]:
+        paths = [await self._gallery.file(one) for one in command.pictures]
+        copies = await asyncio.to_thread(export_pictures, paths, Path(command.folder), metadata=command.metadata)
+        return [str(copy) for copy in copies]
+
+    async def _make_contact_sheet(self, command: MakeContactSheet) -> str:
+        paths = [await self._gallery.file(one) if one else None for one in command.pictures]
+        sheet = await asyncio.to_thread(
+            write_contact_sheet, paths, Path(command.path), command.columns, command.labels, command.title
+        )
+        return str(sheet)
+
+    def _warm(self) -> set[str]:
+        """The models that are on the device, whole, by their names and paths."""
+        residency = self._board.snapshot.residency
+        components = residency.components if residency is not None else []
+        away = {name for one in components if one.device == "disk" for name in one.model.split(", ")}
+        there = {name for one in components for name in one.model.split(", ")} - away
+        return there | {self._models.path_of(name) for name in there} - {""}
 
     def _queued(self, record: JobRecord) -> JobRecord:
         if record.open:
@@ -408,8 +474,8 @@ class Engine:
         return record
 
     async def _fetch(self, command: Fetch) -> bytes:
-        picture = await self._gallery.get(command.picture_id)
-        return await asyncio.to_thread(shrunk_png, Path(picture.path), command.width, command.height)
+        path = await self._gallery.file(command.picture_id)
+        return await asyncio.to_thread(self._thumbnails.png, path, command.width, command.height)
 
     # ---- what happens by itself --------------------------------------------------------------------------------
 

@@ -12,7 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
+
 from tui.library.folders import sync_folder
+from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
 
 T = TypeVar("T")
@@ -51,6 +54,30 @@ MIGRATIONS: Final = (
         PRIMARY KEY (model, mode)
     ) STRICT;
     """,
+    """
+    ALTER TABLE job ADD COLUMN overtaken INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE flag (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+    ALTER TABLE picture ADD COLUMN model TEXT NOT NULL DEFAULT '';
+    ALTER TABLE picture ADD COLUMN mode TEXT NOT NULL DEFAULT '';
+    ALTER TABLE picture ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE picture ADD COLUMN trashed REAL;
+    CREATE INDEX picture_by_trash ON picture (trashed, id);
+    CREATE TABLE tag (
+        picture_id INTEGER NOT NULL REFERENCES picture (id),
+        name       TEXT NOT NULL,
+        PRIMARY KEY (picture_id, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE VIRTUAL TABLE picture_text USING fts5 (
+        prompt, negative, model, mode, tags, day, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
+    );
+    UPDATE picture SET
+        model = (SELECT job_text(payload, number, 'model') FROM job WHERE job.id = job_id),
+        mode = (SELECT job_text(payload, number, 'mode') FROM job WHERE job.id = job_id);
+    INSERT INTO picture_text (rowid, prompt, negative, model, mode, tags, day)
+        SELECT picture.id, job_text(payload, number, 'prompt'), job_text(payload, number, 'negative_prompt'),
+            model, mode, '', date(created, 'unixepoch', 'localtime')
+        FROM picture JOIN job ON job.id = job_id;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 
@@ -87,6 +114,7 @@ class Database:
             self._path.chmod(0o600)
             connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
             connection.row_factory = sqlite3.Row
+            connection.create_function("job_text", 3, _job_text, deterministic=True)
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 connection.execute(f"PRAGMA {pragma}")
             self._migrate(connection)
@@ -125,3 +153,8 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
         return result
+
+
+def _job_text(payload: bytes, index: int, name: str) -> str:
+    """SQL's `job_text`: a text field of a stored job as its picture `index` is drawn."""
+    return str(getattr(msgspec.msgpack.decode(payload, type=Job).picture(index), name))

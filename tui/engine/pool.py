@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -74,7 +74,9 @@ class Pool:
         tell: Callable[[ClientEvent], None],
         show: Callable[[Preview], None],
         on_change: Callable[[], None],
+        warm: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """`warm` tells the models that are on the device, by every name that a job may call them."""
         self._queue = queue
         self._make_home = make_home
         self._models = models
@@ -84,6 +86,7 @@ class Pool:
         self._tell = tell
         self._show = show
         self._on_change = on_change
+        self._warm = warm
         self._wake = asyncio.Event()
         self._link: WorkerLink | None = None
         self._starting = asyncio.Lock()
@@ -160,6 +163,19 @@ class Pool:
         if before.state != after.state:
             self._tell(JobCancelled(job_id=job_id, finished=after.finished or time.time()))
             self.wake()  # what held the queue may have been this job's
+
+    async def cancel_all(self) -> list[str]:
+        """End every job; their ids."""
+        running = self._current
+        ended = await self._queue.end_waiting()
+        for record in ended:
+            self._tell(JobCancelled(job_id=record.job.id, finished=record.finished or time.time()))
+        ids = [record.job.id for record in ended]
+        if running is not None and running.job.id not in ids:
+            await self.cancel(running.job.id)
+            ids.insert(0, running.job.id)
+        self.wake()
+        return ids
 
     async def order(self, command: WorkerCommand, *, start: bool = True) -> Raw | None:
         """The result of `command`, carried out by the worker; with no worker, one is started, unless `start` is False.
@@ -245,7 +261,7 @@ class Pool:
         """Run the next job; False when there is none to run now."""
         if self.paused:
             return False
-        following = await self._queue.next()
+        following = await self._queue.next(self._warm())
         if following is None:
             self._set_hold(None)
             return False
@@ -264,7 +280,7 @@ class Pool:
         self._set_hold(problem)
         if problem is not None or self.paused or self._stopping:
             return False
-        record = await self._queue.claim()
+        record = await self._queue.claim(self._warm())
         if record is not None:
             await self._run(record)
         return True
@@ -277,7 +293,7 @@ class Pool:
             saved = await self._queue.saved_numbers(job.id)
             model = await asyncio.to_thread(self._models.find, job.model)
             nets = {control.model: self._models.find_controlnet(control.model).path for control in job.controls}
-            following = await self._queue.next()
+            following = await self._queue.next(self._warm())
             targets = [
                 Target(index=index, path=str(picture_path(job, index, record.submitted, self._pictures)))
                 for index in range(job.count)

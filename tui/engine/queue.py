@@ -2,24 +2,33 @@
 
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
 
 from tui.engine.database import Database
+from tui.engine.picture_text import describe
 from tui.engine.rows import pack, picture_of, record_of
 from tui.protocol.events import JobRecord, Picture, SavedFile
 from tui.protocol.job import Job
-from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 MAX_ATTEMPTS: Final = 2
 """A job whose process died under it this often, without saving a picture in between, is set aside."""
+
+MAX_OVERTAKEN: Final = 8
+"""How often a waiting job lets a younger one pass whose model is on the device already."""
+
+LOOK_AHEAD: Final = 64
+"""Waiting jobs among which one with such a model is looked for."""
 
 _RECORD = """
     SELECT job.*, (SELECT count(*) FROM picture WHERE picture.job_id = job.id) AS saved FROM job
 """
 _NEXT = """
-    SELECT id FROM job WHERE state IN ('interrupted', 'waiting') ORDER BY state = 'waiting', position LIMIT 1
+    SELECT id, state, overtaken, payload FROM job WHERE state IN ('interrupted', 'waiting')
+    ORDER BY state = 'waiting', position LIMIT ?
 """
 
 
@@ -51,25 +60,93 @@ class Queue:
         """
         return await self._database.run(lambda connection: _get(connection, job_id))
 
-    async def next(self) -> JobRecord | None:
+    async def next(self, warm: Collection[str] = ()) -> JobRecord | None:
         """The job that :meth:`claim` would take; while one runs, the one that follows it."""
 
         def work(connection: sqlite3.Connection) -> JobRecord | None:
-            row = connection.execute(f"{_RECORD} WHERE id = ({_NEXT})").fetchone()
-            return None if row is None else record_of(row)
+            found = _pick(connection, warm)
+            return _get(connection, found[-1]) if found else None
 
         return await self._database.run(work)
 
-    async def claim(self) -> JobRecord | None:
-        """Take the next job, interrupted ones first: it is running now, and one attempt is spent."""
+    async def claim(self, warm: Collection[str] = ()) -> JobRecord | None:
+        """Take the next job: it is running now, and one attempt is spent.
+
+        Interrupted ones go first, then the oldest; but one whose model is among `warm`, the names of the models on the
+        device, may pass others whose model is not, none of them more than :data:`MAX_OVERTAKEN` times.
+        """
 
         def work(connection: sqlite3.Connection) -> JobRecord | None:
-            found = connection.execute(
-                "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, problem = NULL"
-                f" WHERE id = ({_NEXT}) RETURNING id",
+            found = _pick(connection, warm)
+            if not found:
+                return None
+            *passed, taken = found
+            connection.execute(
+                "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, problem = NULL WHERE id = ?",
+                (time.time(), taken),
+            )
+            if passed:
+                connection.executemany(
+                    "UPDATE job SET overtaken = overtaken + 1 WHERE id = ?", [(one,) for one in passed]
+                )
+                _note(connection, taken, _taken_early(len(passed)))
+            return _get(connection, taken)
+
+        return await self._database.run(work)
+
+    async def reorder(self, job_id: str, before: str) -> JobRecord:
+        """Put a waiting job right before another, or last; the user's order stands: no job passes it any more.
+
+        Raises:
+            LatenttyError: one of them does not wait.
+        """
+
+        def work(connection: sqlite3.Connection) -> JobRecord:
+            order = [
+                row["id"] for row in connection.execute("SELECT id FROM job WHERE state = 'waiting' ORDER BY position")
+            ]
+            for one in (job_id, before) if before else (job_id,):
+                if one not in order:
+                    _get(connection, one)
+                    raise bad_request(f"The job {one} does not wait any more.", "Only waiting jobs can be moved.")
+            if job_id != before:
+                order.remove(job_id)
+                order.insert(order.index(before) if before else len(order), job_id)
+            places = connection.execute("SELECT position FROM job WHERE state = 'waiting' ORDER BY position").fetchall()
+            connection.executemany(
+                "UPDATE job SET position = ? WHERE id = ?",
+                [(place["position"], one) for place, one in zip(places, order, strict=True)],
+            )
+            connection.execute("UPDATE job SET overtaken = ? WHERE id = ?", (MAX_OVERTAKEN, job_id))
+            return _get(connection, job_id)
+
+        return await self._database.run(work)
+
+    async def end_waiting(self) -> list[JobRecord]:
+        """Every job that waits is cancelled; those that were."""
+
+        def work(connection: sqlite3.Connection) -> list[JobRecord]:
+            ended = connection.execute(
+                "UPDATE job SET state = 'cancelled', finished = ? WHERE state IN ('waiting', 'interrupted')"
+                " RETURNING id",
                 (time.time(),),
             ).fetchall()
-            return _get(connection, found[0]["id"]) if found else None
+            return [_get(connection, row["id"]) for row in ended]
+
+        return await self._database.run(work)
+
+    async def set_paused(self, *, paused: bool) -> None:
+        """Remember whether jobs are started."""
+        await self._database.run(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO flag VALUES ('paused', ?)", (int(paused),))
+        )
+
+    async def paused(self) -> bool:
+        """Whether no job shall be started."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("SELECT value FROM flag WHERE name = 'paused'").fetchone()
+            return row is not None and bool(row["value"])
 
         return await self._database.run(work)
 
@@ -88,6 +165,8 @@ class Queue:
             ).rowcount
             connection.execute("UPDATE job SET attempts = 1 WHERE id = ? AND state = 'running'", (file.job_id,))
             record = _get(connection, file.job_id)
+            if added:
+                describe(connection, record.job, file.index)
             if record.saved >= record.job.count:
                 connection.execute(
                     "UPDATE job SET state = 'done', finished = ?, problem = NULL WHERE id = ?", (now, file.job_id)
@@ -145,12 +224,7 @@ class Queue:
 
     async def note(self, job_id: str, text: str) -> None:
         """Keep with the job what had to be done so that it could run."""
-        line = " ".join(text.split())
-        await self._database.run(
-            lambda connection: connection.execute(
-                "UPDATE job SET notes = trim(notes || char(10) || ?, char(10)) WHERE id = ?", (line, job_id)
-            )
-        )
+        await self._database.run(lambda connection: _note(connection, job_id, text))
 
     async def retry(self, job_id: str) -> JobRecord:
         """A failed or cancelled job waits again, with its saved pictures kept.
@@ -161,8 +235,8 @@ class Queue:
 
         def work(connection: sqlite3.Connection) -> JobRecord:
             connection.execute(
-                "UPDATE job SET state = 'waiting', attempts = 0, problem = NULL, notes = '', finished = NULL,"
-                " started = NULL, position = (SELECT max(position) + 1 FROM job)"
+                "UPDATE job SET state = 'waiting', attempts = 0, problem = NULL, notes = '', overtaken = 0,"
+                " finished = NULL, started = NULL, position = (SELECT max(position) + 1 FROM job)"
                 " WHERE id = ? AND state IN ('failed', 'cancelled')",
                 (job_id,),
             )
@@ -206,6 +280,27 @@ class Queue:
             return bool(connection.execute(query).fetchone()[0])
 
         return await self._database.run(work)
+
+
+def _pick(connection: sqlite3.Connection, warm: Collection[str]) -> list[str]:
+    """The ids of the job to take, last, and of those that it passes."""
+    rows = connection.execute(_NEXT, (LOOK_AHEAD if warm else 1,)).fetchall()
+    for place, row in enumerate(rows):
+        if row["state"] == "interrupted" or msgspec.msgpack.decode(row["payload"], type=Job).model in warm:
+            return [one["id"] for one in rows[: place + 1]]
+        if row["overtaken"] >= MAX_OVERTAKEN:
+            break
+    return [rows[0]["id"]] if rows else []
+
+
+def _taken_early(passed: int) -> str:
+    jobs = "an older job" if passed == 1 else f"{passed} older jobs"
+    return f"Taken before {jobs}: its model is warm."
+
+
+def _note(connection: sqlite3.Connection, job_id: str, text: str) -> None:
+    line = " ".join(text.split())
+    connection.execute("UPDATE job SET notes = trim(notes || char(10) || ?, char(10)) WHERE id = ?", (line, job_id))
 
 
 def _get(connection: sqlite3.Connection, job_id: str) -> JobRecord:

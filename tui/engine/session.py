@@ -16,9 +16,11 @@ from tui.protocol.commands import (
     Done,
     EnsureAdapter,
     EnsureControlNet,
+    ExportPictures,
     Failed,
     Fetch,
     LoadModel,
+    MakeContactSheet,
     Recall,
     UnloadModel,
 )
@@ -49,7 +51,17 @@ MAX_BACKLOG: Final = 32 << 20
 HELLO_WITHIN: Final = 5.0
 """Seconds that a client has to say who it is."""
 
-LONG: Final = (LoadModel, UnloadModel, EnsureControlNet, EnsureAdapter, Annotate, CountTokens, Recall)
+LONG: Final = (
+    LoadModel,
+    UnloadModel,
+    EnsureControlNet,
+    EnsureAdapter,
+    Annotate,
+    CountTokens,
+    Recall,
+    ExportPictures,
+    MakeContactSheet,
+)
 """Commands that wait for a worker or a disk; what follows them, such as a Cancel, does not wait for them."""
 
 SEND_SIZE: Final = 256 << 10

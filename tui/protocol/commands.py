@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
+from tui.protocol.gallery import Sort
 from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
 
@@ -48,8 +49,20 @@ class Retry(Command, frozen=True):
     job_id: str
 
 
+class CancelAll(Command, frozen=True):
+    """End every job, waiting or running; answered with their ids, so that they can be queued again."""
+
+
+class Reorder(Command, frozen=True):
+    """Run a waiting job right before another one, or after all of them; no job overtakes it then for a warm model."""
+
+    job_id: str
+    before: str = ""
+    """The id of a waiting job; empty: the end of the queue."""
+
+
 class Pause(Command, frozen=True):
-    """Start no further job; the running one goes on."""
+    """Start no further job; the running one goes on. Outlives the engine."""
 
 
 class Resume(Command, frozen=True):
@@ -165,6 +178,73 @@ class GetPictures(Command, frozen=True):
     job_id: str
 
 
+class GetJob(Command, frozen=True):
+    """One job, however long ago, as a :class:`tui.protocol.events.JobRecord`."""
+
+    job_id: str
+
+
+_Ids = Annotated[list[Annotated[int, Meta(ge=0, le=2**62)]], Meta(max_length=100_000)]
+_Tags = Annotated[list[Annotated[str, Meta(pattern=r"^[^\s,]{1,100}$")]], Meta(max_length=100)]
+_Place = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class FindPictures(Command, frozen=True):
+    """A part of the pictures that `text` finds (:mod:`tui.library.picture_search`).
+
+    Answered with a :class:`tui.protocol.gallery.PicturePage`.
+    """
+
+    text: Annotated[str, Meta(max_length=1000)] = ""
+    sort: Sort = "newest"
+    trashed: bool = False
+    """Only what was thrown away, instead of only what was not."""
+    offset: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    limit: Annotated[int, Meta(ge=0, le=1000)] = 100
+
+
+class MarkPictures(Command, frozen=True):
+    """Make pictures favourites or not, and put tags on them or take tags off."""
+
+    pictures: _Ids
+    favourite: bool | None = None
+    """None leaves it as it is."""
+    add_tags: _Tags = []
+    remove_tags: _Tags = []
+
+
+class TrashPictures(Command, frozen=True):
+    """Move pictures to the trash beside them, from where they can be restored."""
+
+    pictures: _Ids
+
+
+class RestorePictures(Command, frozen=True):
+    """Put pictures back to where they were before they were thrown away."""
+
+    pictures: _Ids
+
+
+class ExportPictures(Command, frozen=True):
+    """Copy pictures into a folder, which is made; answered with the paths of the copies. Nothing is overwritten."""
+
+    pictures: _Ids
+    folder: _Place
+    metadata: bool = True
+    """Whether the copies tell how they were made."""
+
+
+class MakeContactSheet(Command, frozen=True):
+    """Draw pictures side by side into one PNG, each with its label below; answered with its path."""
+
+    pictures: _Ids
+    path: _Place
+    columns: Annotated[int, Meta(ge=1, le=100)] = 4
+    labels: list[str] = []
+    """Of the pictures, in their order; what is missing is blank. A picture id of 0 leaves its place empty."""
+    title: str = ""
+
+
 class CountTokens(Command, frozen=True):
     """How long a prompt is for a model; answered with a :class:`tui.protocol.prompts.TokenCounts`.
 
@@ -225,6 +305,8 @@ ClientCommand = (
     Submit
     | Cancel
     | CancelLoad
+    | CancelAll
+    | Reorder
     | Retry
     | Pause
     | Resume
@@ -241,6 +323,13 @@ ClientCommand = (
     | GetSnapshot
     | GetModel
     | GetPictures
+    | GetJob
+    | FindPictures
+    | MarkPictures
+    | TrashPictures
+    | RestorePictures
+    | ExportPictures
+    | MakeContactSheet
     | CountTokens
     | Recall
     | Fetch

@@ -187,6 +187,21 @@ class JobCancelled(Event, frozen=True):
     finished: float
 
 
+class JobMoved(Event, frozen=True):
+    """A waiting job runs before another one now, or after all of them."""
+
+    job_id: str
+    before: str = ""
+
+
+class PicturesChanged(Event, frozen=True):
+    """Pictures got other marks, were thrown away or came back."""
+
+    pictures: list[int]
+    recent: list[Picture] | None = None
+    """The newest pictures that are left, where that may have changed."""
+
+
 class Loading(Event, frozen=True):
     """A model is on its way to the device."""
 
@@ -322,6 +337,8 @@ ClientEvent = (
     | JobInterrupted
     | JobRequeued
     | JobCancelled
+    | JobMoved
+    | PicturesChanged
     | Loading
     | ModelReady
     | LoadFailed

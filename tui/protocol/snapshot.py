@@ -18,6 +18,7 @@ from tui.protocol.events import (
     JobDone,
     JobFailed,
     JobInterrupted,
+    JobMoved,
     JobNote,
     JobQueued,
     JobRecord,
@@ -31,6 +32,7 @@ from tui.protocol.events import (
     ModeRemembered,
     ModeSwapped,
     Picture,
+    PicturesChanged,
     Residency,
     Step,
     Warning,
@@ -117,6 +119,10 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             noted = snapshot.jobs.get(event.job_id)
             if noted is not None:
                 _change(snapshot, event.job_id, notes=[*noted.notes, event.text])
+        case JobMoved(job_id=job_id, before=before):
+            _move(snapshot, job_id, before)
+        case PicturesChanged(recent=recent):
+            snapshot.pictures = snapshot.pictures if recent is None else recent
         case ModeSwapped():
             snapshot.mode = event
         case ModeRemembered(model=model, mode=mode, state=state):
@@ -141,6 +147,18 @@ def _change(snapshot: Snapshot, job_id: str, **fields: object) -> None:
     record = snapshot.jobs.get(job_id)
     if record is not None:
         snapshot.jobs[job_id] = replace(record, **fields)
+
+
+def _move(snapshot: Snapshot, job_id: str, before: str) -> None:
+    """Put a job right before another in the order of the jobs, or last."""
+    if job_id not in snapshot.jobs or job_id == before:
+        return
+    moved = snapshot.jobs.pop(job_id)
+    order = list(snapshot.jobs.items())
+    place = next((place for place, (known, _) in enumerate(order) if known == before), len(order))
+    order.insert(place, (job_id, moved))
+    snapshot.jobs.clear()
+    snapshot.jobs.update(order)
 
 
 def _end(snapshot: Snapshot, job_id: str, **fields: object) -> None:
