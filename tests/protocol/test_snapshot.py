@@ -82,8 +82,12 @@ def test_loading_never_outlives_its_load() -> None:
         events.ModelReady(model="m", seconds=1, bytes=2),
         events.LoadFailed(model="m", problem=PROBLEM),
         EngineState(version="1", pid=1, worker="absent"),
+        events.Step(job_id=JOBS[0].id, index=0, step=1, steps=2),
+        events.JobCancelled(job_id=JOBS[0].id, finished=1.0),
+        events.Residency(device="cpu", device_name="CPU", used_bytes=1, total_bytes=2, components=[]),
     ):
         snapshot = fresh()
+        apply(snapshot, events.JobStarted(record=JobRecord(job=JOBS[0], state="running", attempts=1)))
         apply(snapshot, loading)
         apply(snapshot, end)
         assert snapshot.loading is None

@@ -98,6 +98,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             snapshot.last_model = record.job.model
         case Step():
             snapshot.step = event
+            if event.step > 0:  # what this job had to load is there
+                snapshot.loading = None
         case ImageSaved(picture=picture):
             saved = snapshot.jobs.get(picture.job_id)
             if saved is not None:
@@ -139,6 +141,7 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             snapshot.loading = None
         case Residency():
             snapshot.residency = event
+            snapshot.loading = None
         case Warning():
             pass
 
@@ -162,6 +165,8 @@ def _move(snapshot: Snapshot, job_id: str, before: str) -> None:
 
 
 def _end(snapshot: Snapshot, job_id: str, **fields: object) -> None:
+    if snapshot.running is not None and snapshot.running.job.id == job_id:
+        snapshot.loading = None
     _change(snapshot, job_id, **fields)
     _forget_step(snapshot, job_id)
     ended = [known for known, record in snapshot.jobs.items() if not record.open]
