@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _MODES = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
 """As in the protocol, which is not imported for help; a test holds them together."""
 
+_OFFLOADS = ("none", "components", "layers")
+"""The same."""
+
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
 
 
@@ -79,6 +82,17 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="NET=FILE[,OPTION...]",
         help="a ControlNet and its picture, repeatable; options: an annotator, weight=0.8, start=0.1, end=0.9",
     )
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        type=_lora,
+        metavar="FILE[:WEIGHT]",
+        help="a LoRA and how strongly it acts, -4 to 4, repeatable; by name, write <lora:NAME:WEIGHT> in the prompt",
+    )
+    parser.add_argument("--clip-skip", type=int, metavar="N", help="leave out the last N-1 layers of CLIP, 1 to 12")
+    parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
+    parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a file name that ends in .png")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
@@ -144,6 +158,15 @@ def _control(text: str) -> dict[str, str]:
     return fields
 
 
+def _lora(text: str) -> tuple[str, float]:
+    """`FILE:0.8` as the file and the weight; the weight is 1 where none is written."""
+    file, colon, weight = text.rpartition(":")
+    try:
+        return (file, float(weight)) if colon and file else (text, 1.0)
+    except ValueError:  # a colon in the file's name
+        return text, 1.0
+
+
 def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
     if arguments.plain:
         from tui.headless.plain import plain_session
@@ -190,6 +213,10 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             mask_blur=arguments.mask_blur,
             grow=arguments.grow,
             controls=tuple(arguments.control),
+            loras=tuple(arguments.lora),
+            clip_skip=arguments.clip_skip,
+            tile_vae=arguments.tile_vae,
+            offload=arguments.offload,
             out=arguments.out,
             as_json=arguments.json,
             show=not arguments.no_picture,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -97,6 +98,11 @@ def test_every_mode_can_be_asked_for(home: Paths, tmp_path: Path) -> None:
     pipeline, _ = made("--control", edges, "--control", edges, "--image", first)
     assert pipeline == "StableDiffusionControlNetImg2ImgPipeline"
 
+    lora = bundled_models() / "emoji-tiny-lora-pixel"
+    drawn = [made(*options)[1].tobytes() for options in (("--lora", str(lora)), ("--lora", f"{lora}:0.5"), ())]
+    assert len(set(drawn)) == 3, "a LoRA and its weight have an effect"
+    assert made("--offload", "layers", "--tile-vae")[1].tobytes() == drawn[2], "saving memory has none"
+
     def refused(*options: str) -> str:
         told = latentty("generate", "a green apple", *SMALL, *options)
         assert told.returncode == 2, told.stderr
@@ -112,9 +118,10 @@ def test_every_mode_can_be_asked_for(home: Paths, tmp_path: Path) -> None:
 
 def test_help_knows_every_mode() -> None:
     from tui import cli
-    from tui.protocol.job import MODES
+    from tui.protocol.job import MODES, Offload
 
     assert cli._MODES == MODES
+    assert get_args(Offload) == cli._OFFLOADS
 
 
 @pytest.mark.parametrize(

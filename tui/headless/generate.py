@@ -28,7 +28,7 @@ from tui.protocol.events import (
 )
 from tui.protocol.fields import complaints
 from tui.protocol.frames import Preview
-from tui.protocol.job import Control, Edges, Job, Mode, new_job_id, random_seed
+from tui.protocol.job import Adapter, Control, Edges, Job, MemoryOptions, Mode, Offload, new_job_id, random_seed
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import Snapshot
 
@@ -61,6 +61,11 @@ class Request:
     grow: tuple[int, int, int, int] | None = None
     controls: tuple[dict[str, str], ...] = ()
     """The fields of each :class:`tui.protocol.job.Control`, as text."""
+    loras: tuple[tuple[str, float], ...] = ()
+    """Files or folders of LoRAs, and how strongly each acts."""
+    clip_skip: int | None = None
+    tile_vae: bool = False
+    offload: Offload = "none"
     out: Path | None = None
     as_json: bool = False
     show: bool = True
@@ -243,21 +248,24 @@ def _implied_mode(request: Request, model: ModelInfo) -> Mode:
 
 
 def _drawn_from(request: Request) -> dict[str, Any]:
-    """The fields of a job that tell what it is drawn from; those that were not asked for keep their defaults."""
+    """The fields of a job that tell what it is drawn from and how; what was not asked for keeps its default."""
     left, top, right, bottom = request.grow or (0, 0, 0, 0)
     told = {
-        "image": request.image and str(request.image.expanduser().absolute()),
-        "mask": request.mask and str(request.mask.expanduser().absolute()),
+        "image": request.image and _absolute(request.image),
+        "mask": request.mask and _absolute(request.mask),
         "strength": request.strength,
         "mask_blur": request.mask_blur,
         "grow": request.grow and Edges(left=left, top=top, right=right, bottom=bottom),
         "controls": [_control(fields) for fields in request.controls] or None,
+        "adapters": [Adapter(path=_absolute(path), weight=weight) for path, weight in request.loras] or None,
+        "clip_skip": request.clip_skip,
+        "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload),
     }
     return {name: value for name, value in told.items() if value is not None}
 
 
 def _control(fields: dict[str, str]) -> Control:
-    whole = str(Path(fields["image"]).expanduser().absolute())
+    whole = _absolute(fields["image"])
     try:
         if unknown := fields.keys() - set(Control.__struct_fields__):
             raise msgspec.ValidationError(f"there is no option {', '.join(sorted(unknown))}")
@@ -270,8 +278,13 @@ def _control(fields: dict[str, str]) -> Control:
 
 
 def _whole_path(name: str) -> str:
-    """`name` as the engine, which has another working folder, must see it."""
-    return str(Path(name).expanduser().absolute()) if "/" in name or name == "." else name
+    """`name` as the engine must see it, where it is a path."""
+    return _absolute(name) if "/" in name or name == "." else name
+
+
+def _absolute(path: str | Path) -> str:
+    """`path` for the engine, which has another working folder."""
+    return str(Path(path).expanduser().absolute())
 
 
 def _output(out: Path | None) -> tuple[str, str]:
