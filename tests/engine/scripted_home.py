@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from tui.engine.home import WorkerLost
-from tui.protocol.commands import Cancel, Done, Failed, Run
+from tui.protocol.commands import Cancel, Done, Failed, Run, WorkerCommand
 from tui.protocol.events import SavedFile, Step, WorkerChanged, WorkerEvent
 from tui.protocol.frames import Order, Told, WorkerFrame
 from tui.protocol.job import Job
@@ -21,8 +21,13 @@ class Script:
         self.kill_next = 0
         self.broken = False
         self.gate: asyncio.Event | None = None
+        self.opened: asyncio.Event | None = None
+        """Until when a worker is still starting."""
         self.fail: dict[str, Problem] = {}
         self.homes: list[ScriptedHome] = []
+        self.orders: list[WorkerCommand] = []
+        """What else was asked, in order."""
+        self.refuse: dict[type[WorkerCommand], Problem] = {}
 
     def make_home(self) -> "ScriptedHome":
         home = ScriptedHome(self)
@@ -43,6 +48,8 @@ class ScriptedHome:
     async def start(self) -> None:
         self._script.started += 1
         self._tell(WorkerChanged(state="starting"))
+        if self._script.opened is not None:
+            await self._script.opened.wait()
         if self._script.broken:
             self.kill()
         else:
@@ -57,8 +64,10 @@ class ScriptedHome:
             case Cancel(job_id=job_id):
                 self._cancelled.add(job_id)
                 self._frames.put_nowait(Done(id=order.id))
-            case _:
-                self._frames.put_nowait(Done(id=order.id))
+            case command:
+                self._script.orders.append(command)
+                problem = self._script.refuse.get(type(command))
+                self._frames.put_nowait(Failed(id=order.id, problem=problem) if problem else Done(id=order.id))
 
     async def frames(self) -> AsyncIterator[WorkerFrame]:
         while (frame := await self._frames.get()) is not None:
