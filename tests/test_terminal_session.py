@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -45,13 +46,16 @@ class Session:
         )
         os.close(slave)
         self.output = b""
+        self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         try:
-            while data := os.read(self.master, 65536):
-                self.output += data
+            while not self._closing.is_set():
+                readable, _, _ = select.select([self.master], [], [], 0.05)
+                if readable:
+                    self.output += os.read(self.master, 65536)
         except OSError:  # the other end has gone
             return
 
@@ -76,6 +80,8 @@ class Session:
 
     def close(self) -> None:
         """The terminal goes away, as when a connection is lost."""
+        self._closing.set()
+        self._reader.join()  # a read that is going on would keep it open
         os.close(self.master)
 
 

@@ -16,7 +16,7 @@ from tests.faults.fault_points import around, passed
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
 from tui.protocol.commands import Run
-from tui.protocol.events import Loading, SavedFile, Step, WorkerEvent
+from tui.protocol.events import Loading, ModelReady, SavedFile, Step, WorkerEvent
 from tui.protocol.frames import Preview
 from tui.protocol.job import Annotator, Mode
 from tui.protocol.problem import LatenttyError, Problem
@@ -37,6 +37,7 @@ class Painter:
             passed("load")
             token.check()
             self._tell(Loading(model=name, component="unet", done_bytes=done, total_bytes=4))
+        self._tell(ModelReady(model=name, seconds=0.0, bytes=4))
 
     def unload(self, name: str, *, keep_pinned: bool) -> None:
         passed("unload")
