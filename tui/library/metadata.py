@@ -1,13 +1,13 @@
 """What a picture file tells about its making: A1111's `parameters` text, and our own JSON beside it."""
 
 import json
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tui.library.schedulers import SCHEDULERS
-from tui.protocol.job import Job
+from tui.protocol.job import MAX_SEED, Job
 
 PARAMETERS_KEY: Final = "parameters"
 """The text chunk that A1111 introduced and most programs read."""
@@ -22,9 +22,9 @@ class Making(Struct, frozen=True, kw_only=True):
     version: str
     """Of this program."""
     job: Job
-    index: int
+    index: Annotated[int, Meta(ge=0)]
     """Which of the job's pictures, from 0."""
-    seed: int
+    seed: Annotated[int, Meta(ge=0, le=MAX_SEED)]
     """Of this picture."""
     model_family: str
     pipeline: str

@@ -5,16 +5,23 @@ from typing import Final
 
 from PIL import Image
 
-MAX_PIXELS: Final = 200_000_000
-"""Of a picture that is decoded."""
+MAX_PIXELS: Final = 128_000_000
+"""Of a picture that is decoded; it then takes half a gigabyte."""
 
-MAX_PIXELS_PER_BYTE: Final = {"PNG": 8 * 1032, "JPEG": 1024}
-"""By format: deflate makes at most 1032 bytes of one, and a pixel takes a bit; a JPEG's block of 64 takes half a bit.
-A flat WEBP of any size may be a few bytes."""
+DEFLATED: Final = 1032
+"""Bytes that one byte of a PNG can become."""
+
+BYTES_PER_PIXEL: Final = {"1": 1 / 8, "P": 1 / 8, "LA": 2, "I;16": 2, "I;16B": 2, "RGB": 3, "RGBA": 4}
+"""Of a PNG, by Pillow's mode, at the least; one in the others."""
+
+JPEG_PIXELS_PER_BYTE: Final = 1024
+"""Of a JPEG: a block of 64 takes half a bit at the least."""
 
 
 def check_claims(image: Image.Image, path: Path) -> None:
     """Nothing, when the file at `path`, opened as `image` and not yet decoded, can hold what its header claims.
+
+    A flat WEBP of any size may be a few bytes, so of those only the largest are refused.
 
     Raises:
         ValueError: it cannot, or it is larger than any picture that we decode.
@@ -23,6 +30,7 @@ def check_claims(image: Image.Image, path: Path) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise ValueError(f"it has {image.width}×{image.height} pixels")
-    ratio = MAX_PIXELS_PER_BYTE.get(image.format or "")
-    if ratio is not None and pixels > ratio * path.stat().st_size:
+    size = path.stat().st_size
+    most = {"PNG": size * DEFLATED / BYTES_PER_PIXEL.get(image.mode, 1), "JPEG": size * JPEG_PIXELS_PER_BYTE}
+    if pixels > most.get(image.format or "", MAX_PIXELS):
         raise ValueError(f"it claims {image.width}×{image.height} pixels, more than its bytes can hold")
