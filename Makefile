@@ -7,7 +7,7 @@ VENV := .venv
 INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --constraint .ci/constraints.txt --editable
 SOURCES := pyproject.toml .ci/constraints.txt
 
-.PHONY: run test clean
+.PHONY: run test audit clean
 
 run: $(VENV)/installed
 	@if [ -t 0 ] && [ -t 1 ]; then $(VENV)/bin/latentty; else $(VENV)/bin/latentty generate "$(PROMPT)"; fi
@@ -18,6 +18,12 @@ test: $(VENV)/installed-for-test
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/pytest
+
+# Ask the public database of advisories about every pinned package; the only command here that needs it.
+audit: $(VENV)/installed-for-test
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement .ci/constraints.txt
 
 clean:
 	rm -rf $(VENV)

@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_models(commands)
     _add_engine(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -127,6 +128,18 @@ def _add_engine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     logs = actions.add_parser("logs", help="the end of its log")
     logs.add_argument("-n", "--lines", type=int, default=100, metavar="N", help="how many lines (default: 100)")
     logs.set_defaults(run=_engine_logs)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("doctor", help="write what a bug report needs")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=Path("latentty-report.zip"),
+        metavar="FILE",
+        help="where to write versions, settings, log and state, without secrets (default: latentty-report.zip)",
+    )
+    parser.set_defaults(run=_doctor)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -258,3 +271,9 @@ def _engine_logs(arguments: argparse.Namespace, paths: "Paths") -> int:
     from tui.headless.engine_control import logs
 
     return logs(paths, lines=arguments.lines)
+
+
+def _doctor(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.doctor import report
+
+    return report(paths, arguments.report)

@@ -31,10 +31,10 @@ END_WITHIN: Final = 20.0
 def start(paths: Paths) -> int:
     """Start the daemon unless it runs, and say where it is."""
     try:
-        snapshot = asyncio.run(_snapshot(paths))
+        snapshot = asyncio.run(read_snapshot(paths))
     except EngineAbsent:
         asyncio.run(start_engine(paths))
-        snapshot = asyncio.run(_snapshot(paths))
+        snapshot = asyncio.run(read_snapshot(paths))
     print(f"The engine is running (process {snapshot.engine.pid}).")
     return 0
 
@@ -42,7 +42,7 @@ def start(paths: Paths) -> int:
 def status(paths: Paths, *, as_json: bool) -> int:
     """Say what the engine is doing; 3 when none runs."""
     try:
-        snapshot = asyncio.run(_snapshot(paths))
+        snapshot = asyncio.run(read_snapshot(paths))
     except EngineAbsent as absent:
         print(json_line({"running": False}) if as_json else plain(str(absent.problem)))
         return 3
@@ -129,7 +129,12 @@ def logs(paths: Paths, *, lines: int) -> int:
     return 0
 
 
-async def _snapshot(paths: Paths) -> Snapshot:
+async def read_snapshot(paths: Paths) -> Snapshot:
+    """The state of the engine that runs.
+
+    Raises:
+        LatenttyError: none runs, or it does not answer.
+    """
     _, writer, welcome = await attach(paths, _hello())
     writer.transport.abort()
     assert welcome.snapshot is not None
