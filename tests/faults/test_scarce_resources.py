@@ -159,8 +159,10 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
 def fill(folder: Path) -> None:
     """Leave no byte free on the disk of `folder`."""
     with (folder / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-        while filler.write(bytes(4096)):
-            continue
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while filler.write(bytes(size)):
+                    continue
 
 
 async def end_all(attached: Attached, jobs: list[Job]) -> int:
@@ -176,8 +178,8 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
         quick.start()
         attached = await quick.attach()
         jobs: list[Job] = []
-        for round_ in range(times(4, 60)):
-            job = make_job(prompt=f"{round_}", count=20, steps=5, seed=round_ * 100)
+        for round_ in range(times(4, 40)):
+            job = make_job(prompt=f"{round_}", count=60, steps=10, seed=round_ * 100)
             await attached.client.submit(job)
             jobs.append(job)
             wanted = chance.randint(0, 15)

@@ -18,8 +18,11 @@ log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at whether the socket is still there."""
 
-RESERVED: Final = 64
+RESERVED: Final = 128
 """Descriptors of this process that no client gets: the database, the worker, the log and the models need them."""
+
+BACKLOG: Final = 32
+"""Connections that are taken at a time, each with a descriptor, before the first of them is looked at."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -45,7 +48,7 @@ class Listener:
         before = os.umask(0o177)
         try:
             listening.bind(str(path))
-            listening.listen(128)
+            listening.listen(BACKLOG)
         except OSError:
             listening.close()
             raise
@@ -53,7 +56,7 @@ class Listener:
             os.umask(before)
         if self._server is not None:
             self._server.close()  # stops accepting; connections that it made go on
-        self._server = await asyncio.start_unix_server(self._accept, sock=listening)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening, backlog=BACKLOG)
         self._path, self._identity = path, _identity(path)
         self._on_bound(path)
 

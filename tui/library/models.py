@@ -25,6 +25,9 @@ BUNDLED: Final = "emoji-tiny"
 DEFAULTS_FILE: Final = "latentty.toml"
 """Optional, in a model's folder: the settings that suit this model, over its family's."""
 
+MAX_NAME: Final = 64
+"""Letters of a component's name, which is a folder's too."""
+
 MAX_JSON: Final = 16_000_000
 """Bytes of the largest configuration file that is read."""
 
@@ -151,7 +154,7 @@ def _is_component(entry: object) -> bool:
 def _check_component(folder: Path, name: str) -> int:
     """The bytes of a component's weights; every file's header is read and checked."""
     place = folder / name
-    if not place.is_dir():
+    if not name.isidentifier() or len(name) > MAX_NAME or not place.is_dir():
         raise _unusable(folder, f"its component {name} is missing")
     files = sorted(place.glob("*.safetensors"))
     if not files and any(path.suffix in _PICKLES for path in place.iterdir()):
