@@ -19,13 +19,16 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CELL = 10, 20
+CELL = 9, 17
+"""Pixels of a cell, such that 36 rows are 612 pixels high."""
 BUFFER = 4096
 """Bytes that wait in the line; more are not taken from the program."""
 
 GRAPHICS = re.compile(rb"\x1b_G[^\x1b]*\x1b\\|\x1bP[0-9;]*q[^\x1b]*\x1b\\|\x1b\]1337;[^\x07]*\x07")
 KITTY = re.compile(rb"\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\")
-QUERIES = re.compile(rb"\x1b\[>q|\x1b_Gi=31[^\x1b]*\x1b\\|\x1b\[16t|\x1b\[\?(\d+)\$p|\x1bP\$qm\x1b\\|\x1b\[c|\x1b\[6n")
+QUERIES = re.compile(
+    rb"\x1b\[>q|\x1b_G(?=[^;\x1b]*a=q)[^;\x1b]*i=(\d+)[^\x1b]*\x1b\\|\x1b\[16t|\x1b\[\?(\d+)\$p|\x1bP\$qm\x1b\\|\x1b\[c|\x1b\[6n"
+)
 
 NAMES = {"kitty": b"kitty(0.41.1)", "sixel": b"XTerm(379)", "plain": b""}
 
@@ -134,7 +137,7 @@ class PlayedTerminal:
                 self.send(answer, after=self.answer_after)
         for command in KITTY.finditer(self.output, self._parsed):
             self._parsed = command.end()
-            if command[1][:4] != b"i=31":
+            if b"a=q" not in command[1]:
                 self.memory.take(command[1], command[2])
 
     def _answer(self, query: re.Match[bytes]) -> bytes:
@@ -151,8 +154,8 @@ class PlayedTerminal:
             case b"\x1bP$qm\x1b\\":
                 return b"\x1bP1$r0;48:2::1:2:3m\x1b\\" if kind != "plain" else b""
         if asked.startswith(b"\x1b_G"):
-            return b"\x1b_Gi=31;OK\x1b\\" if kind == "kitty" else b""
-        return b"\x1b[?%s;0$y" % query[1]
+            return b"\x1b_Gi=%s;OK\x1b\\" % query[1] if kind == "kitty" else b""
+        return b"\x1b[?%s;0$y" % query[2]
 
     # ---- the user ----------------------------------------------------------------------------------------------
 
@@ -186,9 +189,7 @@ class PlayedTerminal:
     @property
     def graphics(self) -> int:
         """Bytes of pictures so far."""
-        return sum(
-            len(one.group()) for one in GRAPHICS.finditer(self.output) if not one.group().startswith(b"\x1b_Gi=31")
-        )
+        return sum(len(one.group()) for one in GRAPHICS.finditer(self.output) if b"a=q" not in one.group()[:60])
 
     def close(self) -> None:
         self._closed = True

@@ -5,6 +5,7 @@ With `--textual-image` the same is shown by `textual_image.widget.Image`, to com
 
 import asyncio
 import os
+import signal
 import sys
 import time
 
@@ -117,6 +118,7 @@ class Show:
 
     def on_mount(self) -> None:
         self.animation_level = "none"
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.exit)
         for one in self.query(Input):
             one.cursor_blink = False
         self.photo = Image.open(os.environ["SHOW_PHOTO"]).convert("RGB")

@@ -1,8 +1,9 @@
 """How much picture may be on its way at a time, so that keys and text never wait long behind it.
 
 Outside tmux a fence, a question that every terminal answers, follows each piece: its answer says that the terminal
-has drawn all before it. As in Cardwell et al. 2016 (BBR), what may be on its way is what the line carries in a round
-trip, and a little more. Inside tmux the fence would say nothing, so there a fixed rate must do.
+has drawn all before it. As in Cardwell et al. 2016 (BBR), what may be on its way is what the line was seen to carry in
+a round trip, and some more to see whether it carries that too. Inside tmux the fence would say nothing, so there a
+fixed rate must do.
 """
 
 import asyncio
@@ -19,11 +20,14 @@ SMALLEST: Final = 4 << 10
 LARGEST: Final = 16 << 10
 """Bytes between two fences."""
 
-QUEUE: Final = 0.03
+QUEUE: Final = 0.02
 """Seconds that text may have to wait behind pictures."""
 
-HEADROOM: Final = 1.25
-"""How much more than the line is known to carry is tried."""
+HEADROOM: Final = 1.5
+"""How much more than what a round trip carries is tried."""
+
+TOO_LONG: Final = 0.15
+"""Seconds of waiting from which on one piece at a time must do."""
 
 MOST: Final = 1 << 20
 """Bytes that may be on their way."""
@@ -78,14 +82,8 @@ class FencedFlow:
         self._trips: deque[float] = deque(maxlen=8)
         self._rate = 0.0
         self._moved = asyncio.Event()
-
-    @property
-    def window(self) -> int:
+        self.window = SMALLEST
         """Bytes that may be on their way."""
-        if not self._rate:
-            return SMALLEST
-        trip = min(self._trips, default=0.0)
-        return min(max(int(self._rate * (trip + QUEUE) * HEADROOM), SMALLEST), MOST)
 
     @property
     def piece(self) -> int:
@@ -94,13 +92,13 @@ class FencedFlow:
 
     async def room(self) -> None:
         """Wait until the window has room; a terminal that does not answer is not waited for longer than a while."""
-        while self._under_way and self._under_way + self.piece > self.window:
+        while self._under_way >= self.window:
             self._moved.clear()
             try:
                 await asyncio.wait_for(self._moved.wait(), LOST_AFTER)
             except TimeoutError:
                 self._fences.clear()
-                self._under_way, self._rate = 0, 0.0
+                self._under_way, self._rate, self.window = 0, 0.0, SMALLEST
 
     def begin(self) -> str:
         """A bare fence, to see how long the way is."""
@@ -128,8 +126,15 @@ class FencedFlow:
         elif fence.size:
             sample = (self._delivered - fence.delivered) / trip
             self._rate = max(sample, 0.75 * self._rate + 0.25 * sample)
+            self._adapt(trip)
         self._moved.set()
         return True
+
+    def _adapt(self, trip: float) -> None:
+        shortest = min(self._trips, default=trip)
+        least = SMALLEST if trip - shortest > TOO_LONG else 2 * SMALLEST
+        carried = int(self._rate * (shortest * HEADROOM + QUEUE))
+        self.window = min(max(carried, least), MOST)
 
 
 class SteadyFlow:

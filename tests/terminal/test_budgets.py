@@ -1,0 +1,142 @@
+"""What pictures cost on the way to a terminal, counted on the bytes of a real app in a played one."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terminal.played import PlayedTerminal
+from tests.terminal.show import photo
+
+F2, F3, F4, F5, F6, F8, F10 = (b"\x1bOQ", b"\x1bOR", b"\x1bOS", b"\x1b[15~", b"\x1b[17~", b"\x1b[19~", b"\x1b[21~")
+CTRL_L, CTRL_T, CTRL_Z = b"\x0c", b"\x14", b"\x1a"
+
+FRAME = 612 * 612 * 3
+"""Bytes of a frame as a terminal may keep it."""
+
+Play = Callable[..., PlayedTerminal]
+
+
+@pytest.fixture(scope="module")
+def photo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    photo().save(path)
+    return path
+
+
+@pytest.fixture
+def play(photo_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
+    monkeypatch.setenv("SHOW_PHOTO", str(photo_file))
+    played: list[PlayedTerminal] = []
+
+    def start(*command: str, **options: object) -> PlayedTerminal:
+        terminal = PlayedTerminal(*command, **options)
+        played.append(terminal)
+        terminal.until(lambda: terminal.says("ready"), 60)
+        terminal.quiet()
+        return terminal
+
+    yield start
+    for terminal in played:
+        terminal.close()
+
+
+def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
+    terminal = play(kind="kitty")
+    terminal.send(F2)
+    terminal.until(lambda: terminal.graphics)
+    terminal.quiet()
+    still, kept = terminal.graphics, sum(terminal.memory.pictures.values())
+    assert still <= 250_000
+    begun = len(terminal.output)
+    terminal.send(F3)
+    terminal.until(lambda: terminal.says("shown ten"))
+    terminal.until(lambda: list(terminal.memory.pictures.values()) == [kept])
+    terminal.quiet()
+    assert len(terminal.output) - begun <= 1_000_000, "ten live frames and the picture"
+    before = terminal.graphics
+    for keys in (b"\t", b"abc", F4, b"\x1b", F5, b"\x1b[I\x1b[O\x1b[I"):
+        terminal.send(keys)
+        terminal.quiet(0.3)
+    assert terminal.graphics == before, "focus, typing, dialogs and toasts send no picture"
+    terminal.resize(100, 30)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.resize(101, 31)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.until(lambda: terminal.graphics > before + 10_000)
+    terminal.quiet()
+    assert terminal.graphics <= before + 250_000, "once, after the size has come to rest"
+    terminal.send(F6)
+    terminal.until(lambda: terminal.says("shown many"), 60)
+    terminal.quiet()
+    assert terminal.memory.most <= 2 * FRAME
+    assert len(terminal.memory.pictures) == 1
+    before_idle = len(terminal.output)
+    terminal.quiet(1.0)
+    assert len(terminal.output) == before_idle, "an idle screen sends nothing"
+    terminal.send(CTRL_L)
+    terminal.until(lambda: len(terminal.output) > before_idle + 5_000)
+    terminal.quiet()
+    terminal.send(F10)
+    terminal.until(lambda: terminal.process.poll() is not None)
+    terminal.until(lambda: not terminal.memory.pictures)
+
+
+@pytest.mark.parametrize("end", ["hangup", "crash"])
+def test_a_terminal_keeps_nothing_of_an_app_that_is_gone(play: Play, end: str) -> None:
+    terminal = play(kind="kitty")
+    terminal.send(F2)
+    terminal.until(lambda: terminal.memory.pictures)
+    terminal.quiet()
+    if end == "hangup":
+        terminal.process.send_signal(signal.SIGHUP)
+    else:
+        terminal.send(F8)
+    terminal.until(lambda: terminal.process.poll() is not None)
+    terminal.until(lambda: not terminal.memory.pictures)
+
+
+def test_sixels_are_sent_again_only_where_they_were_lost(play: Play) -> None:
+    terminal = play(kind="sixel")
+    terminal.send(F2)
+    terminal.until(lambda: terminal.graphics)
+    terminal.quiet()
+    still = terminal.graphics
+    assert still <= 250_000
+    for keys in (b"\t", b"abc", F4):
+        terminal.send(keys)
+        terminal.quiet(0.3)
+    assert terminal.graphics == still
+    terminal.send(b"\x1b")
+    terminal.until(lambda: terminal.graphics == 2 * still)
+    terminal.quiet()
+    assert terminal.graphics == 2 * still, "the dialog lay over the picture: once more"
+
+
+def test_answers_that_come_too_late_are_not_typed_and_what_is_typed_early_is(play: Play, photo_file: Path) -> None:
+    os.environ["SHOW_PHOTO"] = str(photo_file)
+    late = play(kind="kitty", answer_after=1.8)
+    late.until(lambda: late.says("ready"))
+    late.send(b"hello")
+    late.until(lambda: late.says("hello"))
+    text = late.output.split(b"hello")[0]
+    for piece in (b"kitty(", b"62;22c", b"OK", b"17;9t"):
+        assert piece not in text
+    early = PlayedTerminal(kind="kitty", answer_after=0.5)
+    try:
+        early.until(lambda: b"\x1b[>q" in early.output)
+        early.send(b"early")
+        early.until(lambda: early.says("early"))
+    finally:
+        early.close()
+
+
+def test_without_a_terminal_nothing_is_asked() -> None:
+    import subprocess
+
+    code = "from tui.terminal.probe import look; t = look(); print(t.is_terminal, t.answered)"
+    ran = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert ran.stdout == "False None\n", ran.stderr
