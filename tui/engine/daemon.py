@@ -428,6 +428,8 @@ class Engine:
 
     async def _submit(self, job: Job) -> JobRecord:
         model = await asyncio.to_thread(self._models.find, job.model)
+        if not job.format and self._settings.picture_format != "png":
+            job = replace(job, format=self._settings.picture_format, quality=self._settings.picture_quality)
         job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
         refuse_impossible(job, model, {info.name: info for info in self._models.controlnets})
         record, new = await self._queue.submit(job)

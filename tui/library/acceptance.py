@@ -14,6 +14,9 @@ from tui.protocol.problem import bad_request
 MAX_STEM: Final = 240
 """Bytes of a file name without its number and ending, which bring it to the 255 that file systems take."""
 
+MAX_IN_JPEG = 16_000
+"""Bytes of a job's prompts that surely fit into the 64 KiB that JPEG has for each kind of text."""
+
 FROM_A_PICTURE = frozenset({"img2img", "inpaint", "outpaint", "edit", "refine"})
 
 
@@ -43,6 +46,9 @@ def _output(job: Job) -> Iterator[str]:
         yield "A folder's name cannot hold a NUL."
     if job.file_stem and not _is_file_stem(job.file_stem):
         yield f"The file name {job.file_stem!r} is not possible."
+    texts = (job.prompt, job.negative_prompt, job.prompt_2, job.negative_prompt_2, job.prompt_template)
+    if job.format == "jpg" and sum(len(text.encode(errors="replace")) for text in texts) > MAX_IN_JPEG:
+        yield f"A JPEG file cannot carry prompts of more than {MAX_IN_JPEG} bytes: choose PNG or WEBP."
 
 
 def _is_file_stem(name: str) -> bool:

@@ -1,19 +1,22 @@
 """What a picture file tells about its making: A1111's `parameters` text, and our own JSON beside it."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from tui.library.picture_texts import OWN_KEY
+from tui.library.prompt.tags import tag
 from tui.library.schedulers import SCHEDULERS
 from tui.protocol.job import MAX_SEED, Job
 
 PARAMETERS_KEY: Final = "parameters"
 """The text chunk that A1111 introduced and most programs read."""
 
-OWN_KEY: Final = "latentty"
-"""The text chunk with a :class:`Making` as JSON: all that is needed to make the picture again."""
+
+__all__ = ["OWN_KEY", "PARAMETERS_KEY", "Making", "own_text", "parameters_text", "read_own_text"]
 
 
 class Making(Struct, frozen=True, kw_only=True):
@@ -52,11 +55,18 @@ def parameters_text(making: Making) -> str:
         "Seed": making.seed,
         "Size": f"{job.width}x{job.height}",
         "Model": job.model,
+        "Clip skip": job.clip_skip if job.clip_skip > 1 else "",
+        "Denoising strength": f"{job.strength:g}" if job.mode in ("img2img", "inpaint", "refine") else "",
+        "VAE": job.vae,
+        "Second prompt": job.prompt_2,
+        "Second negative": job.negative_prompt_2,
         "Version": f"Latentty {making.version}",
     }
     line = ", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value != "")
     negative = f"Negative prompt: {job.negative_prompt}" if job.negative_prompt else ""
-    return "\n".join(part for part in (job.prompt, negative, line) if part)
+    tags = " ".join(tag(Path(one.path).stem, one.on_text, one.weight) for one in job.adapters)
+    prompt = " ".join(part for part in (job.prompt, tags) if part)
+    return "\n".join(part for part in (prompt, negative, line) if part)
 
 
 def _quoted(value: object) -> str:

@@ -3,10 +3,11 @@
 PNG's chunks are walked here, without decoding the picture; JPEG and WEBP carry theirs as EXIF, XMP or a comment.
 """
 
+import base64
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,6 +15,12 @@ from msgspec import Struct
 from PIL import ExifTags, Image
 
 from tui.protocol.problem import LatenttyError, Problem
+
+OWN_KEY: Final = "latentty"
+"""What our own text is called."""
+
+PACKED: Final = "latentty:"
+"""What it begins with where a format has no names for texts."""
 
 MAX_TEXT: Final = 8_000_000
 """Bytes of one text, after it was inflated."""
@@ -186,6 +193,29 @@ def decode_comment(comment: bytes) -> str:
 def encode_comment(text: str) -> bytes:
     """`text` as an EXIF user comment."""
     return b"UNICODE\0" + text.encode("utf-16-be", errors="surrogatepass")
+
+
+def packed_text(text: str) -> str:
+    """`text` deflated, in letters that every format keeps."""
+    return PACKED + base64.b64encode(zlib.compress(text.encode("utf-8", errors="surrogatepass"), 9)).decode()
+
+
+def own_part(texts: Mapping[str, str]) -> str:
+    """Our own text among those of a file, unpacked; empty when there is none.
+
+    Raises:
+        LatenttyError: what claims to be it is damaged.
+    """
+    if OWN_KEY in texts:
+        return texts[OWN_KEY]
+    for name in ("comment", "description"):
+        text = texts.get(name, "")
+        if text.startswith(PACKED):
+            try:
+                return _inflated(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode("utf-8")
+            except ValueError as error:
+                raise unreadable(Path(name), f"what it tells is damaged ({error})") from None
+    return ""
 
 
 def _ascii_share(text: str) -> float:

@@ -4,16 +4,27 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from tui.library.folders import make_folder, sync_folder
 from tui.library.metadata import OWN_KEY, PARAMETERS_KEY, Making, own_text, parameters_text, read_own_text
+from tui.library.picture_texts import (
+    IMAGE_DESCRIPTION,
+    USER_COMMENT,
+    encode_comment,
+    own_part,
+    packed_text,
+    read_texts,
+)
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
+
+FORMATS: Final = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP"}
+"""What Pillow calls a format, by the ending of a file's name."""
 
 MAX_SLUG: Final = 40
 """Bytes of the prompt in a file name."""
@@ -44,8 +55,8 @@ def picture_path(job: Job, index: int, submitted: float, pictures: Path) -> Path
     folder = Path(job.folder) if job.folder else pictures
     if job.file_stem:
         number = f"-{index + 1}" if job.count > 1 else ""
-        return folder / f"{job.file_stem}{number}.png"
-    return folder / f"{stem_of(job, submitted)}-{job.seed_of(index)}-{job.id}.png"
+        return folder / f"{job.file_stem}{number}.{job.format or 'png'}"
+    return folder / f"{stem_of(job, submitted)}-{job.seed_of(index)}-{job.id}.{job.format or 'png'}"
 
 
 def output_problem(folder: Path) -> Problem | None:
@@ -82,17 +93,15 @@ def _disk_full(folder: Path) -> Problem:
 
 
 def save_picture(image: Image.Image, path: Path, making: Making) -> None:
-    """Write `image` as a PNG with its metadata: to a temporary name, synced, then renamed.
+    """Write `image` with its metadata, in the format of its name: to a temporary name, synced, then renamed.
 
     Raises:
         LatenttyError: "disk_full" or "output_unwritable"; no temporary file stays.
     """
-    chunks = PngInfo()
-    chunks.add_itxt(PARAMETERS_KEY, parameters_text(making))
-    chunks.add_itxt(OWN_KEY, own_text(making))
+    options = _options(path, making)
     for attempt in range(TRIES):
         try:
-            _write(image, path, chunks)
+            _write(image, path, options)
         except FileNotFoundError as error:  # someone removed the folder meanwhile; it is made again
             if attempt == TRIES - 1:
                 raise LatenttyError(write_problem(error, path.parent)) from None
@@ -102,12 +111,33 @@ def save_picture(image: Image.Image, path: Path, making: Making) -> None:
             return
 
 
-def _write(image: Image.Image, path: Path, chunks: PngInfo) -> None:
+def _options(path: Path, making: Making) -> dict[str, Any]:
+    """What Pillow is told, by the ending of the file's name: the format, how it is packed, and the texts.
+
+    PNG has a chunk for each text. JPEG and WEBP have A1111's in the EXIF comment, where others look for it, and ours,
+    deflated, in JPEG's own comment or another EXIF tag.
+    """
+    kind = FORMATS[path.suffix.lower().lstrip(".")]
+    if kind == "PNG":
+        chunks = PngInfo()
+        chunks.add_itxt(PARAMETERS_KEY, parameters_text(making))
+        chunks.add_itxt(OWN_KEY, own_text(making))
+        return {"format": kind, "pnginfo": chunks, "compress_level": PNG_LEVEL}
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[USER_COMMENT] = encode_comment(parameters_text(making))
+    if kind == "WEBP":
+        exif[IMAGE_DESCRIPTION] = packed_text(own_text(making))
+        return {"format": kind, "exif": exif, "quality": making.job.quality}
+    comment = packed_text(own_text(making)).encode()
+    return {"format": kind, "exif": exif, "comment": comment, "quality": making.job.quality, "subsampling": 0}
+
+
+def _write(image: Image.Image, path: Path, options: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.stem[-80:]}.part")
     make_folder(path.parent)
     try:
         with temporary.open("wb") as file:
-            image.save(file, format="PNG", pnginfo=chunks, compress_level=PNG_LEVEL)
+            image.save(file, **options)
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
@@ -120,11 +150,8 @@ def _write(image: Image.Image, path: Path, chunks: PngInfo) -> None:
 def read_making(path: Path) -> Making | None:
     """How the picture at `path` was made; None when the file is missing, unreadable or not ours."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if not isinstance(image, PngImageFile):
-                return None
-            return read_own_text(str(image.text[OWN_KEY]))
-    except (OSError, KeyError, ValueError, SyntaxError, msgspec.DecodeError, Image.DecompressionBombError):
+        return read_own_text(own_part(read_texts(path).texts))
+    except (LatenttyError, msgspec.DecodeError):
         return None
 
 

@@ -45,6 +45,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where pictures go; empty: `latentty` in the user's pictures folder."""
     model_folders: list[str] = field(default_factory=list)
     """Folders that hold models, each in a folder of its own."""
+    picture_format: Literal["png", "jpg", "webp"] = "png"
+    """Of new pictures. PNG keeps every bit; all three carry how a picture was made."""
+    picture_quality: Annotated[int, Meta(ge=1, le=100)] = 95
+    """Of JPEG and WEBP pictures."""
     wildcard_folder: str = ""
     """Where wildcard files lie; empty: `wildcards` beside this file."""
     autoload: bool = True

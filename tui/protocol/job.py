@@ -191,6 +191,9 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
         int, Meta(title="Seed", description="The same seed makes the same picture again.", ge=0, le=MAX_SEED)
     ]
     folder: Annotated[str, Meta(description="Absolute folder for the pictures; empty: the one in the settings.")] = ""
+    format: Literal["", "png", "jpg", "webp"] = ""
+    """Of the picture files; empty: the one in the settings."""
+    quality: Annotated[int, Meta(title="Quality", description="Of JPEG and WEBP files.", ge=1, le=100)] = 95
     file_stem: Annotated[str, Meta(description="File name without its ending; empty: made from the job.")] = ""
 
     def seed_of(self, index: int) -> int:

@@ -4,20 +4,26 @@ Each reader fills a :class:`tui.library.recall.found.Found`: what fits a job, an
 text is bounded by :mod:`tui.library.picture_texts`; one that is malformed gives a message or is left as it is.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tui.library.metadata import OWN_KEY, read_own_text
-from tui.library.picture_texts import PictureTexts, read_texts
+from tui.library.metadata import read_own_text
+from tui.library.picture_texts import PictureTexts, own_part, read_texts
 from tui.library.recall.a1111 import is_parameters, read_a1111
+from tui.library.recall.comfyui import read_comfyui
 from tui.library.recall.found import Found
+from tui.library.recall.others import read_dgenerate, read_fooocus, read_invokeai, read_novelai
 from tui.library.recall.ours import read_ours
 from tui.protocol.fields import job_fields
 from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError
 from tui.protocol.recall import Recalled
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[[Mapping[str, str], Found], str]
 """Fills `found` from a file's texts; the program that wrote them, or nothing when it was another."""
@@ -56,20 +62,14 @@ def _read(texts: Mapping[str, str]) -> tuple[str, Found]:
 
 
 def _ours(texts: Mapping[str, str], found: Found) -> str:
-    for text in (texts.get(OWN_KEY, ""), _own_part(texts.get("exif", ""))):
-        try:
-            if text:
-                read_ours(read_own_text(text), found)
-                return "Latentty"
-        except msgspec.DecodeError:
-            continue
+    try:
+        text = own_part(texts)
+        if text:
+            read_ours(read_own_text(text), found)
+            return "Latentty"
+    except (LatenttyError, msgspec.DecodeError) as error:
+        log.info("what a picture of ours should tell is damaged: %s", error)
     return ""
-
-
-def _own_part(comment: str) -> str:
-    """Our JSON behind the parameters in an EXIF comment."""
-    _, mark, own = comment.partition(f"\n{OWN_KEY}: ")
-    return own if mark else ""
 
 
 def _parameters(texts: Mapping[str, str], found: Found) -> str:
@@ -80,7 +80,16 @@ def _parameters(texts: Mapping[str, str], found: Found) -> str:
     return ""
 
 
-READERS: tuple[Reader, ...] = (_ours, _parameters)
+READERS: tuple[Reader, ...] = (
+    _ours,
+    read_invokeai,
+    read_fooocus,
+    read_novelai,
+    read_dgenerate,
+    _parameters,
+    read_comfyui,
+)
+"""The first that knows a file reads it: the most particular come first."""
 
 
 def _text(texts: Mapping[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-from tui.library.prompt.emphasis import escaped
 from tui.library.schedulers import SCHEDULERS
 
 MAX_SHOWN: Final = 2_000
@@ -161,8 +160,3 @@ def scheduler_called(sampler: str, schedule: str = "") -> str:
         if entry.sampler.casefold() == name and entry.schedule == wanted_schedule:
             return entry.id
     return ""
-
-
-def literal(text: str) -> str:
-    """A prompt of a program whose brackets mean nothing, so that they mean nothing here."""
-    return escaped(text)

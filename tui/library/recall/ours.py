@@ -5,7 +5,7 @@ import msgspec
 from tui.library.metadata import Making
 from tui.library.recall.found import Found
 
-_NOT_TAKEN = frozenset({"id", "folder", "file_stem", "count"})
+_NOT_TAKEN = frozenset({"id", "folder", "file_stem", "count", "format", "quality"})
 """Of this job alone: who makes the picture again has its own."""
 
 
