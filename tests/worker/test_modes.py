@@ -2,7 +2,7 @@
 
 import builtins
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.conftest import make_job
-from tests.worker.conftest import CPU, PLENTY, nothing
+from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.test_tiny_models import load_controlnet, load_pipeline, mask, outline, picture
 from tests.worker.tiny_models import CONTROLNETS, MODELS, TinyModels
 from tui.library.controlnets import modes_of, read_controlnet
@@ -22,10 +22,10 @@ from tui.library.families import FAMILIES
 from tui.library.models import read_model
 from tui.protocol.commands import Target
 from tui.protocol.frames import Preview
-from tui.protocol.job import Control, Edges, Job, Mode
+from tui.protocol.job import Adapter, Control, Edges, Job, MemoryOptions, Mode
 from tui.protocol.problem import LatenttyError
 from tui.worker.call import call_for
-from tui.worker.cancel import CancelToken
+from tui.worker.cancel import Cancelled, CancelToken
 from tui.worker.component import Component
 from tui.worker.preview import LatentToRgb, pixels_per_latent
 from tui.worker.prompt_cache import PromptCache
@@ -316,6 +316,45 @@ def test_nothing_that_one_mode_changes_is_seen_by_another(stage: Stage) -> None:
     stage.draw(model, stage.job(model, "txt2img"), pipeline=one)
     assert numpy.array_equal(stage.draw(model, stage.job(model, "img2img")), expected)
     assert Seen(model).__dict__ == before
+
+
+@pytest.mark.parametrize("ending", ["to its end", "cancelled in the middle"])
+def test_all_that_a_job_changes_is_undone_before_the_next_mode(
+    run_of: Callable[..., JobRun], bundled: Model, tmp_path: Path, ending: str
+) -> None:
+    """Scheduler flags, adapters, prompt schedules, VAE tiling, streamed layers, callbacks, the interrupt."""
+    start = tmp_path / "start.png"
+    picture().save(start)
+
+    def drawn(name: str) -> bytes:
+        job = make_job(mode="img2img", image=str(start), strength=0.8, scheduler="dpmpp-2m")
+        run_of(job).make(Target(index=0, path=str(tmp_path / name)))
+        with Image.open(tmp_path / name) as image:
+            return image.tobytes()
+
+    expected, before = drawn("before.png"), Seen(bundled).__dict__
+    token = CancelToken()
+    changing = run_of(
+        make_job(
+            prompt="a (red:1.4) [apple:fox:0.5]",
+            steps=4,
+            scheduler="dpmpp-2m-sde-karras",
+            adapters=[Adapter(path=str(BUNDLED_PATH.parent / "emoji-tiny-lora-pixel"), weight=0.9)],
+            memory=MemoryOptions(tile_vae=True, drop_text_encoders=True, offload="layers"),
+        ),
+        token,
+    )
+    if ending == "to its end":
+        changing.make(Target(index=0, path=str(tmp_path / "other.png")))
+    else:
+        first: Any = bundled.components["unet"].module.conv_in
+        handle = first.register_forward_hook(lambda *_: token.cancel())
+        with pytest.raises(Cancelled):
+            changing.make(Target(index=0, path=str(tmp_path / "other.png")))
+        handle.remove()
+    assert drawn("after.png") == expected
+    after = Seen(bundled).__dict__
+    assert all(after[name] == before[name] for name in ("tiling", "scheduler", "processors"))
 
 
 def test_views_are_built_once_and_anew_when_their_parts_change(stage: Stage) -> None:
