@@ -54,6 +54,7 @@ async def test_submitting_twice_makes_one_job(running: Running) -> None:
         ({"steps": 0}, "1 to 500|>= 1"),
         ({"scheduler": "none"}, "no scheduler"),
         ({"model": "none"}, "no model"),
+        ({"vae": "/vae"}, "its own VAE"),
         ({"model": "/none"}, "not there"),
         ({"folder": "here"}, "absolute"),
         ({"file_stem": "../x"}, "file name"),

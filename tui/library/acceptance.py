@@ -66,6 +66,8 @@ def _model(job: Job, model: ModelInfo) -> Iterator[str]:
     yield from _strength(job, model)
     if job.negative_prompt and not model.negative_prompt:
         yield f"{model.name} takes no negative prompt."
+    if job.vae:
+        yield f"{model.name} draws with its own VAE; another cannot be put in its place."
 
 
 def _prompts(job: Job, model: ModelInfo) -> Iterator[str]:
