@@ -20,8 +20,10 @@ from tui.protocol.frames import Preview
 from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
+from tui.screens.gallery import GalleryScreen
 from tui.screens.help import HelpScreen
 from tui.screens.models import ModelsScreen
+from tui.screens.queue import QueueScreen
 from tui.screens.studio import StudioScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
@@ -36,6 +38,8 @@ LOOK_EVERY: Final = 1.0
 
 PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
+    "gallery": GalleryScreen,
+    "queue": QueueScreen,
     "models": ModelsScreen,
 }
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
@@ -61,6 +65,8 @@ class LatenttyApp(PictureApp[int]):
     BINDINGS = [
         Binding("f1", "help", "Help", priority=True, id="help"),
         Binding("f2", "go('studio')", "Studio", priority=True, show=False, id="studio"),
+        Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
+        Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
         Binding("f5", "go('models')", "Models", priority=True, id="models"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
@@ -178,6 +184,12 @@ class LatenttyApp(PictureApp[int]):
     @on(ModelsScreen.Use)
     def _use_model(self, event: ModelsScreen.Use) -> None:
         self._studio.settings.choose(event.model)
+        self.switch_mode("studio")
+
+    @on(GalleryScreen.TakeOver)
+    @on(QueueScreen.Edit)
+    def _take_over(self, event: GalleryScreen.TakeOver | QueueScreen.Edit) -> None:
+        self._studio.take_over(event.job)
         self.switch_mode("studio")
 
     def action_help(self) -> None:

@@ -98,6 +98,7 @@ class ScriptedHome:
                 self.kill()
                 return
             if job.id in self._cancelled or job.prompt in self._script.fail:
+                self._cancelled.discard(job.id)
                 problem = self._script.fail.get(job.prompt, Problem(code="cancelled", cause="It was cancelled."))
                 self._frames.put_nowait(Failed(id=number, problem=problem))
                 return

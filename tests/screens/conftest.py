@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 
+from tests.engine.conftest import running as running  # a fixture for these tests too
 from tui.app import LatenttyApp
 from tui.library.paths import Paths
 from tui.library.settings import load_settings

@@ -122,6 +122,12 @@ class StudioScreen(EngineScreen):
         self._recent = {one.id: self._recent[one.id] for one in wanted if one.id in self._recent}
         self.preview.show_recent(self._recent)
 
+    def take_over(self, job: Job) -> None:
+        """Fill the panes with everything that `job` says."""
+        self.prompts.fill(job.prompt_template or job.prompt, job.negative_template or job.negative_prompt)
+        self.settings.choose(job.model)
+        self.settings.fill(job)
+
     # ---- what the user asks for --------------------------------------------------------------------------------
 
     def draft(self) -> Job | str:

@@ -1,0 +1,163 @@
+"""The gallery screen and the compare screen: every key of them, on an engine whose worker is a script."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from tests.engine.conftest import Running
+from tests.screens.conftest import type_text, until
+from tests.screens.scripted import draw, open_scripted
+from tui.screens.compare import CompareScreen, differences
+from tui.screens.gallery import GalleryScreen
+from tui.screens.studio import StudioScreen
+from tui.widgets.picture_grid import PictureGrid
+from tui.widgets.picture_view import PictureView
+
+PROMPTS = ("a fox", "a crow", "a cat", "a cup", "an owl", "a fox in snow")
+
+
+def told(screen: object, where: str) -> str:
+    return str(screen.query_one(where, Static).content)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_every_key_of_the_gallery(running: Running, size: tuple[int, int], tmp_path: Path) -> None:
+    await draw(running, *PROMPTS)
+    async with open_scripted(running, *size) as pilot:
+        await pilot.press("f3")
+        screen = pilot.app.screen
+        assert isinstance(screen, GalleryScreen)
+        grid = screen.query_one(PictureGrid)
+        await until(pilot, lambda: "6 pictures · newest" in told(screen, "#summary"))
+        await until(pilot, lambda: grid.tile is not None and grid.has_image(grid.tile.key))
+        assert grid.tile.caption == "a fox in snow"
+        assert "64×64 · seed 7" in told(screen, "#details")
+
+        await pilot.press("l")
+        assert grid.tile.caption == "an owl"
+        await pilot.press("f")
+        await until(pilot, lambda: "★ favourite" in told(screen, "#details"))
+        await pilot.press("t")
+        await type_text(pilot, "night bird")
+        await pilot.press("enter")
+        await until(pilot, lambda: "#bird · #night" in told(screen, "#details"))
+        await pilot.press("t")
+        await type_text(pilot, "-bird")
+        await pilot.press("enter")
+        await until(pilot, lambda: "#bird" not in told(screen, "#details"))
+        await pilot.press("z")
+        await until(pilot, lambda: "#bird" in told(screen, "#details"))
+
+        await pilot.press("slash")
+        await type_text(pilot, "fox")
+        await pilot.press("enter")
+        await until(pilot, lambda: "2 pictures · found by 'fox'" in told(screen, "#summary"))
+        await pilot.press("slash", *["backspace"] * 3, "enter")
+        await until(pilot, lambda: "6 pictures · newest" in told(screen, "#summary"))
+        await pilot.press("slash", "escape", "s")
+        await until(pilot, lambda: "oldest" in told(screen, "#summary") and grid.tile.caption == "a fox")
+
+        await pilot.press("space", "space", "d")
+        await until(pilot, lambda: "4 pictures" in told(screen, "#summary"))
+        await pilot.press("b")
+        await until(pilot, lambda: "TRASH · 2 pictures" in told(screen, "#summary"))
+        await pilot.press("delete")
+        await until(pilot, lambda: "TRASH · 1 picture" in told(screen, "#summary"))
+        await pilot.press("b")
+        await until(pilot, lambda: told(screen, "#summary").startswith("5 pictures"))
+        await pilot.press("z", "z")
+        await until(pilot, lambda: told(screen, "#summary").startswith("6 pictures"))
+
+        await pilot.press("a")
+        assert "6 selected" in told(screen, "#summary") or size == (80, 24)
+        await pilot.press("n")
+        assert "selected" not in told(screen, "#summary")
+        for key, name in (("x", "copies"), ("X", "bare")):
+            await pilot.press(key, *["backspace"] * 2)
+            await type_text(pilot, str(tmp_path / name))
+            await pilot.press("enter")
+            await until(pilot, lambda name=name: len(list((tmp_path / name).glob("*.png"))) == 1)
+        await pilot.press("a", "p", *["backspace"] * 30)
+        await type_text(pilot, str(tmp_path / "sheet.png"))
+        await pilot.press("enter", "n", "y")
+        await until(pilot, (tmp_path / "sheet.png").exists)
+        assert pilot.app.clipboard.endswith(".png")
+
+        before = grid.tile_width
+        await pilot.press("plus")
+        assert grid.tile_width > before
+        await pilot.press("minus", "G", "g", "pagedown", "pageup", "end", "home", "j", "k", "l", "h")
+        assert grid.cursor == 0
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, StudioScreen))
+        assert pilot.app.screen.prompts.prompt == "a fox"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_pictures_are_compared_side_by_side_and_in_one_place(running: Running, size: tuple[int, int]) -> None:
+    await draw(running, "a fox", "a crow", "a cat")
+    async with open_scripted(running, *size) as pilot:
+        await pilot.press("f3")
+        gallery = pilot.app.screen
+        await until(pilot, lambda: "3 pictures" in told(gallery, "#summary"))
+        await pilot.press("space", "space", "c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        screen = pilot.app.screen
+        views = list(screen.query(PictureView))
+        await until(pilot, lambda: all(view.image is not None for view in views))
+        captions = [str(one.content) for one in screen.query(".caption").results(Static)]
+        assert captions == ["1  prompt a cat", "2  prompt a crow"]
+        await pilot.press("s")
+        assert "scheduler dpmpp-2m" in str(screen.query(".caption").first(Static).content)
+        await pilot.press("space")
+        assert [view.parent.display for view in views] == [True, False]
+        await pilot.press("right", "left", "l")
+        assert [view.parent.display for view in views] == [False, True]
+        await pilot.press("b")
+        assert [view.parent.display for view in views] == [True, True]
+        await pilot.press("escape", "n", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await pilot.press("q")
+        assert pilot.app.screen is gallery
+
+
+async def test_twenty_thousand_pictures_cost_what_is_in_sight(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await draw(running, "a fox")
+    assert running.engine is not None
+
+    def many(connection: object) -> None:
+        connection.execute(  # type: ignore[attr-defined]
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+            " INSERT INTO picture (job_id, number, path, seed, width, height, created)"
+            " SELECT job_id, i, path, i, 64, 64, created FROM n, picture WHERE number = 0"
+        )
+
+    await running.engine._database.run(many)
+    async with open_scripted(running) as pilot:
+        fetched: list[int] = []
+        client = pilot.app._client  # type: ignore[attr-defined]
+        fetch = client.fetch
+
+        async def counted(picture: int, width: int, height: int) -> bytes:
+            fetched.append(picture)
+            return await fetch(picture, width, height)
+
+        monkeypatch.setattr(client, "fetch", counted)
+        await pilot.press("f3")
+        screen = pilot.app.screen
+        grid = screen.query_one(PictureGrid)
+        await until(pilot, lambda: "20,001 pictures" in told(screen, "#summary"))
+        await until(pilot, lambda: grid.tile is not None and grid.has_image(grid.tile.key))
+        await pilot.press("end")
+        await until(pilot, lambda: grid.cursor == 20_000 and grid.tile is not None and grid.has_image(grid.tile.key))
+        assert grid.tile.caption == "a fox"
+        first, last = grid.in_sight
+        assert len(fetched) <= 2 * (last - first + grid.columns) + 10
+
+
+def test_only_what_differs_is_told() -> None:
+    assert differences([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}]) == ["b"]
+    assert differences([]) == []

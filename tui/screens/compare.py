@@ -1,0 +1,147 @@
+"""One to four pictures, as large as the terminal allows, and the settings in which they differ."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical
+from textual.widgets import Footer, Static
+
+from tui.client import EngineClient
+from tui.library.plain_text import plain
+from tui.protocol.commands import GetJob
+from tui.protocol.events import JobRecord
+from tui.protocol.gallery import PictureInfo
+from tui.protocol.job import Job
+from tui.screens.engine_screen import EngineScreen
+from tui.widgets.picture_view import PictureView
+
+FIELDS: Final = (
+    "prompt",
+    "negative_prompt",
+    "model",
+    "mode",
+    "steps",
+    "guidance_scale",
+    "scheduler",
+    "seed",
+    "width",
+    "height",
+    "strength",
+    "clip_skip",
+    "vae",
+    "adapters",
+    "controls",
+)
+"""Of a job, in the order in which they are told."""
+
+
+def told_settings(job: Job, seed: int) -> dict[str, str]:
+    """The settings of a picture by their name, as words."""
+    found = {}
+    for name in FIELDS:
+        value = seed if name == "seed" else getattr(job, name)
+        if name == "adapters":
+            value = ", ".join(f"{one.path.rpartition('/')[2]} {one.weight:g}" for one in job.adapters)
+        elif name == "controls":
+            value = ", ".join(f"{one.model} {one.weight:g}" for one in job.controls)
+        elif isinstance(value, float):
+            value = f"{value:g}"
+        found[name.replace("_", " ")] = str(value)
+    return found
+
+
+def differences(settings: list[dict[str, str]]) -> list[str]:
+    """The names of the settings that are not the same in all of `settings`."""
+    return [name for name in (settings[0] if settings else {}) if len({one.get(name) for one in settings}) > 1]
+
+
+class CompareScreen(EngineScreen):
+    """Pictures side by side, or one after another in the same place, where the eye finds any difference."""
+
+    CSS_PATH = "compare.tcss"
+    AUTO_FOCUS = ""
+    BINDINGS = [
+        Binding("escape,q", "close", "Back", id="compare.close"),
+        Binding("space,right,l", "flip(1)", "One at a time", id="compare.flip"),
+        Binding("left,h", "flip(-1)", "Back one", show=False, id="compare.flip_back"),
+        Binding("b", "beside", "Side by side", id="compare.beside"),
+        Binding("s", "settings", "All settings", id="compare.settings", tooltip="All settings, or those that differ"),
+    ]
+
+    def __init__(self, client: EngineClient, pictures: list[PictureInfo]) -> None:
+        super().__init__(client)
+        self._pictures = pictures
+        self._views = [PictureView(classes="picture") for _ in pictures]
+        self._captions = [Static(classes="caption", markup=False) for _ in pictures]
+        self._cells = [Vertical(view, text) for view, text in zip(self._views, self._captions, strict=True)]
+        self._settings: list[dict[str, str]] = []
+        self._all = False
+        self._alone: int | None = None
+
+    def compose(self) -> ComposeResult:
+        """Two in a row, or two rows of two."""
+        yield Container(*self._cells, id="pictures", classes=f"-of-{len(self._pictures)}")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Fetch once it is known how large they are shown."""
+        self.call_after_refresh(self._fetch)
+
+    @work(group="compare", exclusive=True)
+    async def _fetch(self) -> None:
+        if not self._settings:
+            self._settings = [await self._ask_settings(info) for info in self._pictures]
+            self._show_captions()
+        for info, view, cell in zip(self._pictures, self._views, self._cells, strict=True):
+            if cell.display:
+                image = await self.fetch(info.picture.id, *view.pixels)
+                if image is not None:
+                    view.show(image)
+
+    async def _ask_settings(self, info: PictureInfo) -> dict[str, str]:
+        result = await self.result(GetJob(job_id=info.picture.job_id))
+        if result is None:
+            return {}
+        job = msgspec.msgpack.decode(result, type=JobRecord).job
+        return told_settings(job.picture(info.picture.index), info.picture.seed)
+
+    def _show_captions(self) -> None:
+        several = len(self._pictures) > 1
+        names = differences(self._settings) if several and not self._all else list(self._settings[0])
+        for number, (settings, caption) in enumerate(zip(self._settings, self._captions, strict=True), 1):
+            told = " · ".join(self._told(settings, names))
+            caption.update(plain(f"{number}  {told or 'alike in all settings'}" if several else told))
+
+    def _told(self, settings: dict[str, str], names: Iterable[str]) -> Iterable[str]:
+        return (f"{name} {settings[name]}" for name in names if settings.get(name))
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    def action_close(self) -> None:
+        """Back to where one came from."""
+        self.app.pop_screen()
+
+    def action_flip(self, by: int) -> None:
+        """Show one picture alone, then the next in its place."""
+        self._show_alone(0 if self._alone is None else (self._alone + by) % len(self._pictures))
+
+    def action_beside(self) -> None:
+        """Show them side by side."""
+        self._show_alone(None)
+
+    def _show_alone(self, which: int | None) -> None:
+        self._alone = which
+        for number, cell in enumerate(self._cells):
+            cell.display = which in (None, number)
+        self.query_one("#pictures").set_class(which is not None, "-alone")
+        self.call_after_refresh(self._fetch)
+
+    def action_settings(self) -> None:
+        """Tell all settings, or those in which the pictures differ."""
+        self._all = not self._all
+        if self._settings:
+            self._show_captions()

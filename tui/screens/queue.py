@@ -1,0 +1,265 @@
+"""The queue screen: what runs, waits, failed and ended, and what to do with it."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from rich.text import Text
+from textual import on, work
+from textual.binding import Binding
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from tui.client import EngineClient
+from tui.library.plain_text import plain
+from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Retry
+from tui.protocol.events import JobRecord
+from tui.protocol.job import Job
+from tui.protocol.snapshot import Snapshot
+from tui.screens.engine_screen import EngineScreen
+from tui.screens.undo import Undo
+
+COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
+SHOWN_LETTERS: Final = 300
+"""Of a prompt in its line; the details have all of it."""
+
+
+def in_order(snapshot: Snapshot) -> list[JobRecord]:
+    """What runs, then what waits in the order in which it will run, then what ended, the latest first."""
+    running = [record for record in snapshot.jobs.values() if record.state == "running"]
+    ended = [record for record in snapshot.jobs.values() if not record.open]
+    return [*running, *snapshot.waiting, *sorted(ended, key=lambda record: record.finished or 0, reverse=True)]
+
+
+class QueueScreen(EngineScreen):
+    """A table of jobs, and the details of the one under the cursor."""
+
+    CSS_PATH = "queue.tcss"
+    AUTO_FOCUS = "#jobs"
+    BINDINGS = [
+        Binding("space", "pause", "Pause", id="queue.pause", tooltip="Start no further job, or start them again"),
+        Binding("x", "cancel", "Cancel", id="queue.cancel", tooltip="End the job under the cursor"),
+        Binding("X", "cancel_all", "Cancel all", id="queue.cancel_all", tooltip="End every job"),
+        Binding("r", "retry", "Retry", id="queue.retry", tooltip="Queue the failed or cancelled job again"),
+        Binding("R", "retry_failed", "Retry failed", show=False, id="queue.retry_failed"),
+        Binding("e", "edit", "Edit", id="queue.edit", tooltip="Take it back into the studio, to change it"),
+        Binding("K", "move(-1)", "Sooner", id="queue.sooner", tooltip="Move the waiting job up"),
+        Binding("J", "move(1)", "Later", id="queue.later", tooltip="Move the waiting job down"),
+        Binding("T", "move_first", "First", show=False, id="queue.first", tooltip="Run the waiting job next"),
+        Binding("z", "undo", "Undo", id="queue.undo"),
+        Binding("j", "cursor(1)", "Down", show=False, id="queue.cursor_down"),
+        Binding("k", "cursor(-1)", "Up", show=False, id="queue.cursor_up"),
+    ]
+
+    class Edit(Message):
+        """The user wants to change a job and submit it anew."""
+
+        def __init__(self, job: Job) -> None:
+            super().__init__()
+            self.job = job
+
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
+        self._records: list[JobRecord] = []
+        self._summary = Static(id="summary", markup=False)
+        self._table: DataTable[Text] = DataTable(id="jobs", cursor_type="row")
+        self._details = Static(id="details", markup=False)
+        self._undo = Undo()
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Summary, table, details."""
+        yield self._summary
+        yield self._table
+        yield self._details
+
+    def on_mount(self) -> None:
+        """The columns."""
+        for key, label in COLUMNS.items():
+            self._table.add_column(label, key=key)
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Bring the lines up to date; the cursor stays on its job."""
+        super().show_state(snapshot)
+        self._summary.update(_summary(snapshot))
+        records, before = in_order(snapshot), self._records
+        under = self._under_cursor
+        self._records = records
+        step = snapshot.step
+        cells = {
+            record.job.id: _cells(record, step.step / step.steps if step and step.steps else 0) for record in records
+        }
+        if [record.job.id for record in records] == [record.job.id for record in before]:
+            for job_id, texts in cells.items():
+                for column, text in zip(COLUMNS, texts, strict=True):
+                    if self._table.get_cell(job_id, column) != text:
+                        self._table.update_cell(job_id, column, text, update_width=True)
+        else:
+            self._table.clear()
+            for job_id, texts in cells.items():
+                self._table.add_row(*texts, key=job_id)
+            if under is not None and under.job.id in cells:
+                self._table.move_cursor(row=list(cells).index(under.job.id))
+        self._show_details()
+
+    @property
+    def _under_cursor(self) -> JobRecord | None:
+        place = self._table.cursor_row
+        return self._records[place] if 0 <= place < len(self._records) else None
+
+    @on(DataTable.RowHighlighted)
+    def _show_details(self) -> None:
+        record = self._under_cursor
+        self._details.update(
+            plain(_details(record), keep_newlines=True) if record else "No jobs yet. F2 leads to the studio."
+        )
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    def action_pause(self) -> None:
+        """Start no further job, or start them again."""
+        if self.client.snapshot is not None:
+            self.ask(Resume() if self.client.snapshot.engine.paused else Pause())
+
+    def action_cancel(self) -> None:
+        """End the job under the cursor."""
+        record = self._under_cursor
+        if record is not None and record.open:
+            self._undo.add("The job waits again.", Retry(job_id=record.job.id))
+            self.ask(Cancel(job_id=record.job.id))
+
+    @work(group="commands")
+    async def action_cancel_all(self) -> None:
+        """End every job."""
+        result = await self.result(CancelAll())
+        ids = msgspec.msgpack.decode(result, type=list[str]) if result is not None else []
+        if ids:
+            self._undo.add(f"{_count(len(ids))} again.", *(Retry(job_id=one) for one in ids))
+            self.notify(f"{len(ids)} cancelled. z takes it back.")
+
+    def action_retry(self) -> None:
+        """Queue the job under the cursor again."""
+        record = self._under_cursor
+        if record is not None and record.state in ("failed", "cancelled"):
+            self._undo.add("The job is cancelled.", Cancel(job_id=record.job.id))
+            self.ask(Retry(job_id=record.job.id))
+
+    def action_retry_failed(self) -> None:
+        """Queue every failed job again."""
+        failed = [record.job.id for record in self._records if record.state == "failed"]
+        if failed:
+            self._undo.add(f"{len(failed)} cancelled.", *(Cancel(job_id=one) for one in failed))
+        for one in failed:
+            self.ask(Retry(job_id=one))
+
+    def action_edit(self) -> None:
+        """Take the job under the cursor into the studio; one that waits does so no longer."""
+        record = self._under_cursor
+        if record is None:
+            return
+        if record.open and record.state != "running":
+            self.action_cancel()
+        self.post_message(self.Edit(record.job))
+
+    def action_move(self, by: int) -> None:
+        """Move the waiting job under the cursor, up or down."""
+        waiting = [record.job.id for record in self._records if record.state == "waiting"]
+        place = self._waiting_place(waiting)
+        if place is not None and 0 <= place + by < len(waiting):
+            self._move(waiting, place, place - 1 if by < 0 else place + 2)
+
+    def action_move_first(self) -> None:
+        """Run the waiting job under the cursor next."""
+        waiting = [record.job.id for record in self._records if record.state == "waiting"]
+        place = self._waiting_place(waiting)
+        if place:
+            self._move(waiting, place, 0)
+
+    def _waiting_place(self, waiting: list[str]) -> int | None:
+        record = self._under_cursor
+        return waiting.index(record.job.id) if record is not None and record.job.id in waiting else None
+
+    def _move(self, waiting: list[str], place: int, before: int) -> None:
+        """Move the waiting job at `place` right before the one at `before`."""
+        job_id, back = waiting[place], waiting[place + 1 : place + 2]
+        self._undo.add("The job is back in its place.", Reorder(job_id=job_id, before=back[0] if back else ""))
+        self.ask(Reorder(job_id=job_id, before=waiting[before] if before < len(waiting) else ""))
+
+    @work(group="commands")
+    async def action_undo(self) -> None:
+        """Take the last thing back."""
+        last = self._undo.take()
+        if last is None:
+            self.notify("There is nothing to take back.")
+            return
+        done = [await self.result(command) is not None for command in last.commands]
+        if all(done):
+            self.notify(last.told)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by lines."""
+        self._table.move_cursor(row=self._table.cursor_row + by)
+
+
+def _count(jobs: int) -> str:
+    return "1 job waits" if jobs == 1 else f"{jobs} jobs wait"
+
+
+def _summary(snapshot: Snapshot) -> str:
+    """One line on the whole queue."""
+    waiting = len(snapshot.waiting)
+    parts = ["paused: Space goes on" if snapshot.engine.paused else "", "1 running" if snapshot.running else ""]
+    parts += [f"{waiting} waiting" if waiting else "nothing waits"]
+    for state in ("failed", "cancelled", "done"):
+        count = sum(record.state == state for record in snapshot.jobs.values())
+        parts.append(f"{count} {state}" if count else "")
+    if snapshot.engine.hold is not None:
+        parts.append(f"held: {snapshot.engine.hold}")
+    return plain(" · ".join(part for part in parts if part))
+
+
+def _cells(record: JobRecord, fraction: float) -> list[Text]:
+    job = record.job
+    mark = {"running": "▶", "waiting": "·", "interrupted": "!", "done": "✓", "failed": "✗", "cancelled": "–"}[
+        record.state
+    ]
+    progress = f" {fraction:.0%}" if record.state == "running" else ""
+    when = record.finished or record.started or record.submitted
+    style = {"failed": "bold", "cancelled": "dim", "done": "dim"}.get(record.state, "")
+    texts = (
+        f"{mark} {record.state}{progress}",
+        f"{record.saved}/{job.count}",
+        job.model,
+        _clock(when),
+        (job.prompt_template or job.prompt)[:SHOWN_LETTERS] or "no prompt",
+    )
+    return [Text(plain(text), style) for text in texts]
+
+
+def _clock(when: float) -> str:
+    told = time.localtime(when)
+    today = told[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if today else "%m-%d %H:%M", told)
+
+
+def _details(record: JobRecord) -> str:
+    """What failed and what to do, what had to be done, and the job itself."""
+    job = record.job
+    lines = [str(record.problem)] if record.problem is not None else []
+    lines += record.notes
+    lines.append(job.prompt_template or job.prompt or "no prompt")
+    lines.append(
+        f"{job.mode} · {job.width}×{job.height} · {job.steps} steps · guidance {job.guidance_scale:g} · {job.scheduler}"
+        f" · seed {job.seed}"
+    )
+    times = [f"submitted {_clock(record.submitted)}"]
+    if record.started is not None:
+        times.append(f"started {_clock(record.started)}")
+    if record.finished is not None:
+        times.append(f"ended {_clock(record.finished)}")
+        if record.started is not None:
+            times.append(f"took {record.finished - record.started:.1f} s")
+    if record.attempts > 1:
+        times.append(f"{record.attempts} attempts")
+    return "\n".join([*lines, " · ".join(times)])

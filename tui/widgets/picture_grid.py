@@ -1,0 +1,288 @@
+"""Thousands of small pictures in rows: only those that are seen are known, fetched and drawn."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+from PIL import Image
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.library.plain_text import plain
+from tui.terminal.half_blocks import fit, half_blocks
+
+WIDTHS: Final = (10, 16, 24, 36, 54)
+"""Columns of a tile, from small to large."""
+
+Lines = list[list[Segment]]
+
+
+class Tile(Struct, frozen=True):
+    """What is told about one place in the grid."""
+
+    key: int
+    """Of the picture; 0 while it has none."""
+    caption: str
+    marks: str = ""
+    """Letters before the caption, such as a star."""
+
+
+class PictureGrid(ScrollView, can_focus=True):
+    """A cursor, a selection, and tiles that whoever owns the grid supplies when they come into sight."""
+
+    COMPONENT_CLASSES = {"picture-grid--cursor", "picture-grid--selected", "picture-grid--caption"}
+    DEFAULT_CSS = """
+    PictureGrid { scrollbar-size-vertical: 1; overflow-x: hidden; }
+    PictureGrid > .picture-grid--caption { color: $text-muted; }
+    PictureGrid > .picture-grid--selected { color: $accent; text-style: bold; }
+    PictureGrid > .picture-grid--cursor { background: $accent; color: $background; text-style: bold; }
+    """
+    BINDINGS = [
+        Binding("left,h", "move(-1, 0)", "Left", show=False, id="grid.left"),
+        Binding("right,l", "move(1, 0)", "Right", show=False, id="grid.right"),
+        Binding("up,k", "move(0, -1)", "Up", show=False, id="grid.up"),
+        Binding("down,j", "move(0, 1)", "Down", show=False, id="grid.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="grid.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="grid.page_down"),
+        Binding("home,g", "end(0)", "First", show=False, id="grid.first"),
+        Binding("end,G", "end(1)", "Last", show=False, id="grid.last"),
+        Binding("enter", "open", "Open", show=False, id="grid.open"),
+        Binding("plus", "zoom(1)", "Larger", show=False, id="grid.larger"),
+        Binding("minus", "zoom(-1)", "Smaller", show=False, id="grid.smaller"),
+    ]
+
+    cursor: reactive[int] = reactive(0, init=False)
+    """The place under the cursor, from 0."""
+
+    class Seen(Message):
+        """Other places are in sight; those from `first` up to `last`, not included, are wanted."""
+
+        def __init__(self, first: int, last: int) -> None:
+            super().__init__()
+            self.first, self.last = first, last
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the newest matters."""
+            return isinstance(message, PictureGrid.Seen)
+
+    class Moved(Message):
+        """The cursor is elsewhere."""
+
+    class Opened(Message):
+        """The tile under the cursor was chosen."""
+
+    def __init__(self, *, columns: int = 0, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        """`columns` fixes how many tiles a row has; 0: as many as fit."""
+        super().__init__(id=id)
+        self._fixed = columns
+        self._zoom = 1
+        self._count = 0
+        self._tiles: dict[int, Tile] = {}
+        self._images: dict[int, Image.Image] = {}
+        self._drawn: dict[tuple[int, int], Lines] = {}
+        self._selected: frozenset[int] = frozenset()
+
+    # ---- what is shown -----------------------------------------------------------------------------------------
+
+    def show(self, count: int, tiles: dict[int, Tile], *, columns: int | None = None) -> None:
+        """There are `count` places; `tiles` has those that are known, by place."""
+        self._count, self._tiles = count, tiles
+        if columns is not None:
+            self._fixed = columns
+        self._lay_out()
+        self.cursor = max(0, min(self.cursor, count - 1))
+        self.refresh()
+
+    def show_image(self, key: int, image: Image.Image) -> None:
+        """The picture with that key looks so."""
+        self._images[key] = image
+        self._drawn = {place: lines for place, lines in self._drawn.items() if place[0] != key}
+        self.refresh()
+
+    def keep_images(self, keys: Iterable[int]) -> None:
+        """Forget the others."""
+        kept = set(keys)
+        self._images = {key: image for key, image in self._images.items() if key in kept}
+        self._drawn = {place: lines for place, lines in self._drawn.items() if place[0] in kept}
+
+    def select(self, keys: Iterable[int]) -> None:
+        """Mark the pictures with these keys, and no others."""
+        self._selected = frozenset(keys)
+        self.refresh()
+
+    def has_image(self, key: int) -> bool:
+        """Whether the picture was shown to the grid already."""
+        return key in self._images
+
+    @property
+    def tile(self) -> Tile | None:
+        """The tile under the cursor, when it is known."""
+        return self._tiles.get(self.cursor)
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a row."""
+        return self._fixed or max(1, self.size.width // self.tile_width)
+
+    @property
+    def tile_width(self) -> int:
+        """Cells across one tile, with the gap to the next."""
+        return min(WIDTHS[self._zoom], max(self.size.width, 4))
+
+    @property
+    def tile_height(self) -> int:
+        """Cells down one tile, with its caption."""
+        return (self.tile_width - 1) // 2 + 2
+
+    @property
+    def pixels(self) -> int:
+        """The most pixels, across or down, that a tile can show."""
+        return self.tile_width * 2
+
+    @property
+    def in_sight(self) -> tuple[int, int]:
+        """The first place that is seen, and the one after the last."""
+        first = self.scroll_offset.y // self.tile_height
+        last = -(-(self.scroll_offset.y + max(self.size.height, 1)) // self.tile_height)
+        return min(first * self.columns, self._count), min(last * self.columns, self._count)
+
+    def _lay_out(self) -> None:
+        rows = -(-self._count // self.columns)
+        self.virtual_size = Size(
+            self.columns * self.tile_width if self._fixed else self.size.width, rows * self.tile_height
+        )
+
+    def on_resize(self) -> None:
+        """Another number of tiles fits."""
+        self._lay_out()
+        self._tell_sight()
+        self.call_after_refresh(self._follow)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell who owns the grid what is in sight."""
+        super().watch_scroll_y(old_value, new_value)
+        self._tell_sight()
+
+    def _tell_sight(self) -> None:
+        if self.is_mounted:
+            self.post_message(self.Seen(*self.in_sight))
+
+    def render_line(self, y: int) -> Strip:
+        """One line through a row of tiles."""
+        line = y + self.scroll_offset.y
+        row, inside = divmod(line, self.tile_height)
+        segments: list[Segment] = []
+        for place in range(row * self.columns, (row + 1) * self.columns):
+            segments += self._cells(place, inside) if place < self._count else [Segment(" " * self.tile_width)]
+        strip = Strip(segments).crop(self.scroll_offset.x, self.scroll_offset.x + self.size.width)
+        return strip.adjust_cell_length(self.size.width, self.rich_style).apply_style(self.rich_style)
+
+    def _cells(self, place: int, line: int) -> list[Segment]:
+        """The cells of one line of one tile: the picture, its caption, and a gap."""
+        width, tile = self.tile_width - 1, self._tiles.get(place)
+        if line == self.tile_height - 1:
+            return [Segment(" " * (width + 1))]
+        if line < self.tile_height - 2:
+            drawn = self._picture(tile.key, width, self.tile_height - 2) if tile is not None else None
+            return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
+        caption = f"{tile.marks}{plain(tile.caption)}" if tile is not None else ""
+        chosen = tile is not None and tile.key in self._selected
+        if chosen:
+            caption = f"✓{caption}"
+        cursor = place == self.cursor and self.has_focus
+        if place == self.cursor:
+            caption = f"›{caption}"
+        name = "cursor" if cursor else "selected" if chosen else "caption"
+        style = self.get_component_rich_style(f"picture-grid--{name}")
+        return [*Strip([Segment(caption, style)]).adjust_cell_length(width, style), Segment(" ")]
+
+    def _empty(self, width: int, line: int) -> Segment:
+        middle = line == (self.tile_height - 2) // 2
+        return Segment(("·" if middle else "").center(width), Style(dim=True))
+
+    def _picture(self, key: int, width: int, height: int) -> Lines | None:
+        image = self._images.get(key)
+        if image is None:
+            return None
+        found = self._drawn.get((key, width))
+        if found is None:
+            columns, rows = fit(*image.size, width, height)
+            left, top = (width - columns) // 2, (height - rows) // 2
+            blank = [Segment(" " * width)]
+            middle = [
+                [Segment(" " * left), *cells, Segment(" " * (width - columns - left))]
+                for cells in half_blocks(image, columns, rows)
+            ]
+            found = [blank] * top + middle + [blank] * (height - rows - top)
+            self._drawn[key, width] = found
+        return found
+
+    # ---- keys and mouse ----------------------------------------------------------------------------------------
+
+    def watch_cursor(self) -> None:
+        """Keep the cursor in sight."""
+        self._follow()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def on_focus(self) -> None:
+        """The cursor is drawn otherwise."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The same."""
+        self.refresh()
+
+    def _follow(self) -> None:
+        row, column = divmod(self.cursor, self.columns)
+        place = Region(column * self.tile_width, row * self.tile_height, self.tile_width, self.tile_height)
+        self.scroll_to_region(place, animate=False, immediate=True)
+
+    def action_move(self, across: int, down: int) -> None:
+        """Move the cursor by tiles."""
+        goal = self.cursor + across + down * self.columns
+        if 0 <= goal < self._count:
+            self.cursor = goal
+        elif down > 0 and self._count and self.cursor // self.columns < (self._count - 1) // self.columns:
+            self.cursor = self._count - 1
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by as many rows as are seen."""
+        rows = max(1, self.size.height // self.tile_height)
+        self.cursor = max(0, min(self.cursor + by * rows * self.columns, self._count - 1))
+
+    def action_end(self, which: int) -> None:
+        """Go to the first or the last tile."""
+        self.cursor = max(self._count - 1, 0) if which else 0
+
+    def action_open(self) -> None:
+        """Choose the tile under the cursor."""
+        if self.tile is not None:
+            self.post_message(self.Opened())
+
+    def action_zoom(self, by: int) -> None:
+        """Make the tiles larger or smaller."""
+        self._zoom = max(0, min(self._zoom + by, len(WIDTHS) - 1))
+        self._images.clear()
+        self._drawn.clear()
+        self._lay_out()
+        self._follow()
+        self.refresh()
+        self._tell_sight()
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor where the mouse is; twice chooses."""
+        offset = event.offset + self.scroll_offset
+        column, row = offset.x // self.tile_width, offset.y // self.tile_height
+        place = row * self.columns + column
+        if column < self.columns and place < self._count:
+            self.cursor = place
+            if event.chain > 1:
+                self.action_open()
