@@ -32,7 +32,7 @@ async def test_every_key_of_the_gallery(running: Running, size: tuple[int, int],
         await until(pilot, lambda: "6 pictures · newest" in told(screen, "#summary"))
         await until(pilot, lambda: grid.tile is not None and grid.has_image(grid.tile.key))
         assert grid.tile.caption == "a fox in snow"
-        assert "64×64 · seed 7" in told(screen, "#details")
+        await until(pilot, lambda: "64×64 · seed 7" in told(screen, "#details"))
 
         await pilot.press("l")
         assert grid.tile.caption == "an owl"

@@ -52,8 +52,7 @@ async def test_every_key_of_the_queue_screen(running: Running, size: tuple[int, 
         await pilot.press("X")
         await until(pilot, lambda: [state for state, _ in lines(screen)] == ["cancelled"] * 4)
         await pilot.press("space")
-        await until(pilot, lambda: snapshot_of(pilot).engine.paused)
-        assert "paused" in str(screen.query_one("#summary", Static).content)
+        await until(pilot, lambda: "paused" in str(screen.query_one("#summary", Static).content))
         await pilot.press("z")
         await until(pilot, lambda: [state for state, _ in lines(screen)] == ["waiting"] * 4)
 
@@ -65,7 +64,8 @@ async def test_every_key_of_the_queue_screen(running: Running, size: tuple[int, 
             await pilot.press("k")
         for _ in range([name for _, name in lines(screen)].index("broken")):
             await pilot.press("j")
-        assert "It is damaged. Get it again." in str(screen.query_one("#details", Static).content)
+        told = "It is damaged. Get it again."
+        await until(pilot, lambda: told in str(screen.query_one("#details", Static).content))
         running.script.fail.clear()
         await pilot.press("r")
         await until(pilot, lambda: ("done", "broken") in lines(screen))
