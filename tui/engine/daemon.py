@@ -60,6 +60,7 @@ from tui.protocol.commands import (
     GetJob,
     GetModel,
     GetPictures,
+    GetPrompts,
     GetSnapshot,
     LoadModel,
     MakeContactSheet,
@@ -345,6 +346,8 @@ class Engine:
                 return await self._make_contact_sheet(command)
             case CountTokens():
                 return await self._count_tokens(command)
+            case GetPrompts(limit=limit):
+                return await self._queue.prompts(limit)
             case Recall():
                 return await self._recall(command)
             case Shutdown():

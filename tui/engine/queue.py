@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from tui.engine.database import Database
 from tui.engine.picture_text import describe
@@ -13,6 +14,7 @@ from tui.engine.rows import pack, picture_of, record_of
 from tui.protocol.events import JobRecord, Picture, SavedFile
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.protocol.prompts import PastPrompt
 
 MAX_ATTEMPTS: Final = 2
 """A job whose process died under it this often, without saving a picture in between, is set aside."""
@@ -30,6 +32,15 @@ _NEXT = """
     SELECT id, state, overtaken, payload FROM job WHERE state IN ('interrupted', 'waiting')
     ORDER BY state = 'waiting', position LIMIT ?
 """
+
+
+class _Written(Struct):
+    """The part of a job that was written by hand."""
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    prompt_template: str = ""
+    negative_template: str = ""
 
 
 class Queue:
@@ -66,6 +77,25 @@ class Queue:
         def work(connection: sqlite3.Connection) -> JobRecord | None:
             found = _pick(connection, warm)
             return _get(connection, found[-1]) if found else None
+
+        return await self._database.run(work)
+
+    async def prompts(self, limit: int) -> list[PastPrompt]:
+        """The prompts of the last jobs as they were written, newest first, each once, at most `limit`."""
+
+        def work(connection: sqlite3.Connection) -> list[PastPrompt]:
+            found: dict[PastPrompt, None] = {}
+            for row in connection.execute("SELECT payload FROM job ORDER BY submitted DESC"):
+                job = msgspec.msgpack.decode(row["payload"], type=_Written)
+                past = PastPrompt(
+                    prompt=job.prompt_template or job.prompt,
+                    negative_prompt=job.negative_template or job.negative_prompt,
+                )
+                if past.prompt:
+                    found.setdefault(past)
+                if len(found) >= limit:
+                    break
+            return list(found)
 
         return await self._database.run(work)
 

@@ -1,24 +1,73 @@
 """The settings pane: everything about a job but its prompts, each with its range and a line of help."""
 
 from collections.abc import Iterable
+from typing import Any, Final
 
+from msgspec.structs import asdict, replace
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.events import DescendantFocus
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.widgets import Input, Label, Select, Static
+from textual.widgets import Checkbox, Input, Label, Select, Static
 
+from tui.library.aspects import ASPECTS, aspect_of, fitted, size_of
 from tui.library.plain_text import plain
 from tui.library.schedulers import SCHEDULERS
+from tui.panes.adapter_rows import AdapterRows
+from tui.panes.control_rows import ControlRows
+from tui.protocol.commands import LeftMode
 from tui.protocol.events import ModelInfo
-from tui.protocol.fields import job_fields
-from tui.protocol.job import Job, new_job_id, random_seed
+from tui.protocol.fields import fields_of, job_fields
+from tui.protocol.job import (
+    DrawSettings,
+    Edges,
+    Job,
+    MemoryOptions,
+    Mode,
+    ModeState,
+    Offload,
+    SeedPolicy,
+    new_job_id,
+    random_seed,
+)
+from tui.protocol.snapshot import Snapshot
 from tui.widgets.number_input import NumberInput
+from tui.widgets.path_input import PathInput
+from tui.widgets.row import Choice, row
 
-NUMBERS = ("width", "height", "steps", "guidance_scale", "count")
+NUMBERS: Final = (
+    "width",
+    "height",
+    "steps",
+    "guidance_scale",
+    "count",
+    "clip_skip",
+    "strength",
+    "mask_blur",
+)
+"""Fields of a job that are numbers here, beside the seed."""
+
+EDGES: Final = ("left", "top", "right", "bottom")
+
+SHOWN: Final[dict[str, frozenset[Mode]]] = {
+    "row-image": frozenset({"img2img", "inpaint", "outpaint", "edit", "refine"}),
+    "row-mask": frozenset({"inpaint"}),
+    "row-strength": frozenset({"img2img", "inpaint", "refine"}),
+    "row-mask-blur": frozenset({"inpaint", "outpaint"}),
+    "row-grow-across": frozenset({"outpaint"}),
+    "row-grow-down": frozenset({"outpaint"}),
+}
+"""The modes in which a row has an effect, and is seen."""
+
+OFFLOADS: Final[dict[Offload, str]] = {
+    "none": "all weights stay",
+    "components": "one component at a time",
+    "layers": "one layer at a time",
+}
+SEEDS: Final[dict[SeedPolicy, str]] = {"random": "random", "fixed": "locked", "increment": "next"}
 
 
 class SettingsPane(Vertical):
@@ -33,115 +82,441 @@ class SettingsPane(Vertical):
             super().__init__()
             self.model = model
 
+    class ModeEntered(Message):
+        """Another mode, or the mode of another model, was chosen; what it remembers is wanted."""
+
+        def __init__(self, model: ModelInfo, mode: Mode, leaving: LeftMode | None, then: dict[str, Any]) -> None:
+            super().__init__()
+            self.model = model
+            self.mode = mode
+            self.leaving = leaving
+            self.then = then
+            """What is to be changed in what it remembers."""
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._models: list[ModelInfo] = []
+        self._place: tuple[str, Mode] | None = None
+        self._folder = ""
         self.border_title = "Settings"
-        self._model = Select[str]([], id="model", compact=True, prompt="looking for models")
-        self._scheduler = Select[str]([], id="scheduler", compact=True, prompt="the model's own")
-        self._numbers = {name: NumberInput(job_fields()[name], None, id=name) for name in NUMBERS}
-        self._seed = NumberInput(job_fields()["seed"], None, empty="random", id="seed")
+        fields = job_fields()
+        self._model = Choice([], "Which model draws.", prompt="looking for models", id="model")
+        self._mode = Choice(
+            [("txt2img", "txt2img")], "What is made from what.", blank=False, value="txt2img", id="mode"
+        )
+        self._aspect = Choice([], "The shape, at as many pixels as the model was made for.", prompt="own", id="aspect")
+        self._scheduler = Choice([], fields["scheduler"].help, prompt="the model's own", id="scheduler")
+        self._numbers = {name: NumberInput(fields[name], None, id=name) for name in NUMBERS}
+        self._seed = NumberInput(fields["seed"], None, empty="random", id="seed")
+        self._policy = Choice(
+            [(label, name) for name, label in SEEDS.items()],
+            "After a job: another seed at random, the same again, or the next one.",
+            blank=False,
+            value="random",
+            id="seed_policy",
+        )
+        self._image = PathInput("A picture", fields["image"].help, id="image", required=True)
+        self._mask = PathInput("A mask", f"{fields['mask'].help} Enter paints one.", id="mask", required=True)
+        self._edges = {name: NumberInput(fields_of(Edges)[name], None, id=f"grow_{name}") for name in EDGES}
+        self._controls = ControlRows()
+        self._adapters = AdapterRows()
+        self._texts = {name: Input(id=name, compact=True, placeholder="the same") for name in SECOND}
+        self._tile = Checkbox("decode in tiles", compact=True, id="tile_vae", tooltip=TILE_HELP)
+        self._drop = Checkbox("drop text encoders", compact=True, id="drop_text_encoders", tooltip=DROP_HELP)
+        self._offload = Choice(
+            [(label, name) for name, label in OFFLOADS.items()],
+            "Which weights stay on the device while a job runs: fewer is slower.",
+            blank=False,
+            value="none",
+            id="offload",
+        )
+        self._output = PathInput("The folder", "Where pictures go; empty: the folder in the settings.", id="folder")
+        self._output.placeholder = "as in the settings"
+        self._stem = Input(id="file_stem", compact=True, placeholder="made from the job")
         self._help = Static(id="help", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The rows."""
-        numbers = self._numbers
-        yield _row("Model", self._model)
-        yield _row("Size", numbers["width"], Label("× "), numbers["height"])
-        yield _row("Steps", numbers["steps"])
-        yield _row("Guidance", numbers["guidance_scale"])
-        yield _row("Scheduler", self._scheduler)
-        yield _row("Seed", self._seed)
-        yield _row("Count", numbers["count"])
+        """The rows, in groups."""
+        numbers, edges = self._numbers, self._edges
+        with VerticalScroll(id="rows", can_focus=False):
+            with Vertical(classes="group", id="group-model"):
+                yield row("Model", self._model)
+                yield row("Mode", self._mode)
+            with Vertical(classes="group", id="group-picture"):
+                yield row("Image", self._image, id="row-image")
+                yield row("Mask", self._mask, id="row-mask")
+                yield row("Strength", numbers["strength"], id="row-strength")
+                yield row("Mask blur", numbers["mask_blur"], Label("px"), id="row-mask-blur")
+                yield row("Grow ← →", edges["left"], edges["right"], Label("px"), id="row-grow-across")
+                yield row("Grow ↑ ↓", edges["top"], edges["bottom"], Label("px"), id="row-grow-down")
+            with Vertical(classes="group", id="group-size"):
+                yield row("Size", numbers["width"], Label("× "), numbers["height"], Label("px"))
+                yield row("Shape", self._aspect)
+            with Vertical(classes="group", id="group-sampling"):
+                yield row("Steps", numbers["steps"])
+                yield row("Guidance", numbers["guidance_scale"])
+                yield row("Scheduler", self._scheduler)
+                yield row("Seed", self._seed, self._policy)
+                yield row("Count", numbers["count"])
+            with Vertical(classes="group", id="group-controls"):
+                yield self._controls
+            with Vertical(classes="group", id="group-adapters"):
+                yield self._adapters
+            with Vertical(classes="group", id="group-parts"):
+                yield row("Clip skip", numbers["clip_skip"], id="row-clip-skip")
+                for name, text in self._texts.items():
+                    yield row(SECOND[name], text, id=f"row-{name}")
+            with Vertical(classes="group", id="group-memory"):
+                yield row("Memory", self._tile)
+                yield row("", self._drop)
+                yield row("Offload", self._offload)
+            with Vertical(classes="group", id="group-output"):
+                yield row("Folder", self._output)
+                yield row("File name", self._stem)
         yield self._help
 
     def on_mount(self) -> None:
-        """One picture, unless asked otherwise."""
+        """One picture, unless asked otherwise; and no cursor that blinks."""
+        for edge in self._edges.values():
+            edge.set_number(0)
         self._numbers["count"].set_number(1)
+        self._numbers["clip_skip"].set_number(1)
+        self._numbers["strength"].set_number(0.6)
+        self._numbers["mask_blur"].set_number(4)
+        for name, text in {**self._texts, "file_stem": self._stem}.items():
+            text.cursor_blink = False
+            text.tooltip = job_fields()[name].help
+        self._show_rows()
+
+    # ---- models ------------------------------------------------------------------------------------------------
 
     def set_models(self, models: Iterable[ModelInfo], chosen: str) -> None:
-        """Offer `models`, with `chosen` as the current one."""
+        """Offer `models`, with `chosen` as the current one, or the one that is chosen already."""
         self._models = [model for model in models if model.problem is None]
         names = [model.name for model in self._models]
-        self._model.set_options([(plain(name), name) for name in names])
+        wanted = self.model.name if self.model is not None and self.model.name in names else chosen
         if names:
-            self._model.value = chosen if chosen in names else names[-1]
+            self._model.offer([(plain(name), name) for name in names], wanted if wanted in names else names[-1])
 
     def choose(self, model: str) -> None:
         """Draw with `model` from now on, if it is offered."""
         if any(one.name == model for one in self._models):
             self._model.value = model
 
+    @on(Select.Changed, "#model")
+    def _choose(self, event: Select.Changed) -> None:
+        chosen = self._listed(str(event.value))
+        if chosen is not None and chosen != self.model:
+            leaving, first = self.leaving(), self.model is None
+            self._take_model(chosen, keep=first)
+            self.post_message(self.ModelChosen(chosen))
+            if not first and self.mode is not None:
+                self.post_message(self.ModeEntered(chosen, self.mode, leaving, {}))
+
+    def _listed(self, name: str) -> ModelInfo | None:
+        return next((model for model in self._models if model.name == name), None)
+
+    def _take_model(self, model: ModelInfo, *, keep: bool) -> None:
+        """What suits `model`; with `keep`, only where nothing was typed while the models were being looked for."""
+        self.model = model
+        mode = self.mode if self.mode in model.modes else (model.modes[0] if model.modes else "txt2img")
+        self._mode.offer([(one, one) for one in model.modes] or [("txt2img", "txt2img")], mode)
+        self._place = model.name, mode
+        self._scheduler.offer(
+            [(SCHEDULERS[name].label, name) for name in model.schedulers if name in SCHEDULERS], model.scheduler
+        )
+        area = model.width * model.height
+        sizes = {name: size_of(name, area, model.size_multiple) for name in ASPECTS}
+        self._aspect.offer([(f"{name}  {width} × {height}", name) for name, (width, height) in sizes.items()], None)
+        for name in ("width", "height", "steps", "guidance_scale"):
+            if not (keep and self._numbers[name].value):
+                self._numbers[name].set_number(getattr(model, name))
+        self._controls.offer(model.controls, mode)
+        self._show_rows()
+
+    # ---- modes -------------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode that is chosen."""
+        chosen = self._mode.chosen
+        return chosen if chosen in job_modes() else None  # type: ignore[return-value]
+
+    @on(Select.Changed, "#mode")
+    def _change_mode(self, event: Select.Changed) -> None:
+        mode = self.mode
+        if self.model is not None and mode is not None and self._place != (self.model.name, mode):
+            self._enter(self.model, mode, {})
+
+    def enter(self, mode: Mode, **then: Any) -> bool:
+        """Change to `mode`, with `then` changed in what it remembers; False where the model has no such mode."""
+        if self.model is None or mode not in self.model.modes:
+            return False
+        self._enter(self.model, mode, then)
+        return True
+
+    def _enter(self, model: ModelInfo, mode: Mode, then: dict[str, Any]) -> None:
+        leaving = self.leaving()
+        self._place = model.name, mode
+        self._mode.value = mode
+        self._controls.offer(model.controls, mode)
+        self._show_rows()
+        self.post_message(self.ModeEntered(model, mode, leaving, then))
+
+    def leaving(self) -> LeftMode | None:
+        """The mode that the pane shows and what it shall remember; None before there is one, or while it is wrong."""
+        if self.model is None or self._place is None or self._wrong_numbers():
+            return None
+        model, mode = self._place
+        state = ModeState(**self._drawn(), seed=int(self._seed.number or 0), seed_policy=self._seed_policy)
+        return LeftMode(model=model, mode=mode, state=state)
+
+    def restore(self, state: ModeState) -> None:
+        """Show what a mode remembers."""
+        self._show_drawn(state)
+        self._seed.set_number(state.seed if state.seed_policy != "random" else None)
+        self._policy.value = state.seed_policy
+
+    def _show_rows(self) -> None:
+        """Only the rows that have an effect in this mode, on this model."""
+        mode, model = self.mode or "txt2img", self.model
+        for name, modes in SHOWN.items():
+            self.query_one(f"#{name}").display = mode in modes
+        self.query_one("#group-picture").display = any(mode in modes for modes in SHOWN.values())
+        self.query_one("#row-clip-skip").display = model is not None and model.clip_skip
+        for name in SECOND:
+            negative = "negative" in name
+            self.query_one(f"#row-{name}").display = (
+                model is not None and model.second_prompt and (model.negative_prompt or not negative)
+            )
+        self.query_one("#group-controls").display = bool(self._controls.nets)
+
+    # ---- jobs --------------------------------------------------------------------------------------------------
+
     def fill(self, job: Job) -> None:
-        """Show the settings of `job`, with its seed left open."""
+        """Show the settings of `job`, with its seed left open; its model too, where it is there."""
+        model = self._listed(job.model) or self.model
+        if model is None:
+            return
+        self._model.value = model.name
+        self._take_model(model, keep=False)
+        if job.mode in model.modes:
+            self._place = model.name, job.mode
+            self._mode.value = job.mode
+            self._controls.offer(model.controls, job.mode)
+            self._show_rows()
+        self._show_drawn(job)
+        for name, text in self._texts.items():
+            text.value = getattr(job, name)
+
+    def _show_drawn(self, drawn: DrawSettings) -> None:
         for name, number in self._numbers.items():
-            number.set_number(getattr(job, name))
-        if self.model is not None and job.scheduler in self.model.schedulers:
-            self._scheduler.value = job.scheduler
+            number.set_number(getattr(drawn, name))
+        if self.model is not None and drawn.scheduler in self.model.schedulers:
+            self._scheduler.value = drawn.scheduler
+        for name, path in {"image": self._image, "mask": self._mask}.items():
+            path.value = getattr(drawn, name)
+        for name, edge in self._edges.items():
+            edge.set_number(getattr(drawn.grow, name))
+        self._controls.fill(drawn.controls)
+        self._adapters.fill(drawn.adapters)
+        self._tile.value, self._drop.value = drawn.memory.tile_vae, drawn.memory.drop_text_encoders
+        self._offload.value = drawn.memory.offload
+
+    def set_seed(self, seed: int) -> None:
+        """Lock the seed."""
+        self._seed.set_number(seed)
+        self._policy.value = "fixed"
 
     def clear_seed(self) -> None:
         """Let the next job draw its seed."""
         self._seed.value = ""
 
-    def first_complaint(self) -> NumberInput | None:
+    def drawn(self, job: Job) -> None:
+        """`job` was made of what the pane says: the next one has its own seed, where that is wanted."""
+        self._seed.placeholder = f"random, last {job.seed}"
+        if self._seed_policy == "increment":
+            self._seed.set_number(job.seed_of(job.count))
+
+    def add_control(self, image: str) -> str | None:
+        """A ControlNet more that looks at `image`; its name, None where no ControlNet fits."""
+        if not self._controls.nets:
+            return None
+        name = self._controls.nets[0]
+        self._controls.add(name, image)
+        return name
+
+    def set_mask(self, path: str, grow: Edges | None = None) -> None:
+        """Take a mask that was painted, or edges that were grown."""
+        if path:
+            self._mask.value = path
+        for name, edge in self._edges.items() if grow is not None else ():
+            edge.set_number(getattr(grow, name))
+
+    @property
+    def image(self) -> str:
+        """The picture to begin with."""
+        return self._image.path
+
+    @property
+    def mask(self) -> str:
+        """The mask's file."""
+        return self._mask.path
+
+    @property
+    def grow(self) -> Edges:
+        """How far to outpaint."""
+        return Edges(**{name: int(edge.number or 0) for name, edge in self._edges.items()})
+
+    def fitted(self, width: int, height: int) -> dict[str, int]:
+        """The size next to a picture's own that the model can draw, as fields of a job."""
+        multiple = self.model.size_multiple if self.model is not None else 8
+        width, height = fitted(width, height, multiple)
+        return {"width": width, "height": height}
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Bring the ControlNets' states up to date."""
+        self._controls.offer_annotators(snapshot.annotators)
+        self._controls.show_state(snapshot)
+
+    def first_complaint(self) -> NumberInput | PathInput | None:
         """The first input whose text is not possible."""
-        inputs = (*self._numbers.values(), self._seed)
+        mode = self.mode or "txt2img"
+        paths = [(self._image, "row-image"), (self._mask, "row-mask")]
+        inputs: list[NumberInput | PathInput] = [one for one, name in paths if mode in SHOWN[name]]
+        inputs += [*self._numbers.values(), self._seed, *self._edges.values(), *self._controls.inputs]
+        inputs += [*self._adapters.inputs, self._output]
         return next((one for one in inputs if one.complaint is not None), None)
 
-    def make_job(self, prompt: str, negative_prompt: str) -> Job:
-        """The job that the pane shows; every input is possible and a model is chosen."""
+    def _wrong_numbers(self) -> bool:
+        numbers = (*self._numbers.values(), self._seed, *self._edges.values())
+        return any(one.complaint is not None for one in numbers)
+
+    def make_job(self, prompt: str, negative_prompt: str, count: int | None = None) -> Job:
+        """The job that the pane shows, of `count` pictures; every input is possible and a model is chosen."""
         assert self.model is not None
-        scheduler, seed = self._scheduler.value, self._seed.number
-        numbers = {name: one.number or 0 for name, one in self._numbers.items()}
+        seed = self._seed.number
+        drawn = self._drawn()
+        if self.model.second_prompt:
+            drawn |= {name: text.value.strip() for name, text in self._texts.items()}
+        if count is not None:
+            drawn["count"] = count
         return Job(
             id=new_job_id(),
             model=self.model.name,
+            mode=self.mode or "txt2img",
             prompt=prompt,
             negative_prompt=negative_prompt,
-            width=int(numbers["width"]),
-            height=int(numbers["height"]),
-            steps=int(numbers["steps"]),
-            guidance_scale=float(numbers["guidance_scale"]),
-            scheduler=scheduler if isinstance(scheduler, str) else self.model.scheduler,
             seed=random_seed() if seed is None else int(seed),
-            count=int(numbers["count"]),
+            folder=self._output.path,
+            file_stem=self._stem.value.strip(),
+            **drawn,
         )
 
-    @on(Select.Changed, "#model")
-    def _choose(self, event: Select.Changed) -> None:
-        chosen = next((model for model in self._models if model.name == event.value), None)
-        if chosen is not None and chosen != self.model:
-            first, self.model = self.model is None, chosen
-            self._show_defaults(chosen, keep=first)
-            self.post_message(self.ModelChosen(chosen))
+    def _drawn(self) -> dict[str, Any]:
+        """What a mode remembers and a job carries; rows that have no effect here keep their defaults."""
+        assert self.model is not None
+        mode = self._place[1] if self._place is not None else "txt2img"
+        fields = job_fields()
+        numbers = {
+            name: int(one.number or 0) if fields[name].whole else float(one.number or 0)
+            for name, one in self._numbers.items()
+        }
+        offload: Offload = next((name for name in OFFLOADS if name == self._offload.chosen), "none")
+        drawn: dict[str, Any] = {
+            **numbers,
+            "scheduler": self._scheduler.chosen or self.model.scheduler,
+            "controls": self._controls.controls,
+            "adapters": self._adapters.adapters,
+            "memory": MemoryOptions(tile_vae=self._tile.value, drop_text_encoders=self._drop.value, offload=offload),
+        }
+        if not self.model.clip_skip:
+            drawn["clip_skip"] = 1
+        told = {"row-image": ("image", self._image.path), "row-mask": ("mask", self._mask.path)}
+        drawn |= {name: value for shown, (name, value) in told.items() if mode in SHOWN[shown]}
+        if mode in SHOWN["row-grow-across"]:
+            drawn["grow"] = self.grow
+        for shown, name in {"row-strength": "strength", "row-mask-blur": "mask_blur"}.items():
+            if mode not in SHOWN[shown]:
+                del drawn[name]
+        return drawn
 
-    def _show_defaults(self, model: ModelInfo, *, keep: bool) -> None:
-        """What suits `model`; with `keep`, only where nothing was typed while the models were being looked for."""
-        offered = [(SCHEDULERS[name].label, name) for name in model.schedulers if name in SCHEDULERS]
-        self._scheduler.set_options(offered)
-        if model.scheduler in model.schedulers:
-            self._scheduler.value = model.scheduler
-        for name, number in self._numbers.items():
-            if name != "count" and not (keep and number.value):
-                number.set_number(getattr(model, name))
+    # ---- what goes together ------------------------------------------------------------------------------------
+
+    @property
+    def _seed_policy(self) -> SeedPolicy:
+        return next((name for name in SEEDS if name == self._policy.chosen), "random")
+
+    @on(Input.Changed, "#seed")
+    def _seed_typed(self) -> None:
+        if self._seed.value and self._seed_policy == "random":
+            self._policy.value = "fixed"
+        elif not self._seed.value and self._seed_policy == "fixed":
+            self._policy.value = "random"
+
+    @on(Select.Changed, "#seed_policy")
+    def _policy_chosen(self) -> None:
+        if self._seed_policy == "random":
+            self._seed.value = ""
+        elif self._seed_policy == "fixed" and not self._seed.value:
+            self._seed.set_number(random_seed())
+
+    @on(Select.Changed, "#aspect")
+    def _shape_chosen(self) -> None:
+        if self.model is not None and self._aspect.chosen is not None:
+            area = self.model.width * self.model.height
+            width, height = size_of(self._aspect.chosen, area, self.model.size_multiple)
+            self._numbers["width"].set_number(width)
+            self._numbers["height"].set_number(height)
+
+    @on(Input.Changed, "#width")
+    @on(Input.Changed, "#height")
+    def _size_typed(self) -> None:
+        width, height = self._numbers["width"].number, self._numbers["height"].number
+        if self.model is None or width is None or height is None:
+            return
+        area = self.model.width * self.model.height
+        shape = aspect_of(int(width), int(height), area, self.model.size_multiple)
+        with self.prevent(Select.Changed):
+            if shape is not None:
+                self._aspect.value = shape
+            else:
+                self._aspect.clear()
 
     @on(Input.Changed)
     @on(DescendantFocus)
     def _explain(self) -> None:
         """Help for the setting that has the focus, or what is wrong with it."""
         focused = self.screen.focused
-        wrong = focused.complaint if isinstance(focused, NumberInput) else None
+        wrong = focused.complaint if isinstance(focused, NumberInput | PathInput) else None
+        if isinstance(focused, PathInput) and not focused.value:
+            wrong = None  # nothing is typed yet
         self._help.set_class(wrong is not None, "-wrong")
         self._help.update(wrong or _help(focused))
 
 
+SECOND: Final = {"prompt_2": "2nd prompt", "negative_prompt_2": "2nd neg."}
+"""What models with a second prompt take beside the first, and how it is called here."""
+
+TILE_HELP: Final = "Decode the picture in tiles, which takes less memory."
+DROP_HELP: Final = "Free the text encoders once the prompt is read."
+
+
+def job_modes() -> frozenset[str]:
+    """Every mode there is."""
+    return frozenset(mode for modes in SHOWN.values() for mode in modes) | {"txt2img"}
+
+
 def _help(focused: Widget | None) -> str:
     """What the setting with the focus is for, and its range."""
-    field = job_fields().get(focused.id or "") if focused is not None else None
-    if field is None:
-        return ""
-    return f"{field.help} {field.range} {field.unit}".strip()
+    if isinstance(focused, NumberInput):
+        field = focused.field
+        return " ".join(part for part in (field.help, field.range, field.unit) if part)
+    if isinstance(focused, PathInput | Choice):
+        return focused.explanation
+    return str(focused.tooltip or "") if focused is not None else ""
 
 
-def _row(label: str, *controls: Widget) -> Horizontal:
-    return Horizontal(Label(label, classes="label"), *controls, classes="row")
+def changed(state: ModeState, then: dict[str, Any]) -> ModeState:
+    """`state` with the fields in `then` changed."""
+    return replace(state, **{name: value for name, value in then.items() if name in asdict(state)})

@@ -266,6 +266,12 @@ class Recall(Command, frozen=True):
     path: str = ""
 
 
+class GetPrompts(Command, frozen=True):
+    """The prompts of the last jobs, newest first, each once: a list of :class:`tui.protocol.prompts.PastPrompt`."""
+
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 2000
+
+
 class Shutdown(Command, frozen=True):
     """End the process; a running job goes back to the front of the queue and costs no attempt."""
 
@@ -331,6 +337,7 @@ ClientCommand = (
     | ExportPictures
     | MakeContactSheet
     | CountTokens
+    | GetPrompts
     | Recall
     | Fetch
     | Shutdown

@@ -53,10 +53,15 @@ def _plain(number: float) -> str:
     return str(int(number)) if number == int(number) else f"{number:g}"
 
 
-@cache
 def job_fields() -> dict[str, Field]:
     """The fields of a job by name, in the order of the job."""
-    info = inspect.type_info(Job)
+    return fields_of(Job)
+
+
+@cache
+def fields_of(kind: type[Struct]) -> dict[str, Field]:
+    """The fields of a struct by name, in its order."""
+    info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     return {field.name: _field(field) for field in info.fields}
 

@@ -1,7 +1,7 @@
 """A job: everything that decides what a picture looks like, immutable once made."""
 
 import secrets
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -26,9 +26,11 @@ SeedPolicy = Literal["random", "fixed", "increment"]
 MAX_SEED: Final = 2**63 - 1
 """The largest seed that torch's generator takes."""
 
-_Pixels = Annotated[int, Meta(ge=0, le=4096)]
-_Fraction = Annotated[float, Meta(ge=0, le=1)]
 _Path = Annotated[str, Meta(max_length=4096)]
+
+
+def _pixels(side: str) -> Any:
+    return Meta(title=side, description="How far to grow the picture.", ge=0, le=4096, extra={"unit": "px"})
 
 
 class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,19 +43,18 @@ class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
     annotator: Annotator = "none"
     kind: Annotator = "canny"
     """What a picture that needs no annotator shows already; for ControlNets that are a union of several."""
-    weight: Annotated[float, Meta(ge=0, le=2)] = 1.0
-    start: _Fraction = 0.0
-    """Where in the denoising it begins to act."""
-    end: _Fraction = 1.0
-    """Where it ceases to."""
+    weight: Annotated[float, Meta(title="Weight", description="How strongly it acts.", ge=0, le=2)] = 1.0
+    start: Annotated[float, Meta(title="From", description="Where in the denoising it begins to act.", ge=0, le=1)] = (
+        0.0
+    )
+    end: Annotated[float, Meta(title="To", description="Where in the denoising it ceases to.", ge=0, le=1)] = 1.0
 
 
 class Adapter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One LoRA in a job."""
 
     path: _Path
-    weight: Annotated[float, Meta(ge=-4, le=4)] = 1.0
-    """How strongly it acts."""
+    weight: Annotated[float, Meta(title="Weight", description="How strongly it acts.", ge=-4, le=4)] = 1.0
     text_weight: Annotated[float, Meta(ge=-4, le=4)] | None = None
     """The same on the text encoders, where it differs."""
 
@@ -81,10 +82,10 @@ class Variation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Edges(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far outpainting grows a picture, in pixels."""
 
-    left: _Pixels = 0
-    top: _Pixels = 0
-    right: _Pixels = 0
-    bottom: _Pixels = 0
+    left: Annotated[int, _pixels("Left")] = 0
+    top: Annotated[int, _pixels("Top")] = 0
+    right: Annotated[int, _pixels("Right")] = 0
+    bottom: Annotated[int, _pixels("Bottom")] = 0
 
     @property
     def any(self) -> bool:

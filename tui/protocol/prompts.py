@@ -39,3 +39,10 @@ class TokenCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoders: list[EncoderCount] = []
     """Empty when the model's tokenizers cannot be read without loading it."""
     notices: list[PromptNotice] = []
+
+
+class PastPrompt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a job was told to draw."""
+
+    prompt: str
+    negative_prompt: str = ""

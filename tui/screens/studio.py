@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import msgspec
 from PIL import Image
 from textual import on, work
 from textual.binding import Binding
@@ -9,13 +10,14 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from tui.client import EngineClient
+from tui.panes.control_rows import ControlRows
 from tui.panes.preview import PreviewPane
 from tui.panes.prompt import PromptArea, PromptPane
-from tui.panes.settings import SettingsPane
-from tui.protocol.commands import Cancel, CancelLoad, LoadModel
+from tui.panes.settings import SettingsPane, changed
+from tui.protocol.commands import Cancel, CancelLoad, EnsureControlNet, LoadModel, ReleaseControlNet, SwapMode
 from tui.protocol.events import ClientEvent, ImageSaved, JobFailed, JobInterrupted, JobStarted, Picture
 from tui.protocol.frames import Preview
-from tui.protocol.job import Job
+from tui.protocol.job import Job, ModeState
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen
@@ -57,6 +59,7 @@ class StudioScreen(EngineScreen):
         if snapshot.running is None and self.settings.model is not None:
             self.status.model = self.settings.model.name
         self.preview.show_state(snapshot)
+        self.settings.show_state(snapshot)
         if self._frame is not None:
             frame, self._frame = self._frame, None
             forming = Image.frombytes("RGB", (frame.width, frame.height), frame.rgb)
@@ -130,6 +133,24 @@ class StudioScreen(EngineScreen):
 
     # ---- what the user asks for --------------------------------------------------------------------------------
 
+    @on(SettingsPane.ModeEntered)
+    def _mode_entered(self, event: SettingsPane.ModeEntered) -> None:
+        self._swap(event)
+
+    @work(group="swap")
+    async def _swap(self, entered: SettingsPane.ModeEntered) -> None:
+        """Leave a mode and enter another, which shows what it remembers."""
+        command = SwapMode(model=entered.model.name, mode=entered.mode, leaving=entered.leaving)
+        answer = await self.result(command)
+        if answer is not None and (self.settings.model, self.settings.mode) == (entered.model, entered.mode):
+            self.settings.restore(changed(msgspec.msgpack.decode(answer, type=ModeState), entered.then))
+
+    @on(ControlRows.Chosen)
+    def _controlnet_chosen(self, event: ControlRows.Chosen) -> None:
+        """It loads while one types."""
+        command = EnsureControlNet if event.wanted else ReleaseControlNet
+        self.ask(command(controlnet=event.name))
+
     def draft(self) -> Job | str:
         """The job that the panes describe, or why there is none; then the input at fault has the focus."""
         if self.settings.model is None:
@@ -183,3 +204,5 @@ class StudioScreen(EngineScreen):
             await self.client.submit(job)
         except LatenttyError as error:
             self.preview.show_problem(error.problem)
+            return
+        self.settings.drawn(job)

@@ -1,0 +1,43 @@
+"""A one-line path on the engine's box."""
+
+from pathlib import Path
+
+from textual.reactive import reactive
+from textual.widgets import Input
+
+
+class PathInput(Input):
+    """Takes a path, `~` and relative ones too; says why not while one types."""
+
+    complaint: reactive[str | None] = reactive(None)
+    """Why the text is not possible; None when it is."""
+
+    def __init__(self, label: str, explanation: str, *, id: str | None = None, required: bool = False) -> None:  # noqa: A002
+        self.explanation = explanation
+        """A line of help."""
+        self._label = label
+        self._required = required
+        super().__init__(placeholder="none" if not required else "a path", compact=True, id=id)
+
+    def on_mount(self) -> None:
+        """A cursor that blinks would send bytes for ever."""
+        self.cursor_blink = False
+        self.watch_value(self.value)
+
+    @property
+    def path(self) -> str:
+        """The whole path; empty when there is none."""
+        text = self.value.strip()
+        return str(Path(text).expanduser().absolute()) if text else ""
+
+    def watch_value(self, value: str) -> None:
+        """Check as one types."""
+        if self._required and not value.strip():
+            self.complaint = f"{self._label} is needed here, and none is given."
+        elif "\0" in value:
+            self.complaint = f"{self._label} cannot hold a NUL."
+        elif len(value) > 4096:
+            self.complaint = f"{self._label} is longer than 4096 characters."
+        else:
+            self.complaint = None
+        self.set_class(self.complaint is not None and bool(value), "-wrong")

@@ -1,0 +1,51 @@
+"""One line of the settings: a label and what can be set."""
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Label, Select
+
+
+def row(label: str, *controls: Widget, id: str | None = None) -> Horizontal:  # noqa: A002 - Textual's name
+    """`label` with `controls` beside it."""
+    return Horizontal(Label(label, classes="label"), *controls, classes="row", id=id)
+
+
+class Choice(Select[str]):
+    """A compact list to choose from, with a line of help."""
+
+    def __init__(
+        self,
+        options: list[tuple[str, str]],
+        explanation: str,
+        *,
+        prompt: str = "",
+        value: str | None = None,
+        blank: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        self.explanation = explanation
+        """A line of help."""
+        if value is None:
+            super().__init__(options, compact=True, prompt=prompt, allow_blank=blank, id=id)
+        else:
+            super().__init__(options, compact=True, prompt=prompt, allow_blank=blank, id=id, value=value)
+        if classes is not None:
+            self.add_class(classes)
+
+    @property
+    def chosen(self) -> str | None:
+        """What is chosen."""
+        return self.value if isinstance(self.value, str) else None
+
+    def offer(self, options: list[tuple[str, str]], chosen: str | None) -> None:
+        """Offer `options`, and choose one of them when it is there; nothing is told when nothing changes."""
+        names = [name for _, name in options]
+        if options != self._offered:
+            self._offered = options
+            with self.prevent(Select.Changed):
+                self.set_options(options)
+        if chosen in names and chosen is not None:
+            self.value = chosen
+
+    _offered: list[tuple[str, str]] | None = None
