@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from tui.client import EngineClient
 from tui.headless.report import Report
 from tui.library.paths import Paths
 from tui.library.schedulers import find_scheduler
+from tui.library.settings import load_settings
 from tui.protocol.commands import Cancel
 from tui.protocol.events import (
     ClientEvent,
@@ -85,7 +85,7 @@ class Generation:
         self._attached = asyncio.Event()
         self._changed = asyncio.Event()
         self._cancelled = asyncio.Event()
-        self._report = Report(as_json=request.as_json)
+        self._report = Report(as_json=request.as_json, preview=load_settings(paths).preview)
         self._job: Job | None = None
         self._printed: set[int] = set()
         self._problem: Problem | None = None
@@ -150,8 +150,7 @@ class Generation:
         """The picture itself when it can be shown: where stdout is a terminal with colours."""
         if not self._report.can_show:
             return None
-        columns, rows = shutil.get_terminal_size()
-        data = await self._client.fetch(picture.id, columns * 2, rows * 4)
+        data = await self._client.fetch(picture.id, *self._report.pixels)
         return Image.open(io.BytesIO(data))
 
     async def _until(self, event: asyncio.Event) -> None:

@@ -1,21 +1,22 @@
 """How `latentty generate` tells what happens: results on stdout, everything else on stderr."""
 
 import json
-import shutil
 import sys
 import time
+from functools import cached_property
 from typing import Final, Self
 
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.segment import Segments
 
 from tui.library.plain_text import plain
 from tui.protocol.events import Loading, Picture, Step
 from tui.protocol.job import Job
 from tui.protocol.problem import Problem
-from tui.terminal.half_blocks import fit, half_blocks
+from tui.terminal.choice import Preview
+from tui.terminal.inline import InlinePictures
+from tui.terminal.probe import look
 
 LINE_EVERY: Final = 2.0
 """Seconds between two progress lines when stderr is no terminal."""
@@ -26,7 +27,8 @@ MEBIBYTE: Final = 1 << 20
 class Report:
     """A bar on stderr where that is a terminal, a line now and then where it is not; paths or JSON on stdout."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, preview: Preview = "auto") -> None:
+        """`preview` is the setting of that name."""
         self._as_json = as_json
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
@@ -42,11 +44,21 @@ class Report:
         self._line_at = 0.0
         self._line = ""
         self._count = 1
+        self._preview: Preview = preview
 
     @property
     def can_show(self) -> bool:
-        """Whether stdout is a terminal on which a picture in half blocks looks like one."""
-        return not self._as_json and sys.stdout.isatty() and Console().color_system in ("256", "truecolor")
+        """Whether stdout is a terminal on which a picture looks like one."""
+        return not self._as_json and sys.stdout.isatty() and self._pictures.any
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """The most pixels, across and down, that a shown picture needs."""
+        return self._pictures.pixels
+
+    @cached_property
+    def _pictures(self) -> InlinePictures:
+        return InlinePictures(look(), self._preview)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -131,10 +143,7 @@ class Report:
             print(line, file=sys.stderr, flush=True)
 
     def _draw(self, picture: Image.Image) -> None:
-        columns, rows = shutil.get_terminal_size()
-        width, height = fit(picture.width, picture.height, min(columns, 64), max(rows - 4, 8))
         self._bar.stop()
-        console = Console()
-        for line in half_blocks(picture, width, height):
-            console.print(Segments(line))
+        sys.stdout.write(self._pictures.text(picture))
+        sys.stdout.flush()
         self._bar.start()
