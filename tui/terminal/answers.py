@@ -7,9 +7,11 @@ terminal answers DA1, so its answer is the last one.
 import re
 from typing import Final
 
+KITTY_QUESTION: Final = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
+"""Do you take pictures as kitty does? tmux and screen would make it the window's title."""
+
 QUESTIONS: Final = (
     "\x1b[>q"  # XTVERSION: what are you?
-    "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # do you take pictures as kitty does?
     "\x1b[16t"  # how many pixels has a cell?
     "\x1b[?2026$p"  # can you show an update all at once?
     "\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[m"  # is this colour still the one that was set?

@@ -48,13 +48,12 @@ class InlinePictures:
         if self._pictures.pump.writer.overlay:
             placed = (f"\x1b7{_down(piece.row or 0)}{piece.text}\x1b8" for piece in drawing.pieces)
             return "\n" * (rows + 1) + f"\x1b[{rows + 1}A" + "".join(placed) + _down(rows)
-        console = Console(
-            file=io.StringIO(), force_terminal=True, color_system=self._colours, width=columns, highlight=False
-        )
+        told = io.StringIO()
+        console = Console(file=told, force_terminal=True, color_system=self._colours, highlight=False)
         for line in drawing.lines:
-            console.print(Segments(line), soft_wrap=True)
-        told = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
-        return "".join(piece.text for piece in drawing.pieces) + self._pictures.stand_ins.spell(told)
+            console.print(Segments(line), soft_wrap=True, end="")
+            told.write("\n")
+        return "".join(piece.text for piece in drawing.pieces) + self._pictures.stand_ins.spell(told.getvalue())
 
     @property
     def _room(self) -> tuple[int, int]:

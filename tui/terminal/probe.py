@@ -11,7 +11,7 @@ import tty
 from collections.abc import Mapping
 from typing import Final, Self
 
-from tui.terminal.answers import QUESTIONS, AnswerReader
+from tui.terminal.answers import KITTY_QUESTION, QUESTIONS, AnswerReader
 from tui.terminal.multiplexer import ask_tmux, between, over_ssh
 from tui.terminal.terminal import Attributes, Terminal
 
@@ -74,7 +74,8 @@ class Probe:
         try:
             self.attributes = termios.tcgetattr(self._in)
             tty.setcbreak(self._in, termios.TCSANOW)
-            os.write(self._out, (QUESTIONS + WIPE).encode())
+            kitty = "" if between(self._environment) in ("tmux", "screen") else KITTY_QUESTION
+            os.write(self._out, (kitty + QUESTIONS + WIPE).encode())
         except (OSError, termios.error):  # it has gone, or is none after all
             return
         self._asked_at = time.monotonic()
