@@ -25,6 +25,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
 from tui.screens.studio import StudioScreen
+from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
 from tui.theme_files import read_themes, signature
@@ -68,6 +69,7 @@ class LatenttyApp(PictureApp[int]):
         Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
         Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
         Binding("f5", "go('models')", "Models", priority=True, id="models"),
+        Binding("f9", "view", "View", priority=True, show=False, id="view", tooltip="The last picture, full screen"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
@@ -196,6 +198,16 @@ class LatenttyApp(PictureApp[int]):
         """Show the keys that work now."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen.active_bindings.values()))
+
+    def action_view(self) -> None:
+        """Show the last pictures over the whole screen."""
+        snapshot = self._client.snapshot
+        if isinstance(self.screen, ViewerScreen):
+            self.screen.dismiss()
+        elif snapshot is None or not snapshot.pictures:
+            self.notify("There is no picture yet.")
+        else:
+            self.push_screen(ViewerScreen(self._client, snapshot.pictures))
 
     async def action_quit(self) -> None:
         """Leave; the engine goes on."""

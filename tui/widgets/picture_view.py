@@ -35,6 +35,13 @@ class PictureView(Widget):
         width, height = pictures.cell if pictures.shows_pixels else (2, 4)
         return self.size.width * width, self.size.height * height
 
+    @property
+    def dots(self) -> tuple[int, int]:
+        """How many pixels the pane shows, across and down, one for one."""
+        pictures = pictures_of(self)
+        width, height = pictures.cell if pictures.shows_pixels else (1, 2)
+        return self.size.width * width, self.size.height * height
+
     def show(self, image: Image.Image | None, *, live: bool = False) -> None:
         """Show `image` from now on, or nothing; `live` frames are followed by others soon."""
         before = self._spot_size()
