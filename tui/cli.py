@@ -92,9 +92,12 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="a LoRA and how strongly it acts, -4 to 4, repeatable; by name, write <lora:NAME:WEIGHT> in the prompt",
     )
     parser.add_argument("--clip-skip", type=int, metavar="N", help="leave out the last N-1 layers of CLIP, 1 to 12")
+    parser.add_argument("--prompt-2", metavar="TEXT", help="for the second text encoder (default: the same)")
+    parser.add_argument("--negative-2", metavar="TEXT", help="the negative prompt for it (default: the same)")
+    parser.add_argument("--vae", type=Path, metavar="PATH", help="another VAE than the model's own")
     parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
     parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a file name that ends in .png")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a name that ends in .png, .jpg or .webp")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
     parser.set_defaults(run=_generate)
@@ -228,6 +231,9 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             controls=tuple(arguments.control),
             loras=tuple(arguments.lora),
             clip_skip=arguments.clip_skip,
+            prompt_2=arguments.prompt_2,
+            negative_2=arguments.negative_2,
+            vae=arguments.vae,
             tile_vae=arguments.tile_vae,
             offload=arguments.offload,
             out=arguments.out,

@@ -216,3 +216,30 @@ def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(2)}, tmp_path / "odd.safetensors")
     with pytest.raises(LatenttyError, match="no checkpoint of a kind that we know"):
         open_model(tmp_path / "odd.safetensors")
+
+
+def test_another_vae_decodes_and_the_models_own_comes_back(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder, and from a file as most people have it; nothing else is loaded twice."""
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("sd", str(tiny_models["sd"]))
+    config = json.loads((tiny_models["sd"] / "vae" / "config.json").read_text())
+    weights = {name: tensor + 0.05 for name, tensor in weights_of(tiny_models["sd"])["vae"].items()}
+    folder, file = tmp_path / "vae", tmp_path / "vae.safetensors"
+    shutil.copytree(tiny_models["sd"] / "vae", folder)
+    save_file(weights, folder / "diffusion_pytorch_model.safetensors")
+    ldm = ldm_names.vae(weights, len(config["block_out_channels"]))
+    save_file({name: tensor.contiguous() for name, tensor in ldm.items()}, file)
+    plain = draw(residents, model, tmp_path)
+    drawn = [draw(residents, residents.with_vae(model, path), tmp_path) for path in (folder, file)]
+    assert numpy.array_equal(*drawn)
+    assert not numpy.array_equal(drawn[0], plain)
+    assert numpy.array_equal(draw(residents, model, tmp_path), plain)
+    other = residents.with_vae(model, file)
+    assert other is residents.with_vae(model, file)
+    assert other.components["unet"] is model.components["unet"]
+    with pytest.raises(LatenttyError, match="it holds no VAE"):
+        residents.with_vae(model, next((tiny_models["sd"] / "unet").glob("*.safetensors")))
+    with pytest.raises(LatenttyError, match="latents of 16 channels, this model makes 4"):
+        residents.with_vae(model, tiny_models["flux"])

@@ -5,7 +5,7 @@ import io
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from PIL import Image
@@ -36,6 +36,8 @@ FAILED: Final = 1
 BAD_USAGE: Final = 2
 """Exit status for values that are out of range, as argparse has it."""
 
+_FORMATS: Final[dict[str, Literal["png", "jpg", "webp"]]] = {".png": "png", ".jpg": "jpg", ".webp": "webp"}
+
 CANCELLED: Final = 130
 """Exit status after Ctrl+C, as a shell expects it."""
 
@@ -64,6 +66,9 @@ class Request:
     loras: tuple[tuple[str, float], ...] = ()
     """Files or folders of LoRAs, and how strongly each acts."""
     clip_skip: int | None = None
+    prompt_2: str | None = None
+    negative_2: str | None = None
+    vae: Path | None = None
     tile_vae: bool = False
     offload: Offload = "none"
     out: Path | None = None
@@ -211,7 +216,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
         raise bad_request(
             f"There is no scheduler called {request.scheduler!r}.", f"{model.name} has: {', '.join(model.schedulers)}."
         )
-    folder, stem = _output(request.out)
+    folder, stem, picture_format = _output(request.out)
     width, height = request.size or (model.width, model.height)
     job = Job(
         id=new_job_id(),
@@ -228,6 +233,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
         count=request.count,
         folder=folder,
         file_stem=stem,
+        format=picture_format,
         **_drawn_from(request),
     )
     if wrong := complaints(job):
@@ -256,8 +262,11 @@ def _drawn_from(request: Request) -> dict[str, Any]:
         "mask_blur": request.mask_blur,
         "grow": request.grow and Edges(left=left, top=top, right=right, bottom=bottom),
         "controls": [_control(fields) for fields in request.controls] or None,
-        "adapters": [Adapter(path=_absolute(path), weight=weight) for path, weight in request.loras] or None,
+        "adapters": [Adapter(path=_lora_path(path), weight=weight) for path, weight in request.loras] or None,
         "clip_skip": request.clip_skip,
+        "prompt_2": request.prompt_2,
+        "negative_prompt_2": request.negative_2,
+        "vae": request.vae and _absolute(request.vae),
         "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload),
     }
     return {name: value for name, value in told.items() if value is not None}
@@ -281,18 +290,27 @@ def _whole_path(name: str) -> str:
     return _absolute(name) if "/" in name or name == "." else name
 
 
+def _lora_path(name: str) -> str:
+    """`name` as a path where there is one; otherwise the engine looks for a LoRA of that name."""
+    return _absolute(name) if "/" in name or Path(name).exists() else name
+
+
 def _absolute(path: str | Path) -> str:
     """`path` for the engine, which has another working folder."""
     return str(Path(path).expanduser().absolute())
 
 
-def _output(out: Path | None) -> tuple[str, str]:
-    """The folder and the file stem that `--out` means; both empty without it."""
+def _output(out: Path | None) -> tuple[str, str, Literal["", "png", "jpg", "webp"]]:
+    """The folder, the file stem and the format that `--out` means; all empty without it."""
     if out is None:
-        return "", ""
+        return "", "", ""
     whole = out.expanduser().absolute()
     if whole.is_dir() or whole.suffix == "":
-        return str(whole), ""
-    if whole.suffix.lower() != ".png":
-        raise bad_request(f"Pictures are PNG files; {whole.name} is not called like one.", "Use a name with .png.")
-    return str(whole.parent), whole.stem
+        return str(whole), "", ""
+    wanted = _FORMATS.get(whole.suffix)
+    if wanted is None:
+        raise bad_request(
+            f"Pictures are PNG, JPEG or WEBP files; {whole.name} is not called like one.",
+            "Use a name with .png, .jpg or .webp.",
+        )
+    return str(whole.parent), whole.stem, wanted

@@ -115,6 +115,8 @@ def _pictures(job: Job) -> Iterator[str]:
         yield "Outpainting needs at least one edge to grow."
     for control in job.controls:
         yield from _missing(control.image, "A ControlNet needs a picture, and none is given.")
+    if job.vae:
+        yield from _missing(job.vae, "")
     for adapter in job.adapters:
         yield from _missing(adapter.path, "A LoRA has no file.")
 

@@ -208,9 +208,13 @@ def _inversion_misfit(adapter: AdapterHeader, model: ModelWidths) -> str:
     return ""
 
 
+def adapter_name(path: Path) -> str:
+    """What the adapter at `path` is called: its file, or its folder where diffusers named the file."""
+    return path.parent.name if path.stem == "pytorch_lora_weights" and path.parent.name else path.name
+
+
 def unusable(path: Path, why: str, hint: str = "Choose one that was made for this model's family.") -> LatenttyError:
     """The error for an adapter that cannot be used."""
-    name = path.name if path.stem != "pytorch_lora_weights" else path.parent.name
     return LatenttyError(
-        Problem(code="model_damaged", cause=f"{name} cannot be used: {why}.", hint=hint),
+        Problem(code="model_damaged", cause=f"{adapter_name(path)} cannot be used: {why}.", hint=hint),
     )

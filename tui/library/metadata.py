@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from tui.library.adapter_header import adapter_name
 from tui.library.picture_texts import OWN_KEY
 from tui.library.prompt.tags import tag
 from tui.library.schedulers import SCHEDULERS
@@ -64,7 +65,9 @@ def parameters_text(making: Making) -> str:
     }
     line = ", ".join(f"{name}: {_quoted(value)}" for name, value in settings.items() if value != "")
     negative = f"Negative prompt: {job.negative_prompt}" if job.negative_prompt else ""
-    tags = " ".join(tag(Path(one.path).stem, one.on_text, one.weight) for one in job.adapters)
+    tags = " ".join(
+        tag(adapter_name(Path(one.path)).removesuffix(".safetensors"), one.on_text, one.weight) for one in job.adapters
+    )
     prompt = " ".join(part for part in (job.prompt, tags) if part)
     return "\n".join(part for part in (prompt, negative, line) if part)
 

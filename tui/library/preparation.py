@@ -43,9 +43,9 @@ def _expanded(job: Job, wildcards: Wildcards, addons: Addons) -> Job:
     first = said[0]
     changes: dict[str, object] = {"prompt": first.prompt, "negative_prompt": first.negative_prompt}
     if len({(one.prompt, one.negative_prompt, str(one.adapters)) for one in said}) > 1:
-        changes["variations"] = said
+        changes |= {"variations": said, "adapters": _found(job.adapters, addons)}
     else:
-        changes["adapters"] = [*job.adapters, *first.adapters]
+        changes["adapters"] = [*_found(job.adapters, addons), *first.adapters]
     if first.prompt != job.prompt:
         changes["prompt_template"] = job.prompt
     if first.negative_prompt != job.negative_prompt:
@@ -53,6 +53,11 @@ def _expanded(job: Job, wildcards: Wildcards, addons: Addons) -> Job:
     for name in ("prompt_2", "negative_prompt_2"):
         changes[name] = expand(getattr(job, name), wildcards, _seed(job, 0, name))
     return replace(job, **changes)
+
+
+def _found(adapters: list[Adapter], addons: Addons) -> list[Adapter]:
+    """`adapters` with the paths of those that are only named, as a recalled picture names them."""
+    return [one if "/" in one.path else replace(one, path=str(addons.lora(one.path))) for one in adapters]
 
 
 def _variation(job: Job, index: int, wildcards: Wildcards, addons: Addons) -> Variation:
@@ -82,7 +87,7 @@ def _embeddings(job: Job, model: ModelInfo, addons: Addons) -> list[Embedding]:
     if not model.weighting:
         return job.embeddings
     known = addons.embeddings()
-    given = {one.name: one for one in job.embeddings}
+    given = {one.name: one for one in job.embeddings if "/" in one.path}
     prompts = [job.prompt, job.negative_prompt, job.prompt_2, job.negative_prompt_2]
     prompts += [text for one in job.variations for text in (one.prompt, one.negative_prompt)]
     for name in named("\n".join(prompts), known):

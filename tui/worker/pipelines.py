@@ -169,6 +169,8 @@ class Pipelines:
         """
         job = command.job
         model = self._residents.model(job.model, command.model_path)
+        if job.vae:
+            model = self._residents.with_vae(model, Path(job.vae))
         controls = [
             ControlInput(
                 component=self._residents.controlnet(command.controlnets[control.model]),

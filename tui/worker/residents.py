@@ -19,6 +19,7 @@ from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.single_file import blueprint_of
+from tui.worker.vae_override import check_vae, vae_part
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Residents:
         self.budget = budget
         self.ledger = Ledger()
         self._models: dict[str, Model] = {}
+        self._with_vae: dict[tuple[str, str], Model] = {}
         self._controlnets: dict[str, Component] = {}
         self._known: dict[str, tuple[Part, Component]] = {}
         self._wanted: set[str] = set()
@@ -101,6 +103,23 @@ class Residents:
             self.ledger.enter(component, path, label)
         self._models[path] = model
         return model
+
+    def with_vae(self, model: Model, path: Path) -> Model:
+        """`model` with the VAE at `path`, a file or folder, instead of its own; all else is shared.
+
+        Raises:
+            LatenttyError: it is missing, damaged, or was made for other latents.
+        """
+        part = vae_part(model.blueprint, path)
+        known = self._with_vae.get((model.path, part.key))
+        if known is not None:
+            return known
+        component = self._component(part)
+        check_vae(path, component.module, model.components["vae"].module)
+        other = Model(model.name, model.blueprint, model.parts | {"vae": component}, adapters=model.adapters)
+        self.ledger.enter(component, model.path, "vae")
+        self._with_vae[(model.path, part.key)] = other
+        return other
 
     def controlnet(self, path: str) -> Component:
         """The ControlNet in `path`, known or read now; no weight moves.
@@ -178,6 +197,7 @@ class Residents:
     def forget(self, path: str) -> None:
         """Nobody needs the model or ControlNet in `path`: free its memory, unless others share it."""
         self._models.pop(path, None)
+        self._with_vae = {key: model for key, model in self._with_vae.items() if key[0] != path}
         self._controlnets.pop(path, None)
         for gone in self.ledger.forget(path):
             self._known.pop(gone.key)[1].drop()

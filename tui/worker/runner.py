@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 import tui
+from tui.library.adapter_header import adapter_name
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
 from tui.library.prompt.reading import is_plain
@@ -269,7 +270,7 @@ def _without_paths(job: Job) -> Job:
         image=Path(job.image).name,
         mask=Path(job.mask).name,
         controls=[replace(one, model=Path(one.model).name, image=Path(one.image).name) for one in job.controls],
-        adapters=[replace(one, path=Path(one.path).name) for one in job.adapters],
+        adapters=[replace(one, path=adapter_name(Path(one.path))) for one in job.adapters],
         embeddings=[replace(one, path=Path(one.path).name) for one in job.embeddings],
         vae=Path(job.vae).name,
     )
