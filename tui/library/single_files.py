@@ -21,7 +21,7 @@ from tui.protocol.problem import LatenttyError, Problem
 PREFIX: Final = "model.diffusion_model."
 """What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
 
-SUFFIXES: Final = (".safetensors", ".gguf")
+SUFFIX: Final = ".safetensors"
 
 
 class Variant(Struct, frozen=True, kw_only=True):
@@ -79,8 +79,10 @@ def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
     Raises:
         LatenttyError: it is missing, damaged, of no kind that we know, or lacks what nothing on the disk can lend.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise _unusable(path, f"it is no {' or '.join(SUFFIXES)} file", "Convert it where you trust it.")
+    if path.suffix.lower() == ".gguf":
+        raise _unusable(path, "GGUF files cannot be loaded", "Use the model's safetensors file.")
+    if path.suffix.lower() != SUFFIX:
+        raise _unusable(path, f"it is no {SUFFIX} file", "Convert it to one where you trust it.")
     header = read_header(path)
     variant = variant_of(header, path.name)
     if variant is None:
