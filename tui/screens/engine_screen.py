@@ -1,5 +1,6 @@
 """What every screen is: a status line above, the keys below, and an engine that it may ask."""
 
+import dataclasses
 import io
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 from PIL import Image
 from textual import work
 from textual.app import App, ComposeResult
-from textual.binding import ActiveBinding, Binding
+from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
@@ -22,6 +23,12 @@ from tui.protocol.snapshot import Snapshot
 from tui.widgets.status_line import StatusLine
 
 GIBIBYTE = 1 << 30
+
+PALETTE_WIDTH = 12
+"""Columns at the right of the footer that the command palette's key takes."""
+
+KEY_GAP = 3
+"""Columns between two keys of the footer, and between a key and what it does."""
 
 
 class EngineScreen(Screen[None]):
@@ -71,10 +78,21 @@ class EngineScreen(Screen[None]):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that work now; the app's own first and in their order, which is the footer's."""
-        found = super().active_bindings
-        order = [binding.id for binding in self.app.BINDINGS if isinstance(binding, Binding)]
-        return dict(sorted(found.items(), key=lambda item: _place(order, item[1].binding.id)))
+        """The keys that work now, as the footer lists them: help, the screen's own, those that lead elsewhere.
+
+        What finds no room in the footer is left out there; help and the command palette have all of them.
+        """
+        found = sorted(super().active_bindings.items(), key=lambda item: _rank(item[1]))
+        room = self.app.size.width - PALETTE_WIDTH
+        fitted: dict[str, ActiveBinding] = {}
+        for key, active in found:
+            if active.binding.show:
+                width = len(self.app.get_key_display(active.binding)) + len(active.binding.description) + KEY_GAP
+                room -= width
+                if room < 0:
+                    active = active._replace(binding=dataclasses.replace(active.binding, show=False))
+            fitted[key] = active
+        return fitted
 
     @work(group="commands")
     async def ask(self, command: ClientCommand) -> None:
@@ -111,8 +129,10 @@ def tell(app: App[Any], problem: Problem) -> None:
     app.notify(plain(str(problem)), severity="error", timeout=10, markup=False)
 
 
-def _place(order: list[str | None], name: str | None) -> int:
-    return order.index(name) if name in order else len(order)
+def _rank(active: ActiveBinding) -> int:
+    if active.binding.id == "help":
+        return 0
+    return 2 if isinstance(active.node, App) else 1
 
 
 def _device(snapshot: Snapshot) -> str:
