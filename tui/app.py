@@ -17,6 +17,7 @@ from tui.library.settings import Settings
 from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
 from tui.protocol.events import ClientEvent, Warning
 from tui.protocol.frames import Preview
+from tui.protocol.job import Job
 from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
@@ -25,6 +26,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
 from tui.screens.studio import StudioScreen
+from tui.screens.sweep import SweepScreen
 from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
@@ -41,6 +43,7 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
     "gallery": GalleryScreen,
     "queue": QueueScreen,
+    "sweep": SweepScreen,
     "models": ModelsScreen,
 }
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
@@ -69,6 +72,7 @@ class LatenttyApp(PictureApp[int]):
         Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
         Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
         Binding("f5", "go('models')", "Models", priority=True, id="models"),
+        Binding("f6", "go('sweep')", "Sweep", priority=True, show=False, id="sweep"),
         Binding("f9", "view", "View", priority=True, show=False, id="view", tooltip="The last picture, full screen"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
@@ -187,6 +191,15 @@ class LatenttyApp(PictureApp[int]):
     def _use_model(self, event: ModelsScreen.Use) -> None:
         self._studio.settings.choose(event.model)
         self.switch_mode("studio")
+
+    @on(SweepScreen.Begin)
+    def _begin_sweep(self, event: SweepScreen.Begin) -> None:
+        draft, screen = self._studio.draft(), self._open["sweep"]
+        assert isinstance(screen, SweepScreen)
+        if isinstance(draft, Job):
+            screen.begin(draft, event.axes)
+        else:
+            self.notify(draft, severity="warning", markup=False)
 
     @on(GalleryScreen.TakeOver)
     @on(QueueScreen.Edit)

@@ -28,6 +28,7 @@ from tui.engine.model_index import ModelIndex
 from tui.engine.pool import Pool, queue_problem
 from tui.engine.queue import Queue
 from tui.engine.session import Session
+from tui.engine.sweeps import Sweeps
 from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons
 from tui.library.contact_sheet import write_contact_sheet
@@ -41,6 +42,7 @@ from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
 from tui.library.secrets import redacted
 from tui.library.settings import Settings, save_setting
+from tui.library.sweeps import cells, in_order
 from tui.library.thumbnails import Thumbnails
 from tui.library.token_counts import count_tokens
 from tui.protocol import PROTOCOL_VERSION
@@ -62,6 +64,8 @@ from tui.protocol.commands import (
     GetPictures,
     GetPrompts,
     GetSnapshot,
+    GetSweep,
+    GetSweeps,
     LoadModel,
     MakeContactSheet,
     MarkPictures,
@@ -76,6 +80,7 @@ from tui.protocol.commands import (
     SetAutoload,
     SetBudget,
     Shutdown,
+    StartSweep,
     Submit,
     SwapMode,
     TrashPictures,
@@ -98,6 +103,7 @@ from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.prompts import TokenCounts
 from tui.protocol.recall import Recalled
 from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES
+from tui.protocol.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +132,7 @@ class Engine:
         self._database = Database(paths.database_file)
         self._queue = Queue(self._database)
         self._gallery = Gallery(self._database)
+        self._sweeps = Sweeps(self._database)
         self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
         self._models = ModelIndex(settings.models())
@@ -344,6 +351,12 @@ class Engine:
                 return await self._export(command)
             case MakeContactSheet():
                 return await self._make_contact_sheet(command)
+            case StartSweep(sweep=sweep):
+                await self._start_sweep(sweep)
+            case GetSweeps():
+                return await self._sweeps.ids()
+            case GetSweep(sweep_id=sweep_id):
+                return await self._sweeps.state(sweep_id)
             case CountTokens():
                 return await self._count_tokens(command)
             case GetPrompts(limit=limit):
@@ -430,13 +443,29 @@ class Engine:
         task.add_done_callback(self._background.discard)
 
     async def _submit(self, job: Job) -> JobRecord:
+        record, new = await self._queue.submit(await self._accept(job))
+        return self._queued(record) if new else record
+
+    async def _start_sweep(self, sweep: Sweep) -> None:
+        jobs = [await self._accept(cell.job) for cell in in_order(cells(sweep))]
+        await self._sweeps.save(sweep)
+        for job in jobs:
+            record, new = await self._queue.submit(job)
+            if new:
+                self._queued(record)
+
+    async def _accept(self, job: Job) -> Job:
+        """`job` with everything filled in that the engine fills in.
+
+        Raises:
+            LatenttyError: it cannot be drawn.
+        """
         model = await asyncio.to_thread(self._models.find, job.model)
         if not job.format and self._settings.picture_format != "png":
             job = replace(job, format=self._settings.picture_format, quality=self._settings.picture_quality)
         job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
         refuse_impossible(job, model, {info.name: info for info in self._models.controlnets})
-        record, new = await self._queue.submit(job)
-        return self._queued(record) if new else record
+        return job
 
     async def _count_tokens(self, command: CountTokens) -> TokenCounts:
         model = await asyncio.to_thread(self._models.find, command.model)

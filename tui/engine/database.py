@@ -78,6 +78,9 @@ MIGRATIONS: Final = (
             model, mode, '', date(created, 'unixepoch', 'localtime')
         FROM picture JOIN job ON job.id = job_id;
     """,
+    """
+    CREATE TABLE sweep (id TEXT PRIMARY KEY, created REAL NOT NULL, payload BLOB NOT NULL) STRICT;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 

@@ -57,9 +57,10 @@ def _strip(picture: Path, goal: Path) -> None:
     """Write the pixels of `picture` alone."""
     with Image.open(picture) as image:
         check_claims(image, picture)
-        bare = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") else "RGB")
+        kind = image.format or "PNG"
+        bare = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") and kind != "JPEG" else "RGB")
         bare.info.clear()
-        bare.save(goal, format="PNG")
+        bare.save(goal, format=kind, **({} if kind == "PNG" else {"quality": 95}))
 
 
 def free_name(path: Path) -> Path:

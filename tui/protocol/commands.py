@@ -7,6 +7,7 @@ from msgspec import Meta, Raw, Struct
 from tui.protocol.gallery import Sort
 from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
+from tui.protocol.sweep import Sweep
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -245,6 +246,22 @@ class MakeContactSheet(Command, frozen=True):
     title: str = ""
 
 
+class StartSweep(Command, frozen=True):
+    """Queue every cell of a sweep; refused whole when one cannot be drawn. The same sweep again adds nothing."""
+
+    sweep: Sweep
+
+
+class GetSweeps(Command, frozen=True):
+    """The ids of all sweeps, the newest first."""
+
+
+class GetSweep(Command, frozen=True):
+    """How far a sweep is, as a :class:`tui.protocol.sweep.SweepState`."""
+
+    sweep_id: str
+
+
 class CountTokens(Command, frozen=True):
     """How long a prompt is for a model; answered with a :class:`tui.protocol.prompts.TokenCounts`.
 
@@ -336,6 +353,9 @@ ClientCommand = (
     | RestorePictures
     | ExportPictures
     | MakeContactSheet
+    | StartSweep
+    | GetSweeps
+    | GetSweep
     | CountTokens
     | GetPrompts
     | Recall

@@ -134,7 +134,12 @@ class PictureGrid(ScrollView, can_focus=True):
     @property
     def tile_width(self) -> int:
         """Cells across one tile, with the gap to the next."""
-        return min(WIDTHS[self._zoom], max(self.size.width, 4))
+        room = max(self.size.width, 4)
+        return (
+            max(min(WIDTHS[self._zoom], room // max(self._fixed, 1)), 6)
+            if self._fixed
+            else min(WIDTHS[self._zoom], room)
+        )
 
     @property
     def tile_height(self) -> int:
