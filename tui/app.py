@@ -146,7 +146,7 @@ class LatenttyApp(PictureApp[int]):
 
     def _paint(self) -> None:
         """Show what has changed since the last time; nothing when nothing has."""
-        if self._changed and self._client.snapshot is not None and self.place is not None:
+        if self._changed and not self.is_behind and self._client.snapshot is not None and self.place is not None:
             self._changed = False
             self.place.show_state(self._client.snapshot)
 

@@ -25,6 +25,7 @@ BUFFER = 4096
 """Bytes that wait in the line; more are not taken from the program."""
 
 GRAPHICS = re.compile(rb"\x1b_G[^\x1b]*\x1b\\|\x1bP[0-9;]*q[^\x1b]*\x1b\\|\x1b\]1337;[^\x07]*\x07")
+UNFINISHED = re.compile(rb"\x1b(_G|P|\]1337)[^\x1b\x07]*\x1b?$")
 KITTY = re.compile(rb"\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\")
 QUERIES = re.compile(
     rb"\x1b\[>q|\x1b_G(?=[^;\x1b]*a=q)[^;\x1b]*i=(\d+)[^\x1b]*\x1b\\|\x1b\[16t|\x1b\[\?(\d+)\$p|\x1bP\$qm\x1b\\|\x1b\[c|\x1b\[6n"
@@ -181,10 +182,14 @@ class PlayedTerminal:
 
     def echo(self, key: bytes, seconds: float = 30) -> float:
         """Seconds until a typed letter is seen."""
-        before, start = len(self.output), time.monotonic()
+        before, start = self._letters(key), time.monotonic()
         self.send(key)
-        self.until(lambda: key in GRAPHICS.sub(b"", b"\x1b[m" + self.output[before:]), seconds)
+        self.until(lambda: self._letters(key) > before, seconds)
         return time.monotonic() - start
+
+    def _letters(self, key: bytes) -> int:
+        """How often `key` stands in the text, which no picture's half-arrived bytes are."""
+        return UNFINISHED.sub(b"", GRAPHICS.sub(b"", self.output)).count(key)
 
     @property
     def graphics(self) -> int:

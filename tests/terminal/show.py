@@ -119,6 +119,7 @@ class Show:
     def on_mount(self) -> None:
         self.animation_level = "none"
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.exit)
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         for one in self.query(Input):
             one.cursor_blink = False
         self.photo = Image.open(os.environ["SHOW_PHOTO"]).convert("RGB")

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,6 +101,22 @@ def test_a_terminal_keeps_nothing_of_an_app_that_is_gone(play: Play, end: str) -
     terminal.until(lambda: not terminal.memory.pictures)
 
 
+def test_a_suspended_app_leaves_nothing_and_shows_all_again(play: Play) -> None:
+    terminal = play(kind="kitty")
+    terminal.send(F2)
+    terminal.until(lambda: terminal.memory.pictures)
+    terminal.quiet()
+    kept = list(terminal.memory.pictures.values())
+    terminal.process.send_signal(signal.SIGTSTP)
+    terminal.until(lambda: not terminal.memory.pictures)
+    terminal.until(lambda: terminal.output.rfind(b"\x1b[?1049l") > terminal.output.rfind(b"\x1b[?1049h"))
+    time.sleep(0.2)
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.until(lambda: list(terminal.memory.pictures.values()) == kept)
+    terminal.send(b"hello")
+    terminal.until(lambda: terminal.says("hello"))
+
+
 def test_sixels_are_sent_again_only_where_they_were_lost(play: Play) -> None:
     terminal = play(kind="sixel")
     terminal.send(F2)
@@ -135,8 +153,6 @@ def test_answers_that_come_too_late_are_not_typed_and_what_is_typed_early_is(pla
 
 
 def test_without_a_terminal_nothing_is_asked() -> None:
-    import subprocess
-
     code = "from tui.terminal.probe import look; t = look(); print(t.is_terminal, t.answered)"
     ran = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert ran.stdout == "False None\n", ran.stderr

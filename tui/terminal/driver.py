@@ -26,15 +26,17 @@ LAST_FENCE: Final = 1.0
 def driver_for(pictures: Pictures, probe: Probe | None) -> type[LinuxDriver]:
     """The class of driver that shows `pictures` and goes on where `probe` left off."""
 
-    class PictureDriver(_PictureDriver):
+    class OwnDriver(PictureDriver):
         def __init__(self, app: App[Any], **options: Any) -> None:
             super().__init__(app, **options)
             self.pictures, self.probe = pictures, probe
 
-    return PictureDriver
+    return OwnDriver
 
 
-class _PictureDriver(LinuxDriver):
+class PictureDriver(LinuxDriver):
+    """Made by :func:`driver_for`, which says what it shows."""
+
     pictures: Pictures
     probe: Probe | None
     _asked = 0

@@ -1,14 +1,17 @@
 """An app that shows pictures: it has the terminal's pictures, and keys to show them otherwise or again."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from textual.app import App, ReturnType
 from textual.binding import Binding, BindingType
 
-from tui.terminal.driver import driver_for
+from tui.terminal.driver import PictureDriver, driver_for
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
+
+BACKLOG: Final = 8
+"""Writes that may wait for the terminal before paints that are not urgent are left out."""
 
 
 class PictureApp(App[ReturnType]):
@@ -24,6 +27,11 @@ class PictureApp(App[ReturnType]):
         self.pictures = pictures or Pictures.as_text()
         self.pictures.on_failure = lambda error: self.call_later(self._fail, error)
         super().__init__(driver_class=driver_for(self.pictures, probe), **options)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the line has not even carried what was painted before; what is not urgent should wait."""
+        return isinstance(self._driver, PictureDriver) and self._driver.backlog > BACKLOG
 
     def _fail(self, error: BaseException) -> None:
         raise error
