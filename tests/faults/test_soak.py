@@ -56,6 +56,8 @@ class Watch:
     def slope(self, name: str) -> float:
         """Growth per thousand jobs, once half of the jobs have passed and everything has been seen."""
         half = len(self.jobs) // 2
+        if len(self.jobs) - half < 2:
+            return 0.0
         return statistics.linear_regression(self.jobs[half:], self.kept[name][half:]).slope * 1000
 
     def __str__(self) -> str:

@@ -182,7 +182,8 @@ class Supervisor:
     async def _check_device(self, error: Exception, doing: str) -> None:
         assert self._work is not None
         if await self._device.run(self._work.is_lost):
-            cause = f"The device failed while {doing}, and the process that used it was ended: {error}."
+            why = str(error).strip().partition("\n")[0]
+            cause = f"The device failed while {doing}, and the process that used it was ended: {why}."
             hint = "If it happens again with other jobs, look at the driver's own log (dmesg)."
             self._tell(Warning(problem=Problem(code="device_lost", cause=cause, hint=hint)))
             raise DeviceLost(str(error))
