@@ -77,7 +77,8 @@ def _prompts(job: Job, model: ModelInfo) -> Iterator[str]:
             yield from (_told(prompt, one.start, one.text) for one in notices(prompt) if one.kind == "error")
         else:
             for one in features(prompt)[:1]:
-                why = f"{model.name} knows no {one.name}; a backslash before a bracket makes it text."
+                way = "small letters make" if one.name.isupper() else "a backslash before a bracket makes"
+                why = f"{model.name} knows no {one.name}; {way} it text."
                 yield _told(prompt, one.start, why)
     if job.clip_skip > 1 and not model.clip_skip:
         yield f"{model.name} has no clip skip."

@@ -103,9 +103,10 @@ def _weights(pack: Path) -> list[str]:
 
 
 def find_lender(variant: Variant, folders: Sequence[Path]) -> Path | None:
-    """A diffusers model one or two levels below `folders` that can lend to `variant`."""
+    """A diffusers model up to three levels below `folders`, as a hub's cache is deep, that can lend to `variant`."""
     for folder in folders:
-        for place in (*sorted(folder.glob("*/model_index.json")), *sorted(folder.glob("*/*/model_index.json"))):
+        levels = (sorted(folder.glob(f"{'*/' * depth}model_index.json")) for depth in (1, 2, 3))
+        for place in (path for level in levels for path in level):
             try:
                 family = family_of_index(read_json(place.parent, "model_index.json"))
             except LatenttyError:
