@@ -53,6 +53,7 @@ class Running:
 @pytest.fixture
 async def running(home: Paths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_WATCH_MODELS", "false")
     running = Running(home)
     await running.start()
     yield running

@@ -21,6 +21,7 @@ from tui.engine.database import Database
 from tui.engine.gallery import Gallery
 from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
+from tui.engine.library import Library
 from tui.engine.listener import Listener
 from tui.engine.lock import EngineLock
 from tui.engine.mode_states import ModeStates, default_state
@@ -36,6 +37,7 @@ from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
 from tui.library.paths import Paths
+from tui.library.places import places
 from tui.library.preparation import prepare
 from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
@@ -52,6 +54,7 @@ from tui.protocol.commands import (
     Cancel,
     CancelAll,
     CancelLoad,
+    CancelScan,
     ClientCommand,
     CountTokens,
     EnsureAdapter,
@@ -60,6 +63,7 @@ from tui.protocol.commands import (
     Fetch,
     FindPictures,
     GetJob,
+    GetLibrary,
     GetModel,
     GetPictures,
     GetPrompts,
@@ -74,6 +78,7 @@ from tui.protocol.commands import (
     Recall,
     ReleaseControlNet,
     Reorder,
+    Rescan,
     RestorePictures,
     Resume,
     Retry,
@@ -88,17 +93,20 @@ from tui.protocol.commands import (
     WorkerCommand,
 )
 from tui.protocol.events import (
+    ClientEvent,
     EngineState,
     JobMoved,
     JobQueued,
     JobRecord,
     KeptModels,
+    ModelsFound,
     ModeRemembered,
     PicturesChanged,
     Warning,
 )
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job, ModeState
+from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.prompts import TokenCounts
 from tui.protocol.recall import Recalled
@@ -136,6 +144,13 @@ class Engine:
         self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
         self._models = ModelIndex(settings.models())
+        self._library = Library(
+            self._database,
+            lambda: places(settings.models(), others=settings.other_programs),
+            tell=self._tell,
+            on_change=self._models_changed,
+            is_busy=lambda: self._pool.busy,
+        )
         self._addons = Addons(settings.models())
         self._wildcards = Wildcards(settings.wildcards(paths))
         self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
@@ -171,7 +186,7 @@ class Engine:
                 hint="Retry it; if that happens again, read: latentty engine logs",
             )
         )
-        await asyncio.to_thread(self._models.scan)
+        await asyncio.to_thread(self._models.scan, await self._library.load())
         await asyncio.to_thread(self._thumbnails.prune)
         snapshot = self._board.snapshot
         for record in await self._queue.open_and_recent(RECENT_JOBS):
@@ -180,6 +195,7 @@ class Engine:
         snapshot.models = self._models.models
         snapshot.controlnets = self._models.controlnets
         snapshot.annotators = self._models.annotators
+        snapshot.library = self._library.state
         snapshot.kept = self._kept()
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
@@ -197,6 +213,8 @@ class Engine:
             asyncio.create_task(work)
             for work in (self._pool.run(), self._pool.watch(), self._listener.watch(), self._rest())
         }
+        if self._settings.watch_models:
+            serving.add(asyncio.create_task(self._library.watch(hashes=self._settings.hash_models)))
         autoload = asyncio.create_task(self._autoload())
         autoload.add_done_callback(_log_failure)
         self._pool.wake()
@@ -272,6 +290,19 @@ class Engine:
                 hint="Close some of them and try again.",
             )
         return None
+
+    def _tell(self, event: ClientEvent) -> None:
+        self._board.tell(event)
+
+    async def _models_changed(self, files: list[ModelFile]) -> None:
+        """The library has changed: the models that can be drawn with are looked at anew."""
+        await asyncio.to_thread(self._models.scan, files)
+        index = self._models
+        self._board.tell(
+            ModelsFound(
+                models=list(index.models), controlnets=list(index.controlnets), annotators=list(index.annotators)
+            )
+        )
 
     def _tell_state(self) -> None:
         self._board.tell(self._state())
@@ -363,6 +394,12 @@ class Engine:
                 return await self._queue.prompts(limit)
             case Recall():
                 return await self._recall(command)
+            case Rescan():
+                self._in_background(self._library.scan())
+            case CancelScan():
+                self._library.cancel()
+            case GetLibrary():
+                return self._library.page(command)
             case Shutdown():
                 self._stop.set()
             case Fetch():

@@ -81,6 +81,20 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE sweep (id TEXT PRIMARY KEY, created REAL NOT NULL, payload BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE library (
+        path    TEXT PRIMARY KEY,
+        stamp   TEXT NOT NULL,
+        payload BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE model_hash (
+        path     TEXT PRIMARY KEY,
+        stamp    TEXT NOT NULL,
+        blake3   TEXT NOT NULL,
+        sha256   TEXT NOT NULL,
+        old_hash TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 

@@ -1,6 +1,7 @@
 """The models that this engine knows, by name or path."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from tui.library.controlnets import find_controlnets, modes_of, read_controlnet,
 from tui.library.models import BUNDLED, find_models
 from tui.library.single_files import open_model
 from tui.protocol.events import AnnotatorInfo, ControlNetInfo, ModelInfo
+from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
 
@@ -23,11 +25,19 @@ class ModelIndex:
         self.controlnets: Final[list[ControlNetInfo]] = []
         self.annotators: Final[list[AnnotatorInfo]] = []
 
-    def scan(self) -> None:
-        """Look at the disk again."""
+    def scan(self, files: Sequence[ModelFile] = ()) -> None:
+        """Look at the disk again; `files` are what the library knows of deeper folders and single files."""
         self.annotators[:] = find_annotators(self._folders)
-        self.controlnets[:] = find_controlnets(self._folders)
-        self.models[:] = [self._with_controls(model) for model in find_models(self._folders)]
+        controls = [Path(file.path) for file in files if file.kind == "controlnet" and file.form == "folder"]
+        self.controlnets[:] = find_controlnets(self._folders, controls)
+        checkpoints = [self._described(file) for file in files if _can_be_drawn_with(file)]
+        self.models[:] = [self._with_controls(model) for model in find_models(self._folders, checkpoints)]
+
+    def _described(self, file: ModelFile) -> ModelInfo:
+        try:
+            return replace(open_model(Path(file.path), self._folders), name=file.name)
+        except LatenttyError as error:
+            return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
 
     def _with_controls(self, model: ModelInfo) -> ModelInfo:
         found = {info.name: modes_of(info, model) for info in self.controlnets}
@@ -77,6 +87,15 @@ class ModelIndex:
     def bundled(self) -> ModelInfo:
         """The model that comes with the program."""
         return next(model for model in self.models if model.name == BUNDLED)
+
+
+def _can_be_drawn_with(file: ModelFile) -> bool:
+    """Whether a file belongs among the models: a checkpoint that is sound, or a damaged folder that says why."""
+    return (
+        file.kind == "checkpoint"
+        and file.form in ("folder", "safetensors")
+        and not (file.problem is not None and file.form != "folder")
+    )
 
 
 def _expanded(name: str) -> Path:

@@ -22,10 +22,12 @@ _MUST_AGREE: Final = ("cross_attention_dim", "joint_attention_dim", "caption_cha
 """Settings that a ControlNet shares with the model that it was made for."""
 
 
-def find_controlnets(folders: Iterable[Path]) -> list[ControlNetInfo]:
-    """The bundled ControlNets and every one that lies one level below `folders`, by name."""
+def find_controlnets(folders: Iterable[Path], further: Iterable[Path] = ()) -> list[ControlNetInfo]:
+    """The bundled ControlNets, every one that lies one level below `folders`, and those in `further`, by name."""
     places = [(path, True) for path in sorted(bundled_models().glob("*/config.json"))]
     places += [(path, False) for folder in folders for path in matches(folder, "*/config.json")]
+    met = {path.parent for path, _ in places}
+    places += [(folder / "config.json", False) for folder in further if folder not in met]
     found: dict[str, ControlNetInfo] = {}
     for path, bundled in places:
         try:

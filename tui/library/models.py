@@ -42,8 +42,8 @@ class _Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     scheduler: str | None = None
 
 
-def find_models(folders: Iterable[Path]) -> list[ModelInfo]:
-    """The bundled model and every diffusers model one level below `folders`, by name.
+def find_models(folders: Iterable[Path], further: Iterable[ModelInfo] = ()) -> list[ModelInfo]:
+    """The bundled model, every diffusers model one level below `folders`, and those in `further`, by name.
 
     Damaged ones are listed with their problem; of two with one name, the later is called by its path.
     """
@@ -54,6 +54,11 @@ def find_models(folders: Iterable[Path]) -> list[ModelInfo]:
         info = describe_model(path)
         name = info.name if info.name not in found else str(path)
         found[name] = replace(info, name=name, bundled=bundled)
+    met = {info.path for info in found.values()}
+    for info in further:
+        if info.path not in met:
+            name = info.name if info.name not in found else info.path
+            found[name] = replace(info, name=name)
     return sorted(found.values(), key=lambda info: (info.bundled, info.name))
 
 

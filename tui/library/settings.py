@@ -49,6 +49,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of new pictures. PNG keeps every bit; all three carry how a picture was made."""
     picture_quality: Annotated[int, Meta(ge=1, le=100)] = 95
     """Of JPEG and WEBP pictures."""
+    other_programs: bool = True
+    """Look for models in the folders of other programs, too: Hugging Face, ComfyUI, A1111, Forge, InvokeAI."""
+    watch_models: bool = True
+    """Look through the model folders in the background: at the start, and when something in them changes."""
+    hash_models: bool = True
+    """Read every model once in the background, while nothing is drawn, for the hashes by which pictures name it."""
     wildcard_folder: str = ""
     """Where wildcard files lie; empty: `wildcards` beside this file."""
     autoload: bool = True

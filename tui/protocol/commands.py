@@ -6,6 +6,7 @@ from msgspec import Meta, Raw, Struct
 
 from tui.protocol.gallery import Sort
 from tui.protocol.job import Annotator, Job, Mode, ModeState
+from tui.protocol.library import FileKind
 from tui.protocol.problem import Problem
 from tui.protocol.sweep import Sweep
 
@@ -289,6 +290,26 @@ class GetPrompts(Command, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 2000
 
 
+class Rescan(Command, frozen=True):
+    """Look through the model folders again, now; answered when that has begun. Unchanged files are not opened."""
+
+
+class CancelScan(Command, frozen=True):
+    """Stop looking through the model folders; what was found stays."""
+
+
+class GetLibrary(Command, frozen=True):
+    """Files of the library by name, as a :class:`tui.protocol.library.LibraryPage`."""
+
+    kinds: list[FileKind] = []
+    """Empty: all of them."""
+    family: str = ""
+    text: str = ""
+    """Part of the name, title, base model or a trigger word."""
+    offset: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+
+
 class Shutdown(Command, frozen=True):
     """End the process; a running job goes back to the front of the queue and costs no attempt."""
 
@@ -360,6 +381,9 @@ ClientCommand = (
     | GetPrompts
     | Recall
     | Fetch
+    | Rescan
+    | CancelScan
+    | GetLibrary
     | Shutdown
 )
 WorkerCommand = (

@@ -316,6 +316,29 @@ class Pulse(Event, frozen=True):
     """Seconds since the device thread passed a place where it could have been cancelled."""
 
 
+class LibraryScan(Event, frozen=True):
+    """How far the search of the model folders is."""
+
+    running: bool
+    found: int = 0
+    """Places that may hold a model."""
+    looked: int = 0
+    """Of these, how many of those that are new or changed were looked into."""
+    changed: int = 0
+    """How many of them are."""
+    cancelled: bool = False
+    counts: dict[str, int] = {}
+    """Files in the library, by kind."""
+
+
+class ModelsFound(Event, frozen=True):
+    """The models that can be drawn with are these from now on."""
+
+    models: list[ModelInfo]
+    controlnets: list[ControlNetInfo]
+    annotators: list[AnnotatorInfo]
+
+
 class SavedFile(Event, frozen=True):
     """A worker wrote a picture under its final name; the engine makes it a :class:`Picture`."""
 
@@ -350,6 +373,8 @@ ClientEvent = (
     | Residency
     | Warning
     | EngineState
+    | LibraryScan
+    | ModelsFound
 )
 WorkerEvent = (
     Step

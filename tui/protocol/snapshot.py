@@ -25,10 +25,12 @@ from tui.protocol.events import (
     JobRequeued,
     JobStarted,
     KeptModels,
+    LibraryScan,
     LoadFailed,
     Loading,
     ModelInfo,
     ModelReady,
+    ModelsFound,
     ModeRemembered,
     ModeSwapped,
     Picture,
@@ -57,6 +59,8 @@ class Snapshot(Struct, kw_only=True):
     annotators: list[AnnotatorInfo] = field(default_factory=list)
     control_states: dict[str, ControlNetState] = field(default_factory=dict)
     """Of the ControlNets that someone chose, by name."""
+    library: LibraryScan | None = None
+    """How far the search of the model folders is, or was."""
     kept: KeptModels = KeptModels()
     mode: ModeSwapped | None = None
     """The mode entered last."""
@@ -135,6 +139,12 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
                 snapshot.loading = None
         case KeptModels():
             snapshot.kept = event
+        case LibraryScan():
+            snapshot.library = event
+        case ModelsFound():
+            snapshot.models = event.models
+            snapshot.controlnets = event.controlnets
+            snapshot.annotators = event.annotators
         case Loading():
             snapshot.loading = event
         case ModelReady() | LoadFailed():

@@ -1,0 +1,127 @@
+"""A model file is known from its header alone, whoever wrote it and whatever it is called."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.library import model_files as files
+from tests.library.model_files import gguf, write_safetensors
+from tui.library.gguf_header import read_gguf_header
+from tui.library.identify import identify_file, identify_folder
+from tui.library.paths import bundled_models
+from tui.protocol.problem import LatenttyError
+
+CONTROL_LDM = {
+    "control_model.input_blocks.0.0.weight": [8, 4, 3, 3],
+    "control_model.zero_convs.0.0.weight": [8, 8, 1, 1],
+}
+IP_ADAPTER = {"image_proj.proj.weight": [8, 8], "ip_adapter.1.to_k_ip.weight": [8, 768]}
+T2I = {"body.0.block1.weight": [8, 8, 3, 3], "body.0.block2.weight": [8, 8, 3, 3], "conv_in.weight": [8, 8, 3, 3]}
+ESRGAN = {"model.0.weight": [8, 3, 3, 3], "model.1.sub.0.RDB1.conv1.0.weight": [8, 8, 3, 3]}
+VAE = {
+    "encoder.conv_in.weight": [8, 3, 3, 3],
+    "decoder.conv_in.weight": [8, 4, 3, 3],
+    "quant_conv.weight": [8, 8, 1, 1],
+}
+CLIP = {"text_model.encoder.layers.0.self_attn.k_proj.weight": [8, 8], "text_model.final_layer_norm.weight": [8]}
+T5 = {"encoder.block.0.layer.0.SelfAttention.k.weight": [8, 8], "shared.weight": [8, 8]}
+WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4, 1, 2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kind", "family"),
+    [
+        (files.SD1, "checkpoint", "stable-diffusion"),
+        (files.SDXL, "checkpoint", "stable-diffusion-xl"),
+        (files.FLUX, "checkpoint", "flux"),
+        (files.KOHYA, "lora", "stable-diffusion"),
+        (files.KOHYA_XL, "lora", "stable-diffusion-xl"),
+        (files.KOHYA_FLUX, "lora", "flux"),
+        (files.FLUX_LORA, "lora", "flux"),
+        (files.LOHA, "lora", "stable-diffusion"),
+        ({"emb_params": [4, 768]}, "embedding", "stable-diffusion"),
+        ({"clip_g": [4, 1280], "clip_l": [4, 768]}, "embedding", "stable-diffusion-xl"),
+        (CONTROL_LDM, "controlnet", ""),
+        (IP_ADAPTER, "ip-adapter", "stable-diffusion"),
+        (T2I, "t2i-adapter", ""),
+        (ESRGAN, "upscaler", ""),
+        (VAE, "vae", ""),
+        (CLIP, "text encoder", ""),
+        (T5, "text encoder", ""),
+        (WAN, "checkpoint", ""),
+        ({"something.else": [4, 4], "and.more": [4, 4]}, "unknown", ""),
+    ],
+)
+def test_each_kind_is_known_by_the_names_of_its_weights(
+    tmp_path: Path, shapes: dict[str, list[int]], kind: str, family: str
+) -> None:
+    found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
+    assert (found.kind, found.family, found.precision) == (kind, family, "F16")
+    assert (found.problem is not None) == (shapes is WAN or kind == "unknown")
+
+
+def test_what_the_trainer_wrote_down_is_told(tmp_path: Path) -> None:
+    told = {
+        "ss_base_model_version": "sd_v1",
+        "ss_tag_frequency": json.dumps({"a": {"fox": 3, "snow": 9}, "b": {"fox": 8, "\x1b[31mred": 1}}),
+        "modelspec.title": "Foxes\x1b]0;x\x07",
+    }
+    path = write_safetensors(tmp_path / "fox.safetensors", files.KOHYA, told)
+    (tmp_path / "fox.preview.png").write_bytes(b"")
+    found = identify_file(path)
+    assert found.trigger_words == ["fox", "snow", "[31mred"]
+    assert (found.base, found.title, found.preview) == ("sd_v1", "Foxes]0;x", str(tmp_path / "fox.preview.png"))
+    (tmp_path / "fox.civitai.info").write_text(json.dumps({"trainedWords": ["vulpes"]}))
+    assert identify_file(path).trigger_words == ["vulpes"]
+
+
+def test_damaged_and_dangerous_files_are_listed_with_the_reason(tmp_path: Path) -> None:
+    whole = write_safetensors(tmp_path / "whole.safetensors", files.SD1).read_bytes()
+    cut, pickle = tmp_path / "cut.safetensors", tmp_path / "model.safetensors"
+    cut.write_bytes(whole[:-10])
+    pickle.write_bytes(b"PK\x03\x04" + bytes(400))
+    (tmp_path / "old.ckpt").write_bytes(bytes(5000))
+    reasons = [str(identify_file(path).problem) for path in (cut, pickle, tmp_path / "old.ckpt", tmp_path / "no.gguf")]
+    for word, reason in zip(("damaged", "pickle", "pickle", "read"), reasons, strict=True):
+        assert word in reason
+
+
+def test_diffusers_folders_are_known(tmp_path: Path) -> None:
+    model = identify_folder(bundled_models() / "emoji-tiny")
+    assert model is not None
+    assert (model.kind, model.family, model.form) == ("checkpoint", "stable-diffusion", "folder")
+    assert model.parameters * 2 <= model.bytes <= model.parameters * 4
+    (tmp_path / "config.json").write_text("{}")
+    assert identify_folder(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("shapes", "architecture", "kind"),
+    [(files.FLUX, "flux", "checkpoint"), ({"enc.blk.0.attn_k.weight": [8, 32]}, "t5encoder", "text encoder")],
+)
+def test_gguf_files_are_known(tmp_path: Path, shapes: dict[str, list[int]], architecture: str, kind: str) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf(shapes, architecture, 8))
+    found = identify_file(path)
+    assert (found.kind, found.precision, found.problem) == (kind, "Q8_0", None)
+    assert read_gguf_header(path).metadata == {"general.architecture": architecture}
+
+
+@given(st.data())
+def test_no_damage_to_a_gguf_header_gets_past_it_as_anything_but_damage(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    whole = bytearray(gguf(files.FLUX, "flux"))
+    place = data.draw(st.integers(0, 400))
+    whole[place : place + 8] = data.draw(st.binary(min_size=8, max_size=8))
+    path = tmp_path_factory.getbasetemp() / "damaged.gguf"
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    try:
+        header = read_gguf_header(path)
+    except LatenttyError as error:
+        assert error.problem.code == "model_damaged"  # noqa: PT017 - damage may as well leave a header whole
+    else:
+        assert header.bytes <= path.stat().st_size

@@ -1,0 +1,60 @@
+"""Everything below the user's folders is found, once, and nothing is opened twice."""
+
+from pathlib import Path
+
+from tests.library import model_files as files
+from tests.library.model_files import write_safetensors
+from tui.library.places import places
+from tui.library.scanning import candidates, changed, look_at
+
+
+def test_the_folders_of_other_programs_are_found(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    comfy, web_ui = home / "ComfyUI", home / "stable-diffusion-webui"
+    write_safetensors(comfy / "models" / "loras" / "a.safetensors", files.KOHYA)
+    write_safetensors(web_ui / "models" / "Stable-diffusion" / "sub" / "b.safetensors", files.SD1)
+    write_safetensors(tmp_path / "elsewhere" / "vae" / "c.safetensors", files.SDXL)
+    (comfy / "extra_model_paths.yaml").write_text(
+        f"a111:\n  base_path: {tmp_path / 'elsewhere'}\n  vae: |\n    vae\n    /nowhere\n  is_default: true\n"
+    )
+    snapshot = home / ".cache" / "huggingface" / "hub" / "models--org--name" / "snapshots" / "abc"
+    blob = write_safetensors(snapshot.parents[1] / "blobs" / "x", files.SDXL)
+    snapshot.mkdir(parents=True)
+    (snapshot / "d.safetensors").symlink_to(blob)
+    found = [
+        (file.name, file.kind, file.place)
+        for one in candidates(places([], others=True, environment={"HOME": str(home)}))
+        for file in look_at(one)
+    ]
+    assert sorted(found) == [
+        ("a", "lora", "ComfyUI"),
+        ("b", "checkpoint", "A1111"),
+        ("c", "checkpoint", "ComfyUI"),
+        ("d", "checkpoint", "Hugging Face"),
+    ]
+
+
+def test_only_what_changed_is_looked_at_again_and_circles_end(tmp_path: Path) -> None:
+    first = write_safetensors(tmp_path / "a" / "first.safetensors", files.KOHYA)
+    write_safetensors(tmp_path / "a" / "second.safetensors", files.SD1)
+    (tmp_path / "a" / "round").symlink_to(tmp_path / "a")
+    where = places([tmp_path, tmp_path / "a"], others=False)
+    found = {str(one.path): one for one in candidates(where)}
+    assert len(found) == 2
+    stamps = {path: one.stamp for path, one in found.items()}
+    write_safetensors(first, files.KOHYA_XL)
+    again = {str(one.path): one for one in candidates(where)}
+    assert [one.path for one in changed(again, stamps)] == [first]
+
+
+def test_a_stray_configuration_hides_no_file(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "loras" / "one.safetensors", files.KOHYA)
+    write_safetensors(tmp_path / "loras" / "two.safetensors", files.FLUX_LORA)
+    (tmp_path / "loras" / "config.json").write_text("{}")
+    found = [file for one in candidates(places([tmp_path], others=False)) for file in look_at(one)]
+    assert [file.name for file in found] == ["one", "two"]
+
+
+def test_a_broken_file_of_paths_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "extra_model_paths.yaml").write_text("a: [\n" + "[" * 5000)
+    assert [place.path for place in places([tmp_path], others=False)] == [tmp_path]

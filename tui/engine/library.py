@@ -1,0 +1,249 @@
+"""The library: every model file that was found, kept in the database, searched for and hashed in the background."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from watchfiles import awatch
+
+from tui.engine.database import Database
+from tui.library.hashes import Hashes, hash_file
+from tui.library.places import Place
+from tui.library.scanning import Candidate, candidates, changed, look_at
+from tui.protocol.commands import GetLibrary
+from tui.protocol.events import ClientEvent, LibraryScan
+from tui.protocol.library import LibraryPage, ModelFile
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 100
+"""Candidates that are looked into before they are saved and told of."""
+
+QUIET_FOR: Final = 3000
+"""Milliseconds for which a folder must be left alone before its change is looked at: copies take their time."""
+
+LOOK_AGAIN: Final = 600.0
+"""Seconds after which the folders are looked through anyway: network disks tell nothing of their changes."""
+
+BUSY_WAIT: Final = 5.0
+
+
+class _Entry(Struct, frozen=True):
+    stamp: str
+    files: list[ModelFile]
+
+
+class Library:
+    """What lies in the model folders. One search at a time; the loop is never blocked by one."""
+
+    def __init__(
+        self,
+        database: Database,
+        find_places: Callable[[], list[Place]],
+        *,
+        tell: Callable[[ClientEvent], None],
+        on_change: Callable[[list[ModelFile]], Awaitable[None]],
+        is_busy: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._find_places = find_places
+        self._tell = tell
+        self._on_change = on_change
+        self._is_busy = is_busy
+        self._entries: dict[str, _Entry] = {}
+        self._hashes: dict[str, tuple[str, Hashes]] = {}
+        self._stop = threading.Event()
+        self._searching = asyncio.Lock()
+        self.state = LibraryScan(running=False)
+
+    @property
+    def files(self) -> list[ModelFile]:
+        """Every file, by name."""
+        found = (self._hashed(file) for entry in self._entries.values() for file in entry.files)
+        return sorted(found, key=lambda file: (file.name.lower(), file.path))
+
+    async def load(self) -> list[ModelFile]:
+        """What the last engine had found."""
+
+        def work(connection: sqlite3.Connection) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
+            return (
+                connection.execute("SELECT * FROM library").fetchall(),
+                connection.execute("SELECT * FROM model_hash").fetchall(),
+            )
+
+        entries, hashes = await self._database.run(work)
+        for row in entries:
+            try:
+                files = msgspec.msgpack.decode(row["payload"], type=list[ModelFile])
+            except msgspec.MsgspecError:
+                continue  # of another version: the next search looks at it again
+            self._entries[row["path"]] = _Entry(row["stamp"], files)
+        for row in hashes:
+            told = Hashes(blake3=row["blake3"], sha256=row["sha256"], old_hash=row["old_hash"])
+            self._hashes[row["path"]] = (row["stamp"], told)
+        self.state = LibraryScan(running=False, counts=self._counts())
+        return self.files
+
+    def page(self, asked: GetLibrary) -> LibraryPage:
+        """The files that `asked` describes."""
+        text = asked.text.lower()
+        fitting = [file for file in self.files if _fits(file, asked.family, text)]
+        counts: dict[str, int] = {}
+        for file in fitting:
+            counts[file.kind] = counts.get(file.kind, 0) + 1
+        shown = [file for file in fitting if not asked.kinds or file.kind in asked.kinds]
+        return LibraryPage(total=len(shown), counts=counts, files=shown[asked.offset : asked.offset + asked.limit])
+
+    # ---- searching -----------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Stop the search that runs."""
+        self._stop.set()
+
+    async def scan(self) -> None:
+        """Bring the library up to date; only new and changed files are opened. Waits for a search that runs."""
+        async with self._searching:
+            self._stop.clear()
+            try:
+                await self._scan()
+            finally:
+                if self.state.running:
+                    self._report(replace(self.state, running=False, cancelled=True))
+
+    async def _scan(self) -> None:
+        self._report(LibraryScan(running=True, counts=self._counts()))
+        found = await asyncio.to_thread(self._list)
+        todo = changed(found, {path: entry.stamp for path, entry in self._entries.items()})
+        self._report(replace(self.state, found=len(found), changed=len(todo)))
+        for start in range(0, len(todo), BATCH):
+            if self._stop.is_set():
+                break
+            batch = await asyncio.to_thread(self._look, todo[start : start + BATCH])
+            await self._save(batch, [])
+            self._report(replace(self.state, looked=start + len(batch), counts=self._counts()))
+        cancelled = self._stop.is_set()
+        gone = [] if cancelled else [path for path in self._entries if path not in found]
+        await self._save({}, gone)
+        if todo or gone:
+            await self._on_change(self.files)
+        self._report(replace(self.state, running=False, cancelled=cancelled, counts=self._counts()))
+
+    def _list(self) -> dict[str, Candidate]:
+        found: dict[str, Candidate] = {}
+        for candidate in candidates(self._find_places()):
+            if self._stop.is_set():
+                break
+            found[str(candidate.path)] = candidate
+        return found
+
+    def _look(self, batch: list[Candidate]) -> dict[str, _Entry]:
+        looked: dict[str, _Entry] = {}
+        for candidate in batch:
+            if self._stop.is_set():
+                break
+            looked[str(candidate.path)] = _Entry(candidate.stamp, look_at(candidate))
+        return looked
+
+    async def _save(self, entries: dict[str, _Entry], gone: list[str]) -> None:
+        rows = [(path, one.stamp, msgspec.msgpack.encode(one.files)) for path, one in entries.items()]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT OR REPLACE INTO library (path, stamp, payload) VALUES (?, ?, ?)", rows)
+            connection.executemany("DELETE FROM library WHERE path = ?", [(path,) for path in gone])
+
+        if rows or gone:
+            await self._database.run(work)
+        self._entries |= entries
+        for path in gone:
+            del self._entries[path]
+
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for entry in self._entries.values():
+            for file in entry.files:
+                counts[file.kind] = counts.get(file.kind, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def _report(self, state: LibraryScan) -> None:
+        self.state = state
+        self._tell(state)
+
+    # ---- in the background ---------------------------------------------------------------------------------------
+
+    async def watch(self, *, hashes: bool) -> None:
+        """Search now and whenever a folder changes, and hash in between, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self.scan()
+                    if hashes:
+                        await self._hash_new()
+                except (OSError, sqlite3.Error):
+                    log.exception("the model folders cannot be looked through")
+                await self._change()
+        finally:
+            self._stop.set()
+
+    async def _change(self) -> None:
+        """Return when a folder has changed, or after a while."""
+        folders = [place.path for place in await asyncio.to_thread(self._find_places)]
+        try:
+            async with asyncio.timeout(LOOK_AGAIN):
+                if not folders:
+                    await asyncio.Event().wait()
+                async with aclosing(awatch(*folders, debounce=QUIET_FOR, step=500, rust_timeout=1000)) as changes:
+                    await anext(changes)
+        except TimeoutError:
+            return
+        except (OSError, RuntimeError) as error:  # such as a limit of the system on watches
+            log.warning("changes of the model folders are not told (%s); they are looked for now and then", error)
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def _hash_new(self) -> None:
+        for file in self.files:
+            if file.sha256 or file.form == "folder" or self._stop.is_set():
+                continue
+            while self._is_busy():  # noqa: ASYNC110 - work tells nobody of its end
+                await asyncio.sleep(BUSY_WAIT)
+            try:
+                told = await asyncio.to_thread(hash_file, Path(file.path), self._may_read)
+            except OSError as error:
+                log.info("%s cannot be hashed: %s", file.path, error)
+                continue
+            if told is not None:
+                await self._save_hashes(file, told)
+
+    def _may_read(self) -> bool:
+        return not self._stop.is_set() and not self._is_busy()
+
+    async def _save_hashes(self, file: ModelFile, told: Hashes) -> None:
+        stamp = _stamp(file)
+        row = (file.path, stamp, told.blake3, told.sha256, told.old_hash)
+        await self._database.run(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO model_hash VALUES (?, ?, ?, ?, ?)", row)
+        )
+        self._hashes[file.path] = (stamp, told)
+
+    def _hashed(self, file: ModelFile) -> ModelFile:
+        stamp, told = self._hashes.get(file.path, ("", None))
+        if told is None or stamp != _stamp(file):
+            return file
+        return replace(file, blake3=told.blake3, sha256=told.sha256, old_hash=told.old_hash)
+
+
+def _stamp(file: ModelFile) -> str:
+    return f"{file.bytes}:{file.modified!r}"
+
+
+def _fits(file: ModelFile, family: str, text: str) -> bool:
+    if family and file.family != family:
+        return False
+    return not text or any(text in told.lower() for told in (file.name, file.title, file.base, *file.trigger_words))

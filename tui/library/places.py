@@ -1,0 +1,106 @@
+"""Where models lie: the folders of the settings, and those in which other programs keep theirs."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from msgspec import Struct
+
+from tui.library.bounded import read_small
+
+WEB_UIS: Final = (
+    "stable-diffusion-webui",
+    "stable-diffusion-webui-forge",
+    "sd-webui-forge",
+    "stable-diffusion-webui-reForge",
+)
+COMFY_UIS: Final = ("ComfyUI", "comfyui", "comfy/ComfyUI")
+EXTRA_PATHS: Final = "extra_model_paths.yaml"
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A folder that is looked through, and whose it is."""
+
+    path: Path
+    owner: str
+
+
+def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] = os.environ) -> list[Place]:
+    """The folders of the settings, then, when `others`, what other programs keep; each once, none inside another.
+
+    A folder of the settings may be another program's own: its `extra_model_paths.yaml` is followed.
+    """
+    found = [one for folder in folders for one in _given(folder)]
+    if others:
+        found += _others(environment)
+    kept: list[Place] = []
+    seen: list[Path] = []
+    for place in found:
+        try:
+            real = place.path.resolve()
+            if not real.is_dir():
+                continue
+        except (OSError, RuntimeError):
+            continue  # a loop of links, or a folder that may not be entered
+        if not any(real.is_relative_to(one) for one in seen):
+            seen.append(real)
+            kept.append(place)
+    return kept
+
+
+def _given(folder: Path) -> Iterator[Place]:
+    owner = "folder"
+    if (folder / "models" / "Stable-diffusion").is_dir():
+        owner = "A1111"
+    elif (folder / "invokeai.yaml").is_file():
+        owner = "InvokeAI"
+    elif (folder / EXTRA_PATHS).is_file() or (folder / "models" / "checkpoints").is_dir():
+        owner = "ComfyUI"
+    yield Place(path=folder, owner=owner)
+    yield from _extra(folder / EXTRA_PATHS)
+
+
+def _others(environment: Mapping[str, str]) -> Iterator[Place]:
+    home = Path(environment.get("HOME") or Path.home())
+    yield Place(path=hugging_face_cache(environment), owner="Hugging Face")
+    for name in COMFY_UIS:
+        root = home / name
+        yield Place(path=root / "models", owner="ComfyUI")
+        yield from _extra(root / EXTRA_PATHS)
+    for name in WEB_UIS:
+        yield Place(path=home / name / "models", owner="A1111")
+        yield Place(path=home / name / "embeddings", owner="A1111")
+    yield Place(path=Path(environment.get("INVOKEAI_ROOT") or home / "invokeai") / "models", owner="InvokeAI")
+
+
+def hugging_face_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where Hugging Face's library keeps what it downloaded."""
+    if given := environment.get("HF_HUB_CACHE"):
+        return Path(given).expanduser()
+    if given := environment.get("HF_HOME"):
+        return Path(given).expanduser() / "hub"
+    cache = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or Path.home()) / ".cache"
+    return Path(cache) / "huggingface" / "hub"
+
+
+def _extra(path: Path) -> Iterator[Place]:
+    """The folders in ComfyUI's file of further ones; a file that cannot be read names none."""
+    try:
+        told = yaml.safe_load(read_small(path))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
+        return
+    for section in told.values() if isinstance(told, dict) else ():
+        if isinstance(section, dict):
+            yield from _section(path.parent, section)
+
+
+def _section(beside: Path, section: dict[Any, Any]) -> Iterator[Place]:
+    base = Path(str(section.get("base_path", ""))).expanduser()
+    base = base if base.is_absolute() else beside / base
+    for name, value in section.items():
+        if name not in ("base_path", "is_default", "custom_nodes") and isinstance(value, str):
+            for line in value.splitlines():
+                if line.strip():
+                    yield Place(path=base / line.strip(), owner="ComfyUI")

@@ -1,0 +1,119 @@
+"""Looking through folders for models, one after another, so that whoever looks can stop, count and save between two."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from tui.library.identify import PICKLES, SUFFIXES, identify_file, identify_folder
+from tui.library.listing import is_tellable
+from tui.library.places import Place
+from tui.protocol.library import ModelFile
+
+MAX_DEPTH: Final = 12
+MIN_PICKLE: Final = 4096
+"""Bytes below which a file with a pickle's ending is no model, such as a training state."""
+
+_WEIGHTS: Final = (".safetensors", ".sft", ".gguf")
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """Something that may be a model, and by what a change of it is noticed."""
+
+    path: Path
+    place: str
+    folder: bool
+    stamp: str
+    """Of its files: sizes, times and names."""
+
+
+def candidates(places: list[Place]) -> Iterator[Candidate]:
+    """What may be a model below `places`. No file is opened; folders that cannot be read hold nothing."""
+    for place in places:
+        for folder, inside, names in os.walk(place.path, followlinks=True):
+            here = Path(folder)
+            depth = len(here.relative_to(place.path).parts)
+            inside[:] = sorted(name for name in inside if not name.startswith(".") and name != "blobs")
+            if depth >= MAX_DEPTH or _in_a_circle(here, place.path):
+                inside.clear()
+                continue
+            if not is_tellable(here):
+                continue
+            if "model_index.json" in names:
+                inside.clear()
+                yield Candidate(path=here, place=place.owner, folder=True, stamp=_stamp_of_model(here))
+                continue
+            weights = [name for name in names if name.lower().endswith(_WEIGHTS)]
+            if "config.json" in names and weights:
+                found = _stamps(here, ["config.json", *weights])
+                yield Candidate(path=here, place=place.owner, folder=True, stamp=";".join(found))
+            yield from _files(here, names, place.owner)
+
+
+def _files(folder: Path, names: list[str], owner: str) -> Iterator[Candidate]:
+    whole = "config.json" in names
+    for name in sorted(names):
+        path = folder / name
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES or name.startswith(".") or not is_tellable(path):
+            continue
+        if whole and suffix in _WEIGHTS:
+            continue  # looked at with the folder
+        try:
+            found = path.stat()
+        except OSError:
+            continue  # gone, or a link to nothing
+        if suffix in PICKLES and found.st_size < MIN_PICKLE:
+            continue
+        yield Candidate(path=path, place=owner, folder=False, stamp=f"{found.st_size}:{found.st_mtime_ns}")
+
+
+def _in_a_circle(folder: Path, root: Path) -> bool:
+    """Whether a link leads back to a folder above; os.walk would go round for ever."""
+    try:
+        real = folder.resolve()
+        return folder != root and any(real == parent.resolve() for parent in folder.parents if parent >= root)
+    except (OSError, RuntimeError):
+        return True
+
+
+def _stamp_of_model(folder: Path) -> str:
+    places = [folder, *sorted(one for one in folder.iterdir() if one.is_dir())] if os.access(folder, os.R_OK) else []
+    return ";".join(
+        text
+        for place in places
+        for text in _stamps(place, sorted(one.name for one in place.iterdir() if one.is_file()))
+    )
+
+
+def _stamps(folder: Path, names: list[str]) -> list[str]:
+    found = []
+    for name in names:
+        try:
+            told = (folder / name).stat()
+        except OSError:
+            continue  # gone meanwhile
+        found.append(f"{name}:{told.st_size}:{told.st_mtime_ns}")
+    return found
+
+
+def look_at(candidate: Candidate) -> list[ModelFile]:
+    """What a candidate is; a folder that is no model itself may hold files that are."""
+    path, place = candidate.path, candidate.place
+    if not candidate.folder:
+        return [identify_file(path, place)]
+    whole = identify_folder(path, place)
+    if whole is not None:
+        return [whole]
+    try:
+        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _WEIGHTS and is_tellable(one))
+    except OSError:
+        return []
+    return [identify_file(one, place) for one in inside if one.is_file()]
+
+
+def changed(found: Mapping[str, Candidate], known: Mapping[str, str]) -> list[Candidate]:
+    """Those of `found` that are new, or whose stamp is not the one in `known`, both by path."""
+    return [one for path, one in found.items() if known.get(path) != one.stamp]
