@@ -104,7 +104,13 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("models", help="list the models that were found")
+    parser = commands.add_parser(
+        "models",
+        help="list the models that were found",
+        description="List models of every kind in the model folders and in those of other programs.",
+    )
+    parser.add_argument("text", nargs="?", default="", help="part of a name, family, path or trigger word")
+    parser.add_argument("--kind", action="append", default=[], metavar="KIND", help="such as lora or vae; repeatable")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_models)
 
@@ -134,13 +140,17 @@ def _add_engine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("doctor", help="write what a bug report needs")
+    parser = commands.add_parser(
+        "doctor",
+        help="what this box has, what was found, what will fit, what to do next",
+        description="Tell what this box has, what was found on it, what will fit, and what to do next.",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
         "--report",
         type=Path,
-        default=Path("latentty-report.zip"),
         metavar="FILE",
-        help="where to write versions, settings, log and state, without secrets (default: latentty-report.zip)",
+        help="write a bundle for a bug report instead: versions, settings, log and state, without secrets",
     )
     parser.set_defaults(run=_doctor)
 
@@ -246,7 +256,7 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
 def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
     from tui.headless.models import list_models
 
-    return list_models(paths, as_json=arguments.json)
+    return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=arguments.text)
 
 
 def _engine_start(_: argparse.Namespace, paths: "Paths") -> int:
@@ -280,6 +290,6 @@ def _engine_logs(arguments: argparse.Namespace, paths: "Paths") -> int:
 
 
 def _doctor(arguments: argparse.Namespace, paths: "Paths") -> int:
-    from tui.headless.doctor import report
+    from tui.headless.doctor import doctor, report
 
-    return report(paths, arguments.report)
+    return report(paths, arguments.report) if arguments.report else doctor(paths, as_json=arguments.json)
