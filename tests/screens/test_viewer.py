@@ -26,7 +26,12 @@ async def test_the_last_pictures_are_seen_near_far_and_beside_each_other(open_ap
         assert isinstance(viewer, ViewerScreen)
         first, second = viewer._views
         await until(pilot, lambda: first.image is not None and first.image.size == (128, 128))
-        await pilot.press("plus", "plus")
+        await until(pilot, lambda: first._spot.area.rows == first.size.height)
+        await pilot.press("plus")
+        await until(pilot, lambda: "1:1" in str(viewer._about.content))
+        area = first._spot.area
+        assert (area.columns, area.rows * 2) == (min(first.dots[0], 128), first.dots[1]), "one dot a pixel"
+        await pilot.press("plus")
         await until(
             pilot, lambda: first.image is not None and first.image.size == (first.dots[0] // 2, first.dots[1] // 2)
         )

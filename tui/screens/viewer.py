@@ -41,10 +41,10 @@ class ViewerScreen(Screen[None]):
     CSS_PATH = "viewer.tcss"
     BINDINGS = [
         Binding("escape,f9,q", "dismiss", "Close", id="viewer.close"),
-        Binding("pageup,p", "step(-1)", "Previous", id="viewer.previous"),
+        Binding("pageup,p", "step(-1)", "Previous", show=False, id="viewer.previous"),
         Binding("pagedown,n", "step(1)", "Next", id="viewer.next"),
         Binding("plus,equals_sign,z", "zoom(1)", "Nearer", key_display="+", id="viewer.nearer"),
-        Binding("minus", "zoom(-1)", "Farther", key_display="-", id="viewer.farther"),
+        Binding("minus", "zoom(-1)", "Farther", key_display="-", show=False, id="viewer.farther"),
         Binding("left,h", "move(-1, 0)", "Left", show=False, id="viewer.left"),
         Binding("right,l", "move(1, 0)", "Right", show=False, id="viewer.right"),
         Binding("up,k", "move(0, -1)", "Up", show=False, id="viewer.up"),
@@ -163,10 +163,10 @@ class ViewerScreen(Screen[None]):
             if image is None:
                 view.show(None)
                 continue
-            part = image.crop(self._zoom.box(image.size, view.dots)) if self._zoom.level else image
-            if quick:
-                part = part.reduce(QUICK)
-            view.show(part, live=quick)
+            level = self._zoom.level
+            part = image.crop(self._zoom.box(image.size, view.dots)) if level else image
+            most = (part.width * level, part.height * level) if level else None
+            view.show(part.reduce(QUICK) if quick else part, live=quick, most=most)
         self._about.update(self._told())
 
     def _told(self) -> str:

@@ -20,6 +20,7 @@ class PictureView(Widget):
         super().__init__(id=id, classes=classes)
         self._image: Image.Image | None = None
         self._live = False
+        self._most: tuple[int, int] | None = None
         self._spot: Spot | None = None
         self._settling: Timer | None = None
 
@@ -42,10 +43,13 @@ class PictureView(Widget):
         width, height = pictures.cell if pictures.shows_pixels else (1, 2)
         return self.size.width * width, self.size.height * height
 
-    def show(self, image: Image.Image | None, *, live: bool = False) -> None:
-        """Show `image` from now on, or nothing; `live` frames are followed by others soon."""
+    def show(self, image: Image.Image | None, *, live: bool = False, most: tuple[int, int] | None = None) -> None:
+        """Show `image` from now on, or nothing; `live` frames are followed by others soon.
+
+        It fills the pane, or as many of its dots, across and down, as `most` says.
+        """
         before = self._spot_size()
-        self._image, self._live = image, live
+        self._image, self._live, self._most = image, live, most
         if self._spot is not None:
             self._spot.show(image, self._room, live=live)
             if image is None or self._spot_size() != before:
@@ -54,7 +58,7 @@ class PictureView(Widget):
     def on_mount(self) -> None:
         """Now there is an app to show pictures."""
         self._spot = Spot(self)
-        self.show(self._image, live=self._live)
+        self.show(self._image, live=self._live, most=self._most)
 
     def on_unmount(self) -> None:
         """The terminal need keep nothing."""
@@ -91,7 +95,13 @@ class PictureView(Widget):
 
     @property
     def _room(self) -> Region:
-        return Region(0, 0, *self.size)
+        width, height = self.size
+        if self._most is None or not width or not height:
+            return Region(0, 0, width, height)
+        across, down = self.dots
+        columns = min(max(-(-self._most[0] * width // across), 1), width)
+        rows = min(max(-(-self._most[1] * height // down), 1), height)
+        return Region((width - columns) // 2, (height - rows) // 2, columns, rows)
 
     def _spot_size(self) -> tuple[int, int]:
         return (self._spot.area.columns, self._spot.area.rows) if self._spot is not None else (0, 0)
