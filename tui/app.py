@@ -12,19 +12,22 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from tui.client import EngineClient
+from tui.keymap_files import complaints, read_keymap
 from tui.library.paths import Paths, shipped_themes
-from tui.library.settings import Settings
+from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
 from tui.protocol.events import ClientEvent, Warning
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
-from tui.protocol.problem import Problem
+from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.gallery import GalleryScreen
 from tui.screens.help import HelpScreen
+from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
+from tui.screens.settings import SettingsScreen, built_in_keys
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.viewer import ViewerScreen
@@ -45,6 +48,8 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "queue": QueueScreen,
     "sweep": SweepScreen,
     "models": ModelsScreen,
+    "settings": SettingsScreen,
+    "log": LogScreen,
 }
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
 
@@ -73,6 +78,8 @@ class LatenttyApp(PictureApp[int]):
         Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
         Binding("f5", "go('models')", "Models", priority=True, id="models"),
         Binding("f6", "go('sweep')", "Sweep", priority=True, show=False, id="sweep"),
+        Binding("f7", "go('settings')", "Settings", priority=True, show=False, id="settings"),
+        Binding("f8", "go('log')", "Log", priority=True, show=False, id="log"),
         Binding("f9", "view", "View", priority=True, show=False, id="view", tooltip="The last picture, full screen"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
@@ -102,6 +109,7 @@ class LatenttyApp(PictureApp[int]):
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self._read_themes()
         self._use_theme()
+        self._use_keymap()
         for name in PLACES:
             self.add_mode(name, partial(self._opened, name))
         await self.switch_mode("studio")
@@ -129,6 +137,24 @@ class LatenttyApp(PictureApp[int]):
             self.theme = self._settings.theme
         else:
             tell(self, Problem(code="bad_request", cause=f"There is no theme called {self._settings.theme!r}."))
+
+    def _use_keymap(self) -> None:
+        """The user's own keys; what is wrong with them is told, and the rest works."""
+        try:
+            keymap = read_keymap(self._paths.keymap_file)
+        except LatenttyError as error:
+            tell(self, error.problem)
+            return
+        for wrong in complaints(keymap, built_in_keys(self)):
+            tell(self, Problem(code="bad_request", cause=wrong, hint=f"Correct {self._paths.keymap_file}."))
+        self.set_keymap(keymap.all)
+
+    @on(SettingsScreen.Saved)
+    def _setting_saved(self, event: SettingsScreen.Saved) -> None:
+        if event.name == "theme":
+            self.theme = load_settings(self._paths).theme
+        elif event.name.startswith("key"):
+            self._use_keymap()
 
     def _opened(self, name: str) -> EngineScreen:
         screen = self._studio if name == "studio" else PLACES[name](self._client)

@@ -84,7 +84,8 @@ class EngineClient:
     """A client that outlives engines. Every command may be repeated safely, so none is lost with one."""
 
     def __init__(self, paths: Paths, watcher: Watcher, *, start: bool = True) -> None:
-        self._paths = paths
+        self.paths = paths
+        """Where this user's files lie."""
         self._watcher = watcher
         self._start = start
         self._writer: asyncio.StreamWriter | None = None
@@ -175,12 +176,12 @@ class EngineClient:
     async def _attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Welcome]:
         hello = Hello(protocol=PROTOCOL_VERSION, version=tui.__version__, boot=self._boot, since=self._seq)
         try:
-            return await attach(self._paths, hello)
+            return await attach(self.paths, hello)
         except EngineAbsent:
             if not self._start:
                 raise
-        await start_engine(self._paths)
-        return await attach(self._paths, hello)
+        await start_engine(self.paths)
+        return await attach(self.paths, hello)
 
     async def _stay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
         if welcome.snapshot is not None:

@@ -24,8 +24,7 @@ Preset = Literal["default", "vim"]
 PRESETS: Final[dict[Preset, dict[str, str]]] = {
     "default": {},
     "vim": {
-        "pane.next": "ctrl+w",
-        "prompt.begin": "p,i,a",
+        "prompt.begin": "p,i,a,escape",
         "settings.begin": "s",
         "picture.older": "right,l",
         "picture.newer": "left,h",

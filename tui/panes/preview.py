@@ -2,6 +2,7 @@
 
 from PIL import Image
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Static
 
@@ -13,8 +14,32 @@ from tui.widgets.picture_view import PictureView
 from tui.widgets.progress_line import ProgressLine
 
 
-class PreviewPane(Vertical):
-    """Shows; asks for nothing."""
+class PreviewPane(Vertical, can_focus=True):
+    """Shows pictures. With the focus, single letters say what to do with the one that is shown."""
+
+    BINDINGS = [
+        Binding("left,h", "screen.select(-1)", "Newer", show=False, id="picture.newer"),
+        Binding("right,l", "screen.select(1)", "Older", show=False, id="picture.older"),
+        Binding("g", "screen.generate", "Generate", show=False, id="generate.here", tooltip="8 g makes eight pictures"),
+        Binding("n", "screen.again", "New seed", show=False, id="again.here"),
+        Binding("v", "screen.variations", "Vary", id="picture.vary", tooltip="Four like it, with other seeds"),
+        Binding("i", "screen.send('img2img')", "img2img", id="send.img2img", tooltip="Begin with this picture"),
+        Binding("m", "screen.send('inpaint')", "Inpaint", id="send.inpaint", tooltip="Draw a part of it anew"),
+        Binding("o", "screen.send('outpaint')", "Outpaint", show=False, id="send.outpaint", tooltip="Grow its edges"),
+        Binding("c", "screen.send('control')", "Control", id="send.control", tooltip="Hold a picture to its lines"),
+        Binding("r", "screen.recall", "Recall", id="picture.recall", tooltip="Take all its settings"),
+        Binding("k", "screen.keep_seed", "Keep seed", show=False, id="picture.keep_seed", tooltip="Lock its seed"),
+        Binding("f", "screen.favourite", "Favourite", show=False, id="picture.favourite"),
+        Binding("d,delete", "screen.trash", "Delete", show=False, id="picture.trash", tooltip="To the trash"),
+        Binding("z", "screen.undo", "Undo", show=False, id="picture.undo", tooltip="Back from the trash"),
+        Binding("y", "screen.copy", "Copy path", show=False, id="picture.copy"),
+        Binding("escape,p", "screen.focus_prompt", "Prompt", show=False, id="prompt.begin"),
+        Binding("s", "screen.focus_settings", "Settings", show=False, id="settings.begin"),
+        *(
+            Binding(str(digit), f"screen.count({digit})", "Count", show=False, id=f"count.{digit}", tooltip=" ")
+            for digit in range(10)
+        ),
+    ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -24,14 +49,19 @@ class PreviewPane(Vertical):
         self._progress = ProgressLine(id="progress")
         self._recent = PictureStrip(id="recent")
         self._queue = Static(id="queue", markup=False)
+        self._caption = Static(id="caption", markup=False)
 
     def compose(self) -> ComposeResult:
         """Picture, progress, recent pictures, queue."""
-        yield from (self._picture, self._problem, self._progress, self._recent, self._queue)
+        yield from (self._picture, self._caption, self._problem, self._progress, self._recent, self._queue)
 
     def show_picture(self, image: Image.Image | None, *, live: bool = False) -> None:
         """Show `image`, or nothing; `live` while it still forms."""
         self._picture.show(image, live=live)
+
+    def show_caption(self, text: str) -> None:
+        """A line about the picture that is shown."""
+        self._caption.update(plain(text))
 
     @property
     def picture_pixels(self) -> tuple[int, int]:

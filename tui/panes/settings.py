@@ -120,6 +120,7 @@ class SettingsPane(Vertical):
         self._edges = {name: NumberInput(fields_of(Edges)[name], None, id=f"grow_{name}") for name in EDGES}
         self._controls = ControlRows()
         self._adapters = AdapterRows()
+        self._vae = PathInput("The VAE", fields["vae"].help, id="vae")
         self._texts = {name: Input(id=name, compact=True, placeholder="the same") for name in SECOND}
         self._tile = Checkbox("decode in tiles", compact=True, id="tile_vae", tooltip=TILE_HELP)
         self._drop = Checkbox("drop text encoders", compact=True, id="drop_text_encoders", tooltip=DROP_HELP)
@@ -166,6 +167,7 @@ class SettingsPane(Vertical):
                 yield row("Clip skip", numbers["clip_skip"], id="row-clip-skip")
                 for name, text in self._texts.items():
                     yield row(SECOND[name], text, id=f"row-{name}")
+                yield row("VAE", self._vae)
             with Vertical(classes="group", id="group-memory"):
                 yield row("Memory", self._tile)
                 yield row("", self._drop)
@@ -314,7 +316,7 @@ class SettingsPane(Vertical):
             number.set_number(getattr(drawn, name))
         if self.model is not None and drawn.scheduler in self.model.schedulers:
             self._scheduler.value = drawn.scheduler
-        for name, path in {"image": self._image, "mask": self._mask}.items():
+        for name, path in {"image": self._image, "mask": self._mask, "vae": self._vae}.items():
             path.value = getattr(drawn, name)
         for name, edge in self._edges.items():
             edge.set_number(getattr(drawn.grow, name))
@@ -385,7 +387,7 @@ class SettingsPane(Vertical):
         paths = [(self._image, "row-image"), (self._mask, "row-mask")]
         inputs: list[NumberInput | PathInput] = [one for one, name in paths if mode in SHOWN[name]]
         inputs += [*self._numbers.values(), self._seed, *self._edges.values(), *self._controls.inputs]
-        inputs += [*self._adapters.inputs, self._output]
+        inputs += [*self._adapters.inputs, self._vae, self._output]
         return next((one for one in inputs if one.complaint is not None), None)
 
     def _wrong_numbers(self) -> bool:
@@ -426,6 +428,7 @@ class SettingsPane(Vertical):
         drawn: dict[str, Any] = {
             **numbers,
             "scheduler": self._scheduler.chosen or self.model.scheduler,
+            "vae": self._vae.path,
             "controls": self._controls.controls,
             "adapters": self._adapters.adapters,
             "memory": MemoryOptions(tile_vae=self._tile.value, drop_text_encoders=self._drop.value, offload=offload),

@@ -1,26 +1,72 @@
 """The studio: prompt, settings and preview on one screen."""
 
+import asyncio
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from PIL import Image
 from textual import on, work
+from textual.app import SuspendNotSupported
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tui.client import EngineClient
+from tui.library.saved_prompts import SavedPrompt, read_saved_prompts, save_prompt
 from tui.panes.control_rows import ControlRows
 from tui.panes.preview import PreviewPane
 from tui.panes.prompt import PromptArea, PromptPane
 from tui.panes.settings import SettingsPane, changed
-from tui.protocol.commands import Cancel, CancelLoad, EnsureControlNet, LoadModel, ReleaseControlNet, SwapMode
-from tui.protocol.events import ClientEvent, ImageSaved, JobFailed, JobInterrupted, JobStarted, Picture
+from tui.protocol.commands import (
+    Cancel,
+    CancelLoad,
+    CountTokens,
+    EnsureControlNet,
+    GetJob,
+    GetPrompts,
+    LoadModel,
+    MarkPictures,
+    ReleaseControlNet,
+    RestorePictures,
+    SwapMode,
+    TrashPictures,
+)
+from tui.protocol.events import ClientEvent, ImageSaved, JobFailed, JobInterrupted, JobRecord, JobStarted, Picture
 from tui.protocol.frames import Preview
-from tui.protocol.job import Job, ModeState
+from tui.protocol.job import MODES, Job, ModeState, new_job_id, random_seed
 from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.prompts import PastPrompt, TokenCounts
 from tui.protocol.snapshot import Snapshot
-from tui.screens.engine_screen import EngineScreen
+from tui.screens.choose import ChooseScreen
+from tui.screens.editor import edited
+from tui.screens.engine_screen import EngineScreen, tell
+from tui.screens.mask_editor import MaskEditor, open_picture
+from tui.screens.undo import Undo
+
+VARIATIONS: Final = 4
+"""Pictures that one key makes like another."""
+
+COUNT_AFTER: Final = 0.4
+"""Seconds without typing after which tokens are counted."""
+
+SEND: Final = {
+    "i  Begin with it: img2img": "screen.send('img2img')",
+    "m  Draw a part of it anew: inpaint": "screen.send('inpaint')",
+    "o  Grow its edges: outpaint": "screen.send('outpaint')",
+    "c  Hold pictures to its lines: ControlNet": "screen.send('control')",
+    "v  Four variations": "screen.variations",
+    "r  Recall all its settings": "screen.recall",
+    "k  Keep its seed": "screen.keep_seed",
+    "f  Favourite": "screen.favourite",
+    "d  Delete": "screen.trash",
+    "y  Copy its path": "screen.copy",
+}
+"""What can be done with a picture; the letters do it too, where the preview has the focus."""
 
 
 class StudioScreen(EngineScreen):
@@ -31,6 +77,9 @@ class StudioScreen(EngineScreen):
     BINDINGS = [
         Binding("ctrl+g", "generate", "Generate", priority=True, id="generate"),
         Binding("ctrl+x", "cancel", "Cancel", priority=True, id="cancel"),
+        Binding("ctrl+e", "send_to", "Send to…", priority=True, id="send", tooltip="What to do with the picture"),
+        Binding("ctrl+r", "prompts", "Prompts", priority=True, id="prompts", tooltip="Past and saved prompts, styles"),
+        Binding("ctrl+o", "editor", "Editor", priority=True, show=False, id="editor", tooltip="Write it in $EDITOR"),
         Binding("ctrl+n", "again", "New seed", priority=True, id="again", tooltip="Generate with a new seed"),
     ]
 
@@ -42,6 +91,10 @@ class StudioScreen(EngineScreen):
         self._greeted = False
         self._frame: Preview | None = None
         self._recent: dict[int, Image.Image] = {}
+        self._selected = 0
+        self._count = ""
+        self._undo = Undo()
+        self._counting: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
         """The panes."""
@@ -82,6 +135,7 @@ class StudioScreen(EngineScreen):
         match event:
             case ImageSaved(picture=picture):
                 self._frame = None
+                self._selected = 0
                 self._fetch_picture(picture)
                 self._fetch_recent(snapshot.pictures)
             case JobStarted():
@@ -113,10 +167,12 @@ class StudioScreen(EngineScreen):
         image = await self.fetch(picture.id, *self.preview.picture_pixels)
         if image is not None:
             self.preview.show_picture(image)
+            self._show_caption()
 
     @work(group="recent", exclusive=True)
     async def _fetch_recent(self, pictures: list[Picture]) -> None:
-        wanted = pictures[: self.preview.recent_wanted]
+        first = max(0, self._selected - self.preview.recent_wanted + 1)
+        wanted = pictures[first : first + self.preview.recent_wanted]
         for picture in wanted:
             if picture.id not in self._recent:
                 image = await self.fetch(picture.id, self.preview.recent_pixels, self.preview.recent_pixels)
@@ -159,7 +215,8 @@ class StudioScreen(EngineScreen):
         if wrong is not None:
             wrong.focus()
             return wrong.complaint or ""
-        return self.settings.make_job(self.prompts.prompt, self.prompts.negative_prompt)
+        count, self._count = int(self._count or 0), ""
+        return self.settings.make_job(self.prompts.prompt, self.prompts.negative_prompt, count or None)
 
     @on(PromptArea.Submitted)
     def action_generate(self) -> None:
@@ -174,6 +231,224 @@ class StudioScreen(EngineScreen):
         """Queue it with a fresh random seed."""
         self.settings.clear_seed()
         self.action_generate()
+
+    # ---- the picture that is shown -----------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> Picture | None:
+        """The picture that keys act on."""
+        pictures = self.client.snapshot.pictures if self.client.snapshot is not None else []
+        return pictures[min(self._selected, len(pictures) - 1)] if pictures else None
+
+    def _show_caption(self) -> None:
+        picture = self.shown
+        told = ""
+        if picture is not None and self.client.snapshot is not None:
+            which = f"{self._selected + 1} of {len(self.client.snapshot.pictures)}"
+            told = f"{which} · seed {picture.seed} · {picture.width}×{picture.height} · {Path(picture.path).name}"
+        self.preview.show_caption(f"{self._count} × …   {told}" if self._count else told)
+
+    def action_select(self, by: int) -> None:
+        """Show an older picture, or a newer one."""
+        snapshot = self.client.snapshot
+        if snapshot is not None and snapshot.pictures:
+            self._selected = min(max(self._selected + by, 0), len(snapshot.pictures) - 1)
+            self._fetch_picture(snapshot.pictures[self._selected])
+            self._fetch_recent(snapshot.pictures)
+
+    def action_count(self, digit: int) -> None:
+        """Type how many pictures the next job makes."""
+        typed = f"{self._count}{digit}".lstrip("0")
+        self._count = typed if int(typed or 0) <= 1000 else self._count
+        self._show_caption()
+
+    def action_focus_prompt(self) -> None:
+        """Type a prompt."""
+        self._count = ""
+        self._show_caption()
+        self.query_one("#prompt").focus()
+
+    def action_focus_settings(self) -> None:
+        """Change a setting."""
+        self.query_one("#model").focus()
+
+    def action_focus_picture(self) -> None:
+        """Let single letters act on the picture."""
+        self.preview.focus()
+
+    def action_send(self, where: str) -> None:
+        """Begin with the picture in another mode, or have a ControlNet look at it."""
+        picture = self.shown
+        if picture is None:
+            self.notify("There is no picture yet.")
+        elif where == "control":
+            name = self.settings.add_control(picture.path)
+            if name is None:
+                self.notify("No ControlNet that was found fits this model and mode.", severity="warning")
+        elif where == "inpaint":
+            self._paint_mask(picture.path, self.settings.fitted(picture.width, picture.height))
+        else:
+            mode = next(one for one in MODES if one == where)
+            size = {} if mode == "outpaint" else self.settings.fitted(picture.width, picture.height)
+            if not self.settings.enter(mode, image=picture.path, mask="", **size):
+                self.notify(f"This model has no mode {mode}.", severity="warning")
+
+    @on(Input.Submitted, "#mask")
+    def _mask_wanted(self) -> None:
+        """Enter, where the mask's file is named, paints one."""
+        self._paint_mask(self.settings.image, {})
+
+    @work(group="mask", exclusive=True)
+    async def _paint_mask(self, path: str, size: dict[str, int]) -> None:
+        """Paint a mask on a picture, and inpaint with it."""
+        model = self.settings.model
+        if model is None or "inpaint" not in model.modes:
+            self.notify("This model has no mode inpaint.", severity="warning")
+            return
+        try:
+            picture = await asyncio.to_thread(open_picture, path)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return
+        mask = await self.app.push_screen_wait(MaskEditor(self.client.paths.masks, picture))
+        if mask is not None and self.settings.mode == "inpaint" and self.settings.image == path:
+            self.settings.set_mask(mask)
+        elif mask is not None:
+            self.settings.enter("inpaint", image=path, mask=mask, **size)
+
+    @work(group="recall", exclusive=True)
+    async def action_recall(self) -> None:
+        """Take over everything that made the picture, its seed too."""
+        picture = self.shown
+        job = await self._job_of(picture)
+        if picture is not None and job is not None:
+            self.prompts.fill(job.prompt_template or job.prompt, job.negative_template or job.negative_prompt)
+            self.settings.fill(job)
+            self.settings.set_seed(picture.seed)
+
+    @work(group="vary", exclusive=True)
+    async def action_variations(self) -> None:
+        """Queue pictures made like this one with other seeds; four, or as many as were typed."""
+        job = await self._job_of(self.shown)
+        count, self._count = int(self._count or VARIATIONS), ""
+        if job is not None:
+            written = {"prompt": job.prompt_template or job.prompt, "prompt_template": ""}
+            written |= {"negative_prompt": job.negative_template or job.negative_prompt, "negative_template": ""}
+            self._submit(replace(job, id=new_job_id(), seed=random_seed(), count=count, variations=[], **written))
+
+    async def _job_of(self, picture: Picture | None) -> Job | None:
+        if picture is None:
+            self.notify("There is no picture yet.")
+            return None
+        answer = await self.result(GetJob(job_id=picture.job_id))
+        return msgspec.msgpack.decode(answer, type=JobRecord).job if answer is not None else None
+
+    def action_keep_seed(self) -> None:
+        """The next job begins with this picture's seed."""
+        if self.shown is not None:
+            self.settings.set_seed(self.shown.seed)
+            self.notify(f"Seed {self.shown.seed} is locked.")
+
+    @work(group="commands")
+    async def action_favourite(self) -> None:
+        """Mark the picture; in the gallery, marks are seen and taken back."""
+        picture = self.shown
+        if picture is not None and await self.result(MarkPictures(pictures=[picture.id], favourite=True)) is not None:
+            self.notify("It is a favourite now.")
+
+    @work(group="commands")
+    async def action_trash(self) -> None:
+        """Throw the picture away; it can be taken back."""
+        picture = self.shown
+        if picture is not None and await self.result(TrashPictures(pictures=[picture.id])) is not None:
+            self._undo.add("The picture is back.", RestorePictures(pictures=[picture.id]))
+            self.notify("It is in the trash; z brings it back.")
+
+    @work(group="commands")
+    async def action_undo(self) -> None:
+        """Take back what was thrown away last."""
+        done = self._undo.take()
+        if done is None:
+            self.notify("Nothing is left to take back.")
+            return
+        for command in done.commands:
+            await self.result(command)
+        self.notify(done.told)
+
+    def action_copy(self) -> None:
+        """Put the picture's path on the clipboard of the terminal."""
+        if self.shown is not None:
+            self.app.copy_to_clipboard(self.shown.path)
+            self.notify("The path is on the clipboard.")
+
+    @work(group="choose", exclusive=True)
+    async def action_send_to(self) -> None:
+        """Choose what to do with the picture."""
+        chosen = await self.app.push_screen_wait(ChooseScreen("The picture shown", list(SEND)))
+        if chosen is not None:
+            await self.run_action(list(SEND.values())[chosen])
+
+    # ---- prompts -----------------------------------------------------------------------------------------------
+
+    @work(group="choose", exclusive=True)
+    async def action_prompts(self) -> None:
+        """Take a prompt of the past, a saved one, or lay a style over what is written."""
+        saved, problems = read_saved_prompts(self.client.paths.prompts)
+        for problem in problems:
+            tell(self.app, problem)
+        answer = await self.result(GetPrompts())
+        past = [] if answer is None else msgspec.msgpack.decode(answer, type=list[PastPrompt])
+        offered = [(f"{'style' if one.is_style else 'saved'} {name}: {one.prompt}", one) for name, one in saved.items()]
+        offered += [(one.prompt, SavedPrompt(prompt=one.prompt, negative_prompt=one.negative_prompt)) for one in past]
+        if not offered:
+            self.notify("No prompt was drawn or saved yet.")
+            return
+        told = [text for text, _ in offered]
+        chosen = await self.app.push_screen_wait(ChooseScreen("Prompts", told, "part of a prompt"))
+        if chosen is not None:
+            one = offered[chosen][1]
+            here = self.prompts.prompt, self.prompts.negative_prompt
+            self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
+
+    def save_prompt(self, name: str) -> None:
+        """Keep what is written, under a name."""
+        try:
+            path = save_prompt(
+                self.client.paths.prompts,
+                name,
+                SavedPrompt(prompt=self.prompts.prompt, negative_prompt=self.prompts.negative_prompt),
+            )
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+        else:
+            self.notify(f"Saved in {path}.", markup=False)
+
+    def action_editor(self) -> None:
+        """Write the prompt in the user's own editor."""
+        area = self.focused if isinstance(self.focused, PromptArea) else self.query_one("#prompt", PromptArea)
+        try:
+            with self.app.suspend():
+                area.text = edited(area.text)
+        except SuspendNotSupported:
+            self.notify("This terminal cannot be left and come back to.", severity="warning")
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+
+    @on(PromptArea.Changed, "#prompt")
+    @on(SettingsPane.ModelChosen)
+    def _count_soon(self) -> None:
+        """Count tokens once typing rests: an answer for every letter would be wasted on a slow line."""
+        if self._counting is not None:
+            self._counting.stop()
+        self._counting = self.set_timer(COUNT_AFTER, self._count_tokens)
+
+    @work(group="count", exclusive=True)
+    async def _count_tokens(self) -> None:
+        model = self.settings.model
+        if model is not None and self.client.snapshot is not None:
+            answer = await self.result(CountTokens(model=model.name, prompt=self.prompts.prompt))
+            if answer is not None:
+                self.prompts.show_counts(msgspec.msgpack.decode(answer, type=TokenCounts))
 
     def action_cancel(self) -> None:
         """End the running job, or the load that is under way, or the next job that waits."""

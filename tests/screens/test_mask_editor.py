@@ -1,0 +1,63 @@
+"""The mask editor: every key paints what it says, the mouse too."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from textual.app import App
+
+from tests.screens.conftest import until
+from tui.library.mask import KEPT
+from tui.screens.mask_editor import MaskEditor
+from tui.widgets.ask_line import AskLine
+from tui.widgets.mask_canvas import MaskCanvas
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) -> None:
+    app: App[None] = App()
+    Image.new("L", (10, 10), "white").save(tmp_path / "white.png")
+    answers: list[str | None] = []
+    async with app.run_test(size=size) as pilot:
+        editor = MaskEditor(tmp_path / "masks", Image.new("RGB", (96, 64), "teal"))
+        await app.push_screen(editor, answers.append)
+        canvas = editor.query_one(MaskCanvas)
+        await pilot.press("enter")
+        assert answers == []  # nothing is painted yet
+
+        async def share_after(*keys: str) -> float:
+            await pilot.press(*keys)
+            return editor.mask.share
+
+        dab = await share_after("space")
+        assert 0 < dab < 0.1
+        assert await share_after("b", "L", "right", "b") > dab
+        assert await share_after("u", "u") == 0
+        assert await share_after("ctrl+y") > 0
+        assert await share_after("x") == 0
+        assert await share_after("H", "K", "r", "J", "L", "r") > 0
+        filled = editor.mask.share
+        assert await share_after("e", "space") < filled
+        assert canvas.value == KEPT
+        assert await share_after("e", "f") >= filled - 0.2
+        before = editor.mask.share
+        assert abs(await share_after("i") - (1 - before)) < 0.02
+        await pilot.press("s", "x", "o", "down", "right", "down", "left", "up", "escape")
+        assert canvas.begun is None
+        radius = canvas.radius
+        await pilot.press("plus", "z", "z")
+        assert (canvas.radius > radius, canvas.zoom) == (True, 4)
+        await pilot.press("minus", "Z", "Z")
+        assert canvas.zoom == 1
+        await pilot.press("m")
+        editor.query_one(AskLine).query_one("Input").value = str(tmp_path / "white.png")
+        await pilot.press("enter")
+        await until(pilot, lambda: editor.mask.share == 1)
+        await pilot.press("x")
+        await pilot.mouse_down(canvas, offset=(3, 3))
+        await pilot.hover(canvas, offset=(12, 6))
+        await pilot.mouse_up(canvas, offset=(12, 6))
+        assert editor.mask.share > dab
+        await pilot.press("enter")
+        await until(pilot, lambda: answers)
+        assert Image.open(str(answers[0])).size == (96, 64)

@@ -1,0 +1,68 @@
+"""Settings and keys are changed where they are seen, and kept in their files; the log grows as one looks."""
+
+from pathlib import Path
+
+from textual.widgets import DataTable, Input, Log, Static
+
+from tests.screens.conftest import OpenApp, until
+from tui.keymap_files import read_keymap
+from tui.library.paths import Paths
+from tui.library.setting_fields import setting_fields
+from tui.library.settings import Settings, load_settings
+from tui.screens.help import HelpScreen
+from tui.screens.log import LogScreen
+from tui.screens.settings import SettingsScreen
+
+
+def test_every_setting_has_a_help_and_reads_what_it_tells() -> None:
+    for field in setting_fields():
+        assert field.help, field.name
+        assert field.read(field.told(Settings())) == field.value_of(Settings()), field.name
+
+
+async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_path: Path) -> None:
+    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text("# mine\nautoload = true\n")
+    async with open_app(80, 24) as pilot:
+        app = pilot.app
+        await pilot.press("f7")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen) and app.screen.query_one(DataTable).row_count)
+        screen = app.screen
+        table = screen.query_one(DataTable)
+
+        async def change(name: str, value: str) -> None:
+            table.move_cursor(row=table.get_row_index(name))
+            await pilot.press("enter")
+            screen.query_one("#setting-ask Input", Input).value = value
+            await pilot.press("enter")
+            await pilot.pause()
+
+        await change("theme", "moss")
+        await until(pilot, lambda: app.theme == "moss")
+        assert home.settings_file.read_text().startswith("# mine")
+        await change("theme", "no such theme")
+        assert load_settings(home, {}).theme == "moss"
+        await change("engine.exit_after", "soon")
+        assert load_settings(home, {}).engine.exit_after == 120
+        await change("engine.exit_after", "5")
+        assert load_settings(home, {}).engine.exit_after == 5
+        await pilot.press("d")
+        assert load_settings(home, {}).engine.exit_after == 120
+        assert "attached" in str(screen.query_one("#setting-help", Static).content)
+
+        await change("keys.help", "f12")
+        assert read_keymap(home.keymap_file).keys == {"help": "f12"}
+        await pilot.press("f12")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.press("escape", "d")
+        assert read_keymap(home.keymap_file).keys == {}
+        await change("keymap", "vim")
+        assert read_keymap(home.keymap_file).preset == "vim"
+
+        await pilot.press("f8")
+        await until(pilot, lambda: isinstance(app.screen, LogScreen))
+        home.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with home.log_file.open("a") as file:
+            file.write("a line of \x1b[31mfoes\n")
+        await until(pilot, lambda: any("a line of [31mfoes" in line for line in app.screen.query_one(Log).lines))
+        await pilot.press("g", "j", "k", "G")

@@ -1,0 +1,213 @@
+"""The mask editor: what of a picture is drawn anew, and how far outpainting grows it."""
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
+
+from tui.library.folders import make_folder
+from tui.library.mask import ANEW, KEPT, Mask
+from tui.library.picture_bounds import check_claims
+from tui.protocol.problem import LatenttyError, Problem
+from tui.screens.engine_screen import tell
+from tui.widgets.ask_line import AskLine
+from tui.widgets.mask_canvas import MaskCanvas, Shape
+
+BLUR: Final = 64
+"""One key press blurs by this part of the shorter side."""
+
+
+def open_picture(path: str) -> Image.Image:
+    """The picture at `path`.
+
+    Raises:
+        LatenttyError: it is missing, or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            check_claims(image, Path(path))
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise LatenttyError(
+            Problem(code="not_found", cause=f"The picture {path} cannot be read: {error}.", hint="Choose another one.")
+        ) from None
+
+
+class MaskEditor(ModalScreen[str | None]):
+    """Answers with the path of the mask that was painted; None when it was left."""
+
+    DEFAULT_CSS = """
+    MaskEditor { background: $background; layout: vertical; }
+    MaskEditor #mask-title { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    MaskEditor MaskCanvas { height: 1fr; width: 1fr; }
+    """
+    BINDINGS = [
+        Binding("enter", "keep", "Use", id="mask.keep", tooltip="Save the mask and draw with it"),
+        Binding("space", "dab", "Paint", id="mask.dab"),
+        Binding("b", "pen", "Pen", id="mask.pen", tooltip="Let the arrow keys paint, or no longer"),
+        Binding("e", "erase", "Erase", id="mask.erase", tooltip="Erase instead of painting, and back"),
+        Binding("r", "shape('rectangle')", "Rect", id="mask.rectangle", tooltip="A rectangle: one corner, the other"),
+        Binding("o", "shape('ellipse')", "Oval", id="mask.ellipse", tooltip="An ellipse: one corner, the other"),
+        Binding("f", "fill", "Fill", id="mask.fill", tooltip="The area under the cursor"),
+        Binding("i", "invert", "Invert", id="mask.invert"),
+        Binding("u", "undo", "Undo", id="mask.undo"),
+        Binding("U,ctrl+y", "redo", "Redo", show=False, id="mask.redo"),
+        Binding("s", "blur", "Soften", show=False, id="mask.blur"),
+        Binding("x", "clear", "Clear", show=False, id="mask.clear"),
+        Binding("plus,equals_sign", "brush(1)", "Larger brush", show=False, id="mask.larger"),
+        Binding("minus", "brush(-1)", "Smaller brush", show=False, id="mask.smaller"),
+        Binding("z", "zoom(1)", "Closer", show=False, id="mask.closer"),
+        Binding("Z", "zoom(-1)", "Further", show=False, id="mask.further"),
+        Binding("m", "load", "Load", show=False, id="mask.load", tooltip="Take a mask from a file"),
+        Binding("escape", "leave", "Leave", show=False, id="mask.leave"),
+        Binding("left,h", "move(-1, 0)", "Left", show=False, id="mask.left"),
+        Binding("right,l", "move(1, 0)", "Right", show=False, id="mask.right"),
+        Binding("up,k", "move(0, -1)", "Up", show=False, id="mask.up"),
+        Binding("down,j", "move(0, 1)", "Down", show=False, id="mask.down"),
+        Binding("shift+left,H", "move(-8, 0)", "Far left", show=False, id="mask.far_left"),
+        Binding("shift+right,L", "move(8, 0)", "Far right", show=False, id="mask.far_right"),
+        Binding("shift+up,K", "move(0, -8)", "Far up", show=False, id="mask.far_up"),
+        Binding("shift+down,J", "move(0, 8)", "Far down", show=False, id="mask.far_down"),
+    ]
+
+    def __init__(self, folder: Path, picture: Image.Image, mask: Mask | None = None) -> None:
+        """`folder` is where the mask is saved."""
+        super().__init__()
+        self._folder = folder
+        self._canvas = MaskCanvas(picture, mask or Mask(*picture.size), id="canvas")
+        self._title = Static(id="mask-title", markup=False)
+        self._ask = AskLine(id="mask-ask")
+
+    def compose(self) -> ComposeResult:
+        """A line about the brush, the picture, the keys."""
+        yield self._title
+        yield self._canvas
+        yield self._ask
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Keys go to the picture."""
+        self._canvas.focus()
+
+    @on(MaskCanvas.Changed)
+    def _tell(self) -> None:
+        canvas = self._canvas
+        does = "erases" if canvas.value == KEPT else "paints"
+        begun = f" · {canvas.begun[1]} begun" if canvas.begun else ""
+        pen = " · pen down" if canvas.pen else ""
+        x, y = canvas.cursor
+        self._title.update(
+            f"Mask  {does}, brush {2 * canvas.radius + 1} px · at {x},{y} · {canvas.zoom}×"
+            f" · {100 * canvas.mask.share:.0f} % drawn anew{pen}{begun}"
+        )
+
+    @property
+    def mask(self) -> Mask:
+        """What was painted so far."""
+        return self._canvas.mask
+
+    def action_move(self, across: int, down: int) -> None:
+        """Move the cursor."""
+        self._canvas.move(across, down)
+
+    def action_dab(self) -> None:
+        """Paint once."""
+        self._canvas.dab()
+
+    def action_pen(self) -> None:
+        """Pen down, or up."""
+        self._canvas.toggle_pen()
+
+    def action_erase(self) -> None:
+        """Erase from now on, or paint again."""
+        self._canvas.value = ANEW if self._canvas.value == KEPT else KEPT
+        self._canvas.redraw()
+
+    def action_shape(self, shape: Shape) -> None:
+        """Begin or end a shape."""
+        self._canvas.shape(shape)
+
+    def action_brush(self, by: int) -> None:
+        """A larger or smaller brush."""
+        self._canvas.resize_brush(by)
+
+    def action_zoom(self, by: int) -> None:
+        """Closer or further."""
+        self._canvas.change_zoom(by)
+
+    def action_fill(self) -> None:
+        """Fill the area under the cursor."""
+        self.mask.fill(*self._canvas.cursor, self._canvas.value)
+        self._canvas.redraw()
+
+    def action_invert(self) -> None:
+        """Swap what is kept and what is drawn anew."""
+        self.mask.invert()
+        self._canvas.redraw()
+
+    def action_blur(self) -> None:
+        """Soften the edges."""
+        self.mask.blur(max(min(self.mask.size) / BLUR, 1))
+        self._canvas.redraw()
+
+    def action_clear(self) -> None:
+        """Begin anew."""
+        self.mask.clear()
+        self._canvas.redraw()
+
+    def action_undo(self) -> None:
+        """Take the last change back."""
+        if not self.mask.undo():
+            self.notify("Nothing is left to take back.")
+        self._canvas.redraw()
+
+    def action_redo(self) -> None:
+        """Make it again."""
+        if not self.mask.redo():
+            self.notify("Nothing was taken back.")
+        self._canvas.redraw()
+
+    def action_load(self) -> None:
+        """Ask for a mask's file."""
+        self._ask.ask("load", "Mask file")
+
+    @on(AskLine.Answered)
+    def _load(self, event: AskLine.Answered) -> None:
+        try:
+            self.mask.paste(Mask.load(Path(event.value.strip()).expanduser(), *self.mask.size))
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+        self._canvas.redraw()
+
+    @on(AskLine.Left)
+    def _back(self) -> None:
+        self._canvas.focus()
+
+    def action_keep(self) -> None:
+        """Save the mask and leave with it."""
+        if not self.mask.share:
+            self.notify("Nothing is painted yet: white is drawn anew.", severity="warning")
+            return
+        path = self._folder / f"mask-{secrets.token_hex(6)}.png"
+        try:
+            make_folder(self._folder, 0o700)
+            self.mask.image.save(path)
+        except OSError as error:
+            cause = f"The mask {path} cannot be written: {error}."
+            tell(self.app, Problem(code="output_unwritable", cause=cause, hint="Make room there."))
+            return
+        self.dismiss(str(path))
+
+    def action_leave(self) -> None:
+        """End a shape that was begun, or leave without a mask."""
+        if self._canvas.begun is not None or self._canvas.pen:
+            self._canvas.begun, self._canvas.pen = None, False
+            self._canvas.redraw()
+        else:
+            self.dismiss(None)

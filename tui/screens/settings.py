@@ -1,0 +1,218 @@
+"""The settings screen: every setting and every key with its help, changed where it is seen, kept in its file."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rich.text import Text
+from textual import on
+from textual.app import App
+from textual.binding import Binding
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from tui.client import EngineClient
+from tui.keymap_files import Keymap, complaints, read_keymap, save_keymap
+from tui.library.plain_text import plain
+from tui.library.setting_fields import SettingField, setting_fields
+from tui.library.settings import load_settings, save_setting
+from tui.protocol.problem import LatenttyError, bad_request
+from tui.protocol.snapshot import Snapshot
+from tui.screens.engine_screen import EngineScreen, tell
+from tui.widgets.ask_line import AskLine
+
+KEYS: Final = "keys."
+"""What the names of keys begin with, among the settings."""
+
+PRESET: Final = "keymap"
+PRESET_HELP: Final = "A set of keys to begin with: default or vim. Single keys below go before it."
+LATER: Final = "The engine takes it up when it starts next; the app, when it opens next."
+
+
+class SettingsScreen(EngineScreen):
+    """A table and a line to type in."""
+
+    DEFAULT_CSS = """
+    SettingsScreen #setting-table { height: 1fr; background: $background; scrollbar-size-vertical: 1; }
+    SettingsScreen #setting-help { height: 3; padding: 0 1; color: $text-muted; border-top: solid $border-blurred; }
+    """
+    AUTO_FOCUS = "#setting-table"
+    BINDINGS = [
+        Binding("enter,e", "change", "Change", id="settings.change"),
+        Binding("d,delete", "default", "Default", id="settings.default", tooltip="Set it back to what it was"),
+        Binding("j", "cursor(1)", "Down", show=False, id="settings.down"),
+        Binding("k", "cursor(-1)", "Up", show=False, id="settings.up"),
+    ]
+
+    class Saved(Message):
+        """A setting or a key was changed in its file."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
+        self._table: DataTable[Text] = DataTable(id="setting-table", cursor_type="row")
+        self._help = Static(id="setting-help", markup=False)
+        self._ask = AskLine(id="setting-ask")
+        self._fields = {field.name: field for field in setting_fields()}
+
+    def compose_body(self) -> Iterable[Widget]:
+        """Table, line, help."""
+        yield self._table
+        yield self._ask
+        yield self._help
+
+    def on_mount(self) -> None:
+        """The columns and the lines."""
+        self._table.add_column("Setting", key="name", width=28)
+        self._table.add_column("Value", key="value")
+        self._table.add_column("", key="own")
+        self._show()
+
+    def show_state(self, snapshot: Snapshot) -> None:
+        """Only the status line tells about the engine."""
+        super().show_state(snapshot)
+
+    @property
+    def built_in(self) -> dict[str, str]:
+        """The keys of everything that a key can do, as they are built in; the app's own too."""
+        return built_in_keys(self.app)
+
+    def _show(self) -> None:
+        """Read both files anew and show what they say."""
+        row = self._table.cursor_row
+        self._table.clear()
+        try:
+            settings, keymap = load_settings(self.client.paths), read_keymap(self.client.paths.keymap_file)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return
+        defaults = type(settings)()
+        for name, field in self._fields.items():
+            own = "" if field.value_of(settings) == field.value_of(defaults) else "changed"
+            self._add(name, field.told(settings), own)
+        self._add(PRESET, keymap.preset, "" if keymap.preset == "default" else "changed")
+        for name, keys in sorted(self.built_in.items()):
+            self._add(KEYS + name, keymap.all.get(name, keys), "changed" if name in keymap.all else "")
+        self._table.move_cursor(row=row)
+
+    def _add(self, name: str, value: str, own: str) -> None:
+        self._table.add_row(Text(name), Text(plain(value)), Text(own, "italic"), key=name)
+
+    @property
+    def _under(self) -> str:
+        if not self._table.row_count:
+            return ""
+        return str(self._table.coordinate_to_cell_key(self._table.cursor_coordinate).row_key.value)
+
+    @on(DataTable.RowHighlighted)
+    def _explain(self) -> None:
+        field = self._fields.get(self._under)
+        if field is not None:
+            choices = f" One of: {', '.join(field.choices)}." if field.choices else ""
+            self._help.update(f"{field.help}{choices}\n{'' if self._under == 'theme' else LATER}")
+        elif self._under == PRESET:
+            self._help.update(PRESET_HELP)
+        else:
+            self._help.update(
+                f"{KEY_HELP.get(self._under.removeprefix(KEYS), '')}\n"
+                "Keys as Textual names them, such as ctrl+g or f12; several with commas between."
+            )
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    @on(DataTable.RowSelected)
+    def action_change(self) -> None:
+        """Type another value."""
+        if self._under:
+            value = self._table.get_cell(self._under, "value")
+            self._ask.ask(self._under, self._under, value.plain)
+
+    def action_default(self) -> None:
+        """Set it back."""
+        name = self._under
+        if name.startswith(KEYS):
+            self._save(name, "")
+        elif name == PRESET:
+            self._save(name, "default")
+        elif name:
+            self._save(name, self._fields[name].told(type(load_settings(self.client.paths, {}))()))
+
+    @on(AskLine.Answered)
+    def _answered(self, event: AskLine.Answered) -> None:
+        self._save(event.purpose, event.value)
+
+    @on(AskLine.Left)
+    def _back(self) -> None:
+        self._table.focus()
+
+    def _save(self, name: str, text: str) -> None:
+        try:
+            if name == PRESET or name.startswith(KEYS):
+                self._save_key(name.removeprefix(KEYS), text.strip())
+            else:
+                self._save_setting(self._fields[name], text)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return
+        self._show()
+        self.post_message(self.Saved(name))
+
+    def _save_setting(self, field: SettingField, text: str) -> None:
+        try:
+            value = field.read(text)
+        except ValueError as error:
+            raise bad_request(f"{field.name} cannot be {text!r}: {error}.") from None
+        if field.name == "theme" and value not in self.app.available_themes:
+            raise bad_request(f"There is no theme called {value!r}.", f"There are: {', '.join(_themes(self))}.")
+        save_setting(self.client.paths, field.name, value)
+
+    def _save_key(self, name: str, text: str) -> None:
+        path = self.client.paths.keymap_file
+        keymap = read_keymap(path)
+        if name == PRESET:
+            if text not in ("default", "vim"):
+                raise bad_request(f"There is no keymap called {text!r}.", "There are: default, vim.")
+            keymap = Keymap(preset="vim" if text == "vim" else "default", keys=keymap.keys)
+        else:
+            others = {one: keys for one, keys in keymap.keys.items() if one != name}
+            keymap = Keymap(preset=keymap.preset, keys=others | ({name: text} if text else {}))
+        if wrong := complaints(keymap, self.built_in):
+            raise bad_request(" ".join(wrong), "Keys are named such as ctrl+g, f12, a, space or shift+left.")
+        save_keymap(path, keymap)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by lines."""
+        self._table.move_cursor(row=self._table.cursor_row + by)
+
+
+def _themes(screen: SettingsScreen) -> list[str]:
+    return sorted(name for name in screen.app.available_themes if not name.startswith("textual-"))
+
+
+KEY_HELP: Final[dict[str, str]] = {}
+"""What each key does, by its id; filled together with :func:`built_in_keys`."""
+
+
+def built_in_keys(app: App[Any]) -> dict[str, str]:
+    """The keys of everything of ours that a key can do, by id: of the app, and of every screen, pane and widget."""
+    found: dict[str, str] = {}
+    for kind in (type(app), *_all(Widget)):
+        if kind.__module__.startswith("tui."):
+            _gather(kind, found)
+    return found
+
+
+def _all(kind: type[Widget]) -> Iterable[type[Widget]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _all(one)
+
+
+def _gather(kind: type[Any], found: dict[str, str]) -> None:
+    for binding in kind.__dict__.get("BINDINGS", ()):
+        if isinstance(binding, Binding) and binding.id is not None:
+            found[binding.id] = binding.key
+            KEY_HELP[binding.id] = (binding.tooltip or "").strip() or binding.description

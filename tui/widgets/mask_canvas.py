@@ -1,0 +1,189 @@
+"""A picture and the mask over it, painted on by keys and by mouse, at two pixels a cell."""
+
+from typing import Final, Literal
+
+from PIL import Image, ImageDraw
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.library.mask import ANEW, KEPT, Box, Mask
+from tui.terminal.half_blocks import half_blocks
+
+ZOOMS: Final = (1, 2, 4, 8, 16)
+DIMMED: Final = 0.4
+"""How bright what is kept is shown, beside what is drawn anew."""
+
+Shape = Literal["rectangle", "ellipse"]
+
+
+class MaskCanvas(Widget, can_focus=True):
+    """What is drawn anew shines in its own colours; what is kept is dark."""
+
+    class Changed(Message):
+        """The mask, the brush or the cursor changed."""
+
+    def __init__(self, picture: Image.Image, mask: Mask, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._picture = picture.convert("RGB")
+        self._dark = self._picture.point(lambda level: int(level * DIMMED))
+        self.mask = mask
+        self.cursor = (picture.width // 2, picture.height // 2)
+        """The pixel that keys act on."""
+        self.radius = max(min(picture.size) // 16, 1)
+        self.value = ANEW
+        self.zoom = 1
+        self.pen = False
+        """Whether moving the cursor paints."""
+        self.begun: tuple[tuple[int, int], Shape] | None = None
+        """Where a rectangle or an ellipse began."""
+        self._strips: list[Strip] = []
+        self._dragged: tuple[int, int] | None = None
+
+    # ---- where things are --------------------------------------------------------------------------------------
+
+    @property
+    def _pixels_per_dot(self) -> float:
+        """Pixels of the picture along one dot; a cell is one dot wide and two high."""
+        columns, rows = max(self.size.width, 1), max(self.size.height, 1)
+        return max(self._picture.width / columns, self._picture.height / (2 * rows)) / self.zoom
+
+    @property
+    def _view(self) -> tuple[Box, tuple[int, int]]:
+        """The pixels that are seen, and how many dots they take."""
+        scale = self._pixels_per_dot
+        corners, dots = [], []
+        spaces = (self.size.width, 2 * self.size.height)
+        for size, at, space in zip(self._picture.size, self.cursor, spaces, strict=True):
+            seen = min(size, max(round(space * scale), 1))
+            first = min(max(at - seen // 2, 0), size - seen)
+            corners.append((first, first + seen))
+            dots.append(max(round(seen / scale), 1))
+        (left, right), (top, bottom) = corners
+        return (left, top, right, bottom), (dots[0], dots[1] + dots[1] % 2)
+
+    def pixel_at(self, column: int, row: int) -> tuple[int, int]:
+        """The pixel in the middle of a cell, or the one of the picture that is next to it."""
+        (left, top, right, bottom), (across, down) = self._view
+        x = left + (column + 0.5) * (right - left) / across
+        y = top + (2 * row + 1) * (bottom - top) / down
+        return self._inside(int(x), int(y))
+
+    def _inside(self, x: int, y: int) -> tuple[int, int]:
+        return min(max(x, 0), self._picture.width - 1), min(max(y, 0), self._picture.height - 1)
+
+    # ---- painting ----------------------------------------------------------------------------------------------
+
+    def move(self, across: int, down: int) -> None:
+        """Move the cursor by dots; with the pen down, paint on the way."""
+        step = max(self._pixels_per_dot, 1)
+        before = self.cursor
+        self.cursor = self._inside(round(before[0] + across * step), round(before[1] + 2 * down * step))
+        if self.pen:
+            self.mask.brush([before, self.cursor], self.radius, self.value, goes_on=True)
+        self.redraw()
+
+    def dab(self) -> None:
+        """Paint at the cursor."""
+        self.mask.brush([self.cursor], self.radius, self.value)
+        self.redraw()
+
+    def toggle_pen(self) -> None:
+        """Let moving paint, or no longer."""
+        self.pen = not self.pen
+        if self.pen:
+            self.mask.brush([self.cursor], self.radius, self.value)
+        self.redraw()
+
+    def shape(self, shape: Shape) -> None:
+        """Begin a rectangle or an ellipse at the cursor, or end the one that was begun."""
+        if self.begun is None or self.begun[1] != shape:
+            self.begun = self.cursor, shape
+        else:
+            box = (*self.begun[0], *self.cursor)
+            self.begun = None
+            (self.mask.rectangle if shape == "rectangle" else self.mask.ellipse)(box, self.value)
+        self.redraw()
+
+    def resize_brush(self, by: int) -> None:
+        """A brush that is larger or smaller by a fifth."""
+        change = max(self.radius // 5, 1)
+        self.radius = min(max(self.radius + by * change, 0), max(self._picture.size))
+        self.redraw()
+
+    def change_zoom(self, by: int) -> None:
+        """Closer, or further away."""
+        place = min(max(ZOOMS.index(self.zoom) + by, 0), len(ZOOMS) - 1)
+        self.zoom = ZOOMS[place]
+        self.redraw()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """The left button paints, the right one erases."""
+        self.cursor = self._dragged = self.pixel_at(event.x, event.y)
+        self.mask.brush([self.cursor], self.radius, KEPT if event.button == 3 else self.value)
+        self.capture_mouse()
+        self.redraw()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Dragging paints a line."""
+        if self._dragged is not None:
+            self.cursor = self.pixel_at(event.x, event.y)
+            value = KEPT if event.button == 3 else self.value
+            self.mask.brush([self._dragged, self.cursor], self.radius, value, goes_on=True)
+            self._dragged = self.cursor
+            self.redraw()
+
+    def on_mouse_up(self) -> None:
+        """The stroke ends."""
+        self._dragged = None
+        self.release_mouse()
+
+    def on_mouse_scroll_up(self) -> None:
+        """Closer."""
+        self.change_zoom(1)
+
+    def on_mouse_scroll_down(self) -> None:
+        """Further away."""
+        self.change_zoom(-1)
+
+    # ---- drawing -----------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        """At the new size."""
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw what is seen."""
+        box, dots = self._view
+        shown = Image.composite(self._picture.crop(box), self._dark.crop(box), self.mask.image.crop(box))
+        shown = shown.resize(dots, Image.Resampling.BOX)
+        self._draw_marks(shown, box)
+        self._strips = [Strip(line) for line in half_blocks(shown, dots[0], dots[1] // 2)]
+        self.refresh()
+        self.post_message(self.Changed())
+
+    def _draw_marks(self, shown: Image.Image, box: Box) -> None:
+        """The brush around the cursor, and what was begun."""
+        scale = shown.width / (box[2] - box[0])
+        draw = ImageDraw.Draw(shown)
+        x, y = ((self.cursor[0] + 0.5 - box[0]) * scale, (self.cursor[1] + 0.5 - box[1]) * scale)
+        if self.begun is not None:
+            left, top = ((self.begun[0][0] - box[0]) * scale, (self.begun[0][1] - box[1]) * scale)
+            corners = (min(left, x), min(top, y), max(left, x), max(top, y))
+            (draw.rectangle if self.begun[1] == "rectangle" else draw.ellipse)(corners, outline="white")
+        reach = max(self.radius * scale, 1)
+        draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline="white" if self.value == ANEW else "black")
+        draw.point((x, y), fill="black" if _is_bright(shown, x, y) else "white")
+
+    def render_line(self, y: int) -> Strip:
+        """One line of it."""
+        if y < len(self._strips):
+            return self._strips[y].adjust_cell_length(self.size.width)
+        return Strip.blank(self.size.width, self.rich_style)
+
+
+def _is_bright(image: Image.Image, x: float, y: float) -> bool:
+    at = min(max(int(x), 0), image.width - 1), min(max(int(y), 0), image.height - 1)
+    pixel = image.getpixel(at)
+    return isinstance(pixel, tuple) and sum(pixel[:3]) > 3 * 128
