@@ -106,7 +106,7 @@ def _kind(kind: msgspec.inspect.Type) -> Kind:
 
 def _docstrings(kind: type[Struct]) -> dict[str, str]:
     """The string below each field of a class, which is its help."""
-    (definition,) = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body
+    (definition,) = ast.parse(inspect.getsource(kind)).body
     assert isinstance(definition, ast.ClassDef)
     found: dict[str, str] = {}
     name = ""
