@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_engine(commands)
     _add_doctor(commands)
+    _add_bench(commands)
     return parser
 
 
@@ -155,6 +156,21 @@ def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.set_defaults(run=_doctor)
 
 
+def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="how fast this box is, beside plain diffusers",
+        description="Measure our way beside the naive diffusers way, in one run, on this box.",
+    )
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--model", default="", metavar="PATH", help="a model's folder (default: the bundled model)")
+    chosen.add_argument("--synthetic", default="", choices=("sd15", "sdxl"), help="real sizes, random weights")
+    parser.add_argument("--only", action="append", default=[], metavar="ROW", help="this row alone; repeatable")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--plot", action="store_true", help="with bars of the ratios")
+    parser.set_defaults(run=_bench)
+
+
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().replace("×", "x").partition("x")
     try:
@@ -257,6 +273,19 @@ def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
     from tui.headless.models import list_models
 
     return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=arguments.text)
+
+
+def _bench(arguments: argparse.Namespace, paths: "Paths") -> int:
+    from tui.headless.bench import bench
+
+    return bench(
+        paths,
+        model=arguments.model,
+        synthetic=arguments.synthetic,
+        only=arguments.only,
+        as_json=arguments.json,
+        plot=arguments.plot,
+    )
 
 
 def _engine_start(_: argparse.Namespace, paths: "Paths") -> int:

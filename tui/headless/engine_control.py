@@ -78,11 +78,23 @@ def _lines(paths: Paths, snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def stop(paths: Paths, *, force: bool) -> int:
-    """End the engine and wait until it is gone; waiting jobs stay in its queue for the next one."""
+    """End the engine, and say so; waiting jobs stay in its queue for the next one."""
+    if end(paths, force=force):
+        print("The engine has ended. Jobs that wait go on when it starts again.")
+    else:
+        print("No engine is running.")
+    return 0
+
+
+def end(paths: Paths, *, force: bool) -> bool:
+    """End the engine and wait until it is gone; False when none runs.
+
+    Raises:
+        LatenttyError: it does not end.
+    """
     told = read_engine_file(paths.lock_file)
     if told is None or not is_locked(paths):
-        print("No engine is running.")
-        return 0
+        return False
     if force:
         os.kill(told.pid, signal.SIGKILL)
     else:
@@ -101,8 +113,7 @@ def stop(paths: Paths, *, force: bool) -> int:
                 )
             )
         time.sleep(0.05)
-    print("The engine has ended. Jobs that wait go on when it starts again.")
-    return 0
+    return True
 
 
 def is_locked(paths: Paths) -> bool:

@@ -1,0 +1,131 @@
+"""A model on the device, in our way and in the naive one, and the clock."""
+
+import gc
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import diffusers
+import torch
+
+from tui.library.models import read_model
+from tui.protocol.job import Job, new_job_id
+from tui.worker.cancel import CancelToken
+from tui.worker.device import choose_device, choose_dtype, default_budget
+from tui.worker.preview import LatentToRgb
+from tui.worker.prompt_cache import PromptCache
+from tui.worker.residents import Model, Residents
+from tui.worker.runner import JobRun, Outlet
+
+PROMPT = "a fox wearing a crown in the snow"
+
+
+def nothing(*_: object) -> None:
+    """A listener that does not care."""
+
+
+@dataclass
+class Stage:
+    """Our way: a model, known and on the device."""
+
+    residents: Residents
+    model: Model
+
+    @classmethod
+    def of(cls, path: Path, budget: int = 0) -> "Stage":
+        """The model in `path`, placed; within `budget` bytes, or what the device has."""
+        device = choose_device()
+        residents = Residents(device, choose_dtype(device), budget or default_budget(device))
+        stage = cls(residents, residents.model(path.name, str(path)))
+        stage.place(stage.model)
+        return stage
+
+    def place(self, model: Model) -> None:
+        """Bring `model` to the device."""
+        self.residents.ensure(model.components.values(), CancelToken(), nothing)
+        settle()
+
+    def run(
+        self,
+        job: Job,
+        token: CancelToken | None = None,
+        outlet: Outlet | None = None,
+        colours: LatentToRgb | None = None,
+    ) -> JobRun:
+        """A run of `job`."""
+        outlet = outlet or Outlet(nothing, nothing, nothing)
+        return JobRun(job, self.model, [], self.residents, PromptCache(), colours, outlet, token or CancelToken())
+
+
+def job_for(path: Path, **changes: Any) -> Job:
+    """A job with the settings that suit the model in `path`."""
+    info = read_model(path)
+    settings: dict[str, Any] = {
+        "id": new_job_id(),
+        "model": path.name,
+        "prompt": PROMPT,
+        "width": info.width,
+        "height": info.height,
+        "steps": info.steps,
+        "guidance_scale": info.guidance_scale,
+        "scheduler": info.scheduler,
+        "seed": 7,
+    }
+    return Job(**settings | changes)
+
+
+def naive_pipeline(path: Path, cls: Any = diffusers.DiffusionPipeline) -> Any:
+    """The model as everyone loads it."""
+    device = choose_device()
+    pipeline = cls.from_pretrained(path, dtype=choose_dtype(device), use_safetensors=True, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline = pipeline.to(device)
+    settle()
+    return pipeline
+
+
+def naive_call(job: Job) -> dict[str, Any]:
+    """The arguments of a naive call for `job`."""
+    return {
+        "prompt": job.prompt,
+        "width": job.width,
+        "height": job.height,
+        "num_inference_steps": job.steps,
+        "guidance_scale": job.guidance_scale,
+        "generator": torch.Generator("cpu").manual_seed(job.seed),
+    }
+
+
+def settle() -> None:
+    """Until the device has done what was asked for."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
+    begun = time.perf_counter()
+    work()
+    settle()
+    return time.perf_counter() - begun
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    """The median over several times."""
+    return median(seconds(work) for _ in range(times))
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had resident."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def collect() -> None:
+    """What a careful script does after it has let go of a pipeline."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
