@@ -110,7 +110,14 @@ def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="list the models that were found",
         description="List models of every kind in the model folders and in those of other programs.",
     )
-    parser.add_argument("text", nargs="?", default="", help="part of a name, family, path or trigger word")
+    parser.add_argument(
+        "text", nargs="*", metavar="TEXT", help="part of a name, family, path or trigger word; or: get SOURCE"
+    )
+    parser.epilog = (
+        "latentty models get SOURCE fetches a model: hf:org/name[@revision][:file], civitai:ID (of a model version)"
+        " or an https address. It goes on where it was stopped, and is checked before it gets its name."
+    )
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="for get: where to (default: the first model folder)")
     parser.add_argument("--kind", action="append", default=[], metavar="KIND", help="such as lora or vae; repeatable")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_models)
@@ -270,9 +277,13 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
 
 
 def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
+    if arguments.text[:1] == ["get"] and len(arguments.text) == 2:
+        from tui.headless.get_models import get_model
+
+        return get_model(paths, arguments.text[1], arguments.to)
     from tui.headless.models import list_models
 
-    return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=arguments.text)
+    return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=" ".join(arguments.text))
 
 
 def _bench(arguments: argparse.Namespace, paths: "Paths") -> int:

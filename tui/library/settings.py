@@ -55,6 +55,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Look through the model folders in the background: at the start, and when something in them changes."""
     hash_models: bool = True
     """Read every model once in the background, while nothing is drawn, for the hashes by which pictures name it."""
+    download_hosts: list[str] = field(
+        default_factory=lambda: ["huggingface.co", "hf.co", "civitai.com", "r2.cloudflarestorage.com"]
+    )
+    """Hosts that models may be fetched from, with all hosts below them."""
     wildcard_folder: str = ""
     """Where wildcard files lie; empty: `wildcards` beside this file."""
     autoload: bool = True

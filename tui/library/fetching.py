@@ -1,0 +1,183 @@
+"""Fetching files: several at a time, going on where a former try ended, checked before they get their name."""
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from tui.library.folders import make_folder, sync_folder
+from tui.library.remote_files import Download, RemoteFile, refused, unreachable
+from tui.protocol.problem import LatenttyError, Problem, bad_request
+
+AT_ONCE: Final = 4
+TRIES: Final = 6
+"""In a row without a byte; every byte that comes begins the count anew."""
+LONGEST_WAIT: Final = 60.0
+SPARE: Final = 1 << 30
+"""Bytes that stay free on the disk."""
+
+Told = Callable[[RemoteFile, int, int], None]
+"""Called with a file, the bytes that are there, and the bytes in all (0: nobody knows)."""
+
+
+def client_for(hosts: list[str]) -> httpx2.AsyncClient:
+    """A client that speaks to these hosts and those below them alone, through the proxies of the environment."""
+
+    async def check(request: httpx2.Request) -> None:
+        host = request.url.host
+        local = host in ("localhost", "127.0.0.1", "::1")
+        if not any(host == one or host.endswith(f".{one}") for one in hosts):
+            raise bad_request(
+                f"The host {host} is not among those that models may come from.",
+                "Add it to download_hosts in the settings if you trust it.",
+            )
+        if request.url.scheme != "https" and not local:
+            raise bad_request(f"{host} would be asked without encryption.", "Use an https address.")
+
+    return httpx2.AsyncClient(follow_redirects=True, timeout=30, event_hooks={"request": [check]})
+
+
+async def fetch_all(download: Download, folder: Path, client: httpx2.AsyncClient, told: Told) -> list[Path]:
+    """Fetch every file into `folder`; the paths. Files that are there already are not fetched again.
+
+    Raises:
+        LatenttyError: one could not be fetched; what came of it waits as `.part` for the next try.
+    """
+    _check_space(download, folder)
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(file: RemoteFile) -> Path:
+        async with slots:
+            return await fetch(file, folder / file.name, client, told, download.token)
+
+    tasks = [asyncio.create_task(one(file)) for file in download.files]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _check_space(download: Download, folder: Path) -> None:
+    missing = sum(max(file.size - _there(folder / file.name), 0) for file in download.files)
+    place = next(one for one in (folder, *folder.parents) if one.is_dir())
+    free = shutil.disk_usage(place).free
+    if missing + SPARE > free:
+        raise LatenttyError(
+            Problem(
+                code="disk_full",
+                cause=f"{download.title} needs {missing / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free.",
+                hint="Free some space, or choose another folder with --to.",
+            )
+        )
+
+
+def _there(target: Path) -> int:
+    for path in (target, _part(target)):
+        if path.exists():
+            return path.stat().st_size
+    return 0
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+async def fetch(file: RemoteFile, target: Path, client: httpx2.AsyncClient, told: Told, token: str = "") -> Path:
+    """Fetch one file, going on where its `.part` ends; `target`.
+
+    Raises:
+        LatenttyError: it could not be fetched, or is not what it should be.
+    """
+    if target.exists() and (not file.size or target.stat().st_size == file.size):
+        told(file, target.stat().st_size, target.stat().st_size)
+        return target
+    make_folder(target.parent)
+    part, failures = _part(target), 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            wait = await _some(file, part, client, told, token)
+        except httpx2.TransportError as error:
+            wait, failure = 1.0, unreachable(file.name, error)
+        else:
+            if wait is None:
+                break
+            failure = refused(file.name, 503)
+        after = part.stat().st_size if part.exists() else 0
+        failures = 0 if after > before else failures + 1
+        if failures >= TRIES:
+            raise failure
+        await asyncio.sleep(min(wait * 2 ** max(failures - 1, 0), LONGEST_WAIT))
+    await asyncio.to_thread(_check, file, part)
+    part.replace(target)
+    sync_folder(target.parent)
+    return target
+
+
+async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: Told, token: str) -> float | None:
+    """Fetch as much as comes; None when that is all, else the seconds to wait before the next try."""
+    start = part.stat().st_size if part.exists() else 0
+    if file.size and start == file.size:
+        return None
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    async with client.stream("GET", file.url, headers=headers) as answer:
+        if answer.status_code == 416:  # there is no more, or it was another file
+            complete = answer.headers.get("Content-Range", "").rpartition("/")[2] == str(start)
+            if not complete:
+                part.unlink(missing_ok=True)
+            return None if complete else 0.0
+        if answer.status_code == 429 or answer.status_code >= 500:
+            given = answer.headers.get("Retry-After", "")
+            return float(given) if given.isdigit() else 1.0
+        if answer.status_code not in (200, 206):
+            raise refused(file.name, answer.status_code)
+        start = start if answer.status_code == 206 else 0
+        length = answer.headers.get("Content-Length", "")
+        total = start + int(length) if length.isdigit() else file.size
+        with part.open("ab" if start else "wb") as out:
+            done = start
+            async for piece in answer.aiter_bytes():
+                _write(out, piece)
+                done += len(piece)
+                told(file, done, total)
+        return None if not total or done >= total else 1.0
+
+
+def _write(out: object, piece: bytes) -> None:
+    try:
+        out.write(piece)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise LatenttyError(
+            Problem(
+                code="disk_full",
+                cause=f"The download cannot be written: {error.strerror}.",
+                hint="Free some space and give the same command: it goes on where it was.",
+            )
+        ) from None
+
+
+def _check(file: RemoteFile, part: Path) -> None:
+    size = part.stat().st_size
+    if file.size and size != file.size:
+        wrong = f"it has {size} bytes instead of {file.size}"
+    elif file.sha256 and (found := _sha256(part)) != file.sha256:
+        wrong = f"its SHA-256 is {found[:12]}… instead of {file.sha256[:12]}…"
+    else:
+        return
+    part.unlink()
+    raise LatenttyError(
+        Problem(code="model_damaged", cause=f"{file.name} did not come whole: {wrong}.", hint="Fetch it again.")
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,176 @@
+"""What `hf:org/name`, `civitai:ID` or an https address stands for: files, their sizes, hashes and licence."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+from msgspec import Struct
+
+from tui.protocol.problem import LatenttyError, Problem, bad_request
+
+CIVITAI: Final = "https://civitai.com"
+WEIGHTS: Final = (".safetensors", ".gguf")
+_BESIDE: Final = (".json", ".txt", ".model", ".md", ".jinja")
+_HUB: Final = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>.+))?")
+_CIVITAI: Final = re.compile(r"civitai:(?P<id>\d+)")
+
+
+class RemoteFile(Struct, frozen=True, kw_only=True):
+    """One file to fetch."""
+
+    url: str
+    name: str
+    """Its path below the folder of the download, checked to stay there."""
+    size: int = 0
+    """Bytes; 0 when nobody tells before."""
+    sha256: str = ""
+
+
+class Download(Struct, frozen=True, kw_only=True):
+    """All files of one model."""
+
+    title: str
+    files: list[RemoteFile]
+    license: str = ""
+    token: str = ""
+    """Sent to the host of the first request and to no other."""
+
+
+async def resolve(source: str, client: httpx2.AsyncClient, environment: Mapping[str, str] = os.environ) -> Download:
+    """What `source` stands for.
+
+    Raises:
+        LatenttyError: it is written in no form that we know, is not there, or wants a token.
+    """
+    if found := _HUB.fullmatch(source):
+        import asyncio
+
+        return await asyncio.to_thread(_of_hub, found["repo"], found["revision"], found["file"], environment)
+    if found := _CIVITAI.fullmatch(source):
+        return await _of_civitai(found["id"], client, environment)
+    if source.startswith(("https://", "http://")):
+        name = PurePosixPath(unquote(urlsplit(source).path)).name
+        return Download(title=name, files=[RemoteFile(url=source, name=_safe(name, only_weights=True))])
+    raise bad_request(
+        f"{source!r} is no place to get a model from.",
+        "Write hf:org/name, hf:org/name@revision:file.safetensors, civitai:12345 or an https address.",
+    )
+
+
+def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Mapping[str, str]) -> Download:
+    from huggingface_hub import HfApi, get_token, hf_hub_url
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+
+    endpoint = environment.get("HF_ENDPOINT") or None
+    token = get_token() or ""
+    try:
+        info = HfApi(endpoint=endpoint, token=token or False).model_info(repo, revision=revision, files_metadata=True)
+    except GatedRepoError:
+        raise refused(repo, 403) from None
+    except HfHubHTTPError as error:
+        raise refused(repo, error.response.status_code) from None
+    except httpx2.HTTPError as error:
+        raise unreachable(repo, error) from None
+    siblings = info.siblings or []
+    names = {one.rfilename for one in siblings}
+    chosen = [one for one in siblings if one.rfilename == wanted] if wanted else [
+        one for one in siblings if _is_wanted(one.rfilename, names)
+    ]  # fmt: skip
+    if not any(one.rfilename.endswith(WEIGHTS) for one in chosen):
+        raise _not_there(f"{repo} has no {wanted or 'weights that can be opened safely'}.")
+    top = "" if wanted else repo.rpartition("/")[2] + "/"
+    files = [
+        RemoteFile(
+            url=hf_hub_url(repo, one.rfilename, revision=info.sha or revision, endpoint=endpoint),
+            name=_safe(top + (PurePosixPath(one.rfilename).name if wanted else one.rfilename)),
+            size=one.size or 0,
+            sha256=one.lfs.sha256 if one.lfs is not None else "",
+        )
+        for one in chosen
+    ]
+    card: Any = info.card_data
+    return Download(
+        title=repo, files=files, token=token, license=str((card.get("license") if card is not None else "") or "")
+    )
+
+
+def _is_wanted(name: str, names: set[str]) -> bool:
+    """Of a whole repository: what a diffusers model needs, once, and nothing that is pickled."""
+    path = PurePosixPath(name)
+    if path.suffix in _BESIDE or path.name.upper().startswith("LICENSE"):
+        return True
+    if path.suffix != ".safetensors":
+        return False
+    if "model_index.json" in names and "/" not in name:
+        return False  # the same model again, as one file
+    plain_name = re.sub(r"\.(?:fp16|non_ema|bf16)\b", "", name)
+    return plain_name == name or plain_name not in names
+
+
+async def _of_civitai(number: str, client: httpx2.AsyncClient, environment: Mapping[str, str]) -> Download:
+    token = environment.get("CIVITAI_API_TOKEN") or environment.get("CIVITAI_TOKEN") or ""
+    base = environment.get("CIVITAI_ENDPOINT") or CIVITAI
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        answer = await client.get(f"{base}/api/v1/model-versions/{number}", headers=headers)
+        if answer.status_code != 200:
+            raise refused(f"civitai:{number}", answer.status_code)
+        told = answer.json()
+        files = [_civitai_file(one) for one in told["files"] if str(one["name"]).endswith(WEIGHTS)]
+    except httpx2.HTTPError as error:
+        raise unreachable(f"civitai:{number}", error) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_there(f"What civitai:{number} answers cannot be understood ({error}).") from None
+    if not files:
+        raise _not_there(f"civitai:{number} has no file that can be opened safely.")
+    model = told.get("model") or {}
+    return Download(title=str(model.get("name") or told.get("name")), files=files[:1], token=token)
+
+
+def _civitai_file(told: dict[str, Any]) -> RemoteFile:
+    hashes = told.get("hashes") or {}
+    return RemoteFile(
+        url=str(told["downloadUrl"]), name=_safe(str(told["name"])), sha256=str(hashes.get("SHA256", "")).lower()
+    )
+
+
+def _safe(name: str, *, only_weights: bool = False) -> str:
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or any(part in ("..", "") or part.startswith(".") for part in path.parts):
+        raise bad_request(f"The file name {name!r} is not possible.")
+    if only_weights and path.suffix.lower() not in WEIGHTS:
+        raise bad_request(f"{name!r} is no {' or '.join(WEIGHTS)} file; others are not opened.")
+    return name
+
+
+def refused(what: str, status: int) -> LatenttyError:
+    """The error for an answer that is none."""
+    if status in (401, 403):
+        return LatenttyError(
+            Problem(
+                code="not_found",
+                cause=f"{what} may not be read (status {status}): it is private, or wants its licence to be accepted.",
+                hint="Accept its licence on its page, then set HF_TOKEN (or CIVITAI_API_TOKEN) to a token of yours.",
+            )
+        )
+    if status == 404:
+        return _not_there(f"{what} is not there.")
+    return LatenttyError(
+        Problem(code="not_found", cause=f"{what}: the server answers {status}.", hint="Try again later; it goes on.")
+    )
+
+
+def unreachable(what: str, error: Exception) -> LatenttyError:
+    """The error for a server that cannot be reached."""
+    why = str(error) or type(error).__name__
+    return LatenttyError(
+        Problem(code="not_found", cause=f"{what} cannot be reached ({why}).", hint="Look at the network and the proxy.")
+    )
+
+
+def _not_there(cause: str) -> LatenttyError:
+    return LatenttyError(Problem(code="not_found", cause=cause, hint="Look at its page for the right name."))
