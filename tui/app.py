@@ -16,7 +16,7 @@ from tui.keymap_files import complaints, read_keymap
 from tui.library.paths import Paths, shipped_themes
 from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
-from tui.protocol.events import ClientEvent, Warning
+from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, Warning
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
@@ -30,6 +30,7 @@ from tui.screens.queue import QueueScreen
 from tui.screens.settings import SettingsScreen, built_in_keys
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
+from tui.screens.tour import TourScreen
 from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
@@ -87,15 +88,23 @@ class LatenttyApp(PictureApp[int]):
     ]
 
     def __init__(
-        self, paths: Paths, settings: Settings, pictures: Pictures | None = None, probe: Probe | None = None
+        self,
+        paths: Paths,
+        settings: Settings,
+        pictures: Pictures | None = None,
+        probe: Probe | None = None,
+        *,
+        tour: bool = False,
     ) -> None:
-        """`pictures` and `probe` are the terminal's; without them pictures are shown as text."""
+        """`pictures` and `probe` are the terminal's; without them pictures are shown as text. `tour` begins with one."""
         super().__init__(pictures, probe)
         self._client = EngineClient(paths, self)
         self._settings = settings
         self._paths = paths
         self._themes_seen = signature(paths.themes)
         self._changed = False
+        self._title = ""
+        self._tour = tour
         self._open: dict[str, EngineScreen] = {}
         self._studio = StudioScreen(self._client)
 
@@ -113,6 +122,8 @@ class LatenttyApp(PictureApp[int]):
         for name in PLACES:
             self.add_mode(name, partial(self._opened, name))
         await self.switch_mode("studio")
+        if self._tour:
+            self.push_screen(TourScreen())
         self.set_interval(PAINT_EVERY, self._paint)
         self.set_interval(LOOK_EVERY, self._look_at_themes)
         self.call_after_refresh(self._stay_attached)
@@ -175,6 +186,7 @@ class LatenttyApp(PictureApp[int]):
         if self._changed and not self.is_behind and self._client.snapshot is not None and self.place is not None:
             self._changed = False
             self.place.show_state(self._client.snapshot)
+            self._show_title(self._client.snapshot)
 
     # ---- what the client tells: nothing while the app comes to its end -----------------------------------------
 
@@ -192,6 +204,25 @@ class LatenttyApp(PictureApp[int]):
             tell(self, event.problem)
         for screen in self._listening():
             screen.engine_event(event, self._client.snapshot)
+        if isinstance(event, JobDone | JobFailed) and self.is_running:
+            self._tell_end(self._client.snapshot.jobs.get(event.job_id))
+
+    def _tell_end(self, record: JobRecord | None) -> None:
+        """Ring when a long job ends: whoever asked for it looks elsewhere by now."""
+        after = self._settings.ring_after
+        if record is None or not after or record.started is None or record.finished is None:
+            return
+        if record.finished - record.started >= after:
+            self.bell()
+
+    def _show_title(self, snapshot: Snapshot) -> None:
+        """The terminal's own title says what goes on; nothing is sent while that stays the same."""
+        waiting = len(snapshot.waiting)
+        parts = ["Latentty", "drawing" if snapshot.running else "", f"{waiting} waiting" if waiting else ""]
+        title = " · ".join(part for part in parts if part)
+        if title != self._title and self._driver is not None:
+            self._title = title
+            self._driver.write(f"\x1b]2;{title}\x07")
 
     def engine_preview(self, preview: Preview) -> None:
         """The picture as it forms."""
@@ -271,6 +302,11 @@ class LatenttyApp(PictureApp[int]):
         yield SystemCommand("Generate", "Queue what the panes describe", studio.action_generate)
         yield SystemCommand("Cancel", "End the running job", studio.action_cancel)
         yield SystemCommand("Generate with a new seed", "The same again, different", studio.action_again)
+        yield SystemCommand("Save this prompt", "Keep it under a name", studio.action_save_prompt)
+        yield SystemCommand("Prompts and styles", "Past and saved ones, to take again", studio.action_prompts)
+        yield SystemCommand("Settings and keys", "Change them where they are seen", lambda: self.action_go("settings"))
+        yield SystemCommand("Tour", "What to press first", lambda: self.push_screen(TourScreen()))
+        yield SystemCommand("Log", "What the engine did", lambda: self.action_go("log"))
         yield SystemCommand("Pause the queue", "Start no further job", lambda: studio.ask(Pause()))
         yield SystemCommand("Resume the queue", "Start jobs again", lambda: studio.ask(Resume()))
         yield SystemCommand("Retry failed jobs", "Queue every failed job again", self._retry_failed)

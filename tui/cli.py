@@ -237,7 +237,10 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
         if terminal.truecolor:  # SSH does not hand it on
             os.environ["COLORTERM"] = "truecolor"
         pictures = Pictures(terminal, settings.preview)
-        return tui.app.LatenttyApp(paths, settings, pictures, probe).run() or 0
+        from tui.screens.tour import is_first_run
+
+        tour = is_first_run(paths.cache)
+        return tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour).run() or 0
 
 
 def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:

@@ -71,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Colours of the app."""
     preview: Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "ascii", "off"] = "auto"
     """How pictures are shown in the terminal; auto takes the best way that the terminal has."""
+    ring_after: Annotated[float, Meta(ge=0)] = 30
+    """Ring the terminal's bell when a job ends that took this many seconds; 0 never."""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
     def pictures(self, paths: Paths) -> Path:

@@ -47,6 +47,7 @@ from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.mask_editor import MaskEditor, open_picture
 from tui.screens.undo import Undo
+from tui.widgets.ask_line import AskLine
 
 VARIATIONS: Final = 4
 """Pictures that one key makes like another."""
@@ -94,6 +95,7 @@ class StudioScreen(EngineScreen):
         self._selected = 0
         self._count = ""
         self._undo = Undo()
+        self._ask = AskLine(id="ask")
         self._counting: Timer | None = None
 
     def compose_body(self) -> Iterable[Widget]:
@@ -103,6 +105,7 @@ class StudioScreen(EngineScreen):
                 yield self.prompts
                 yield self.settings
             yield self.preview
+        yield self._ask
 
     # ---- what the engine tells ---------------------------------------------------------------------------------
 
@@ -410,8 +413,18 @@ class StudioScreen(EngineScreen):
             here = self.prompts.prompt, self.prompts.negative_prompt
             self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
 
-    def save_prompt(self, name: str) -> None:
+    def action_save_prompt(self) -> None:
+        """Ask for the name under which the prompt is kept."""
+        self._ask.ask("save", "Save the prompt as", hint="a name; with {} in the prompt it is a style")
+
+    @on(AskLine.Left)
+    def _asked(self) -> None:
+        self.query_one("#prompt").focus()
+
+    @on(AskLine.Answered)
+    def _save_prompt(self, event: AskLine.Answered) -> None:
         """Keep what is written, under a name."""
+        name = event.value.strip()
         try:
             path = save_prompt(
                 self.client.paths.prompts,

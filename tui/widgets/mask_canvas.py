@@ -179,7 +179,7 @@ class MaskCanvas(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of it."""
         if y < len(self._strips):
-            return self._strips[y].adjust_cell_length(self.size.width)
+            return self._strips[y].adjust_cell_length(self.size.width, self.rich_style)
         return Strip.blank(self.size.width, self.rich_style)
 
 

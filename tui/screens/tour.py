@@ -1,0 +1,64 @@
+"""The first-run tour: one screen that says what to press first."""
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.library.folders import make_folder
+
+TEXT = """\
+Welcome. Three panes: the prompt, the settings, the picture.
+
+  Type what the picture shows, and press Enter.
+  Esc goes to the picture; there, single letters act on it:
+      i begins with it, m paints a mask on it, v varies it,
+      r recalls its settings, y copies its path, d throws it away.
+      8 g makes eight pictures.
+  Tab goes to the settings; the last line explains each of them.
+
+  F3 gallery   F4 queue   F5 models   F6 sweep   F7 settings   F8 log
+  F1 lists every key that works where you are; ^P finds commands by name.
+
+The engine does the work. Close this window or lose the connection: it goes on.
+"""
+
+
+class TourScreen(ModalScreen[None]):
+    """Any of a few keys begins the work."""
+
+    DEFAULT_CSS = """
+    TourScreen { align: center middle; background: $background 60%; }
+    TourScreen VerticalScroll {
+        width: 78; max-width: 100%; height: auto; max-height: 100%; padding: 1 2;
+        border: round $accent; border-title-color: $accent; background: $background; scrollbar-size-vertical: 1;
+    }
+    TourScreen Static { height: auto; }
+    """
+    BINDINGS = [Binding("escape,enter,space,q", "dismiss", "Begin", id="tour.close")]
+
+    def compose(self) -> ComposeResult:
+        """The text."""
+        with VerticalScroll() as box:
+            box.border_title = "Latentty"
+            box.border_subtitle = "Enter begins"
+            yield Static(TEXT, markup=False)
+
+
+def is_first_run(folder: Path) -> bool:
+    """Whether nobody has opened the app with this folder; from now on, somebody has.
+
+    A folder that cannot be written leaves the tour out.
+    """
+    mark = folder / "toured"
+    try:
+        if mark.exists():
+            return False
+        make_folder(folder, 0o700)
+        mark.touch()
+    except OSError:
+        return False
+    return True
