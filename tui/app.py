@@ -96,7 +96,7 @@ class LatenttyApp(PictureApp[int]):
         *,
         tour: bool = False,
     ) -> None:
-        """`pictures` and `probe` are the terminal's; without them pictures are shown as text. `tour` begins with one."""
+        """`pictures` and `probe` are the terminal's; without them pictures are text. `tour` begins with one."""
         super().__init__(pictures, probe)
         self._client = EngineClient(paths, self)
         self._settings = settings
