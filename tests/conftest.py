@@ -119,7 +119,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other stall on a busy machine
     paths = Paths.of_user()
     paths.cache.mkdir(mode=0o700)
-    (paths.cache / "toured").touch()  # no first run, unless a test wants one
+    (paths.cache / "toured").touch(0o600)  # no first run, unless a test wants one
     yield paths
     end_engine(paths)
 

@@ -58,7 +58,7 @@ def is_first_run(folder: Path) -> bool:
         if mark.exists():
             return False
         make_folder(folder, 0o700)
-        mark.touch()
+        mark.touch(0o600)
     except OSError:
         return False
     return True
