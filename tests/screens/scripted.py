@@ -38,4 +38,5 @@ async def open_scripted(running: Running, columns: int = 120, rows: int = 36) ->
         await until(
             pilot, lambda: app._client.snapshot is not None and app.screen.query_one(StatusLine).state != "connecting"
         )
+        await until(pilot, lambda: app._studio.settings.model is not None)
         yield pilot

@@ -92,6 +92,8 @@ async def test_every_key_of_the_gallery(running: Running, size: tuple[int, int],
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, StudioScreen))
         assert pilot.app.screen.prompts.prompt == "a fox"
+        recalled = pilot.app.screen.draft()
+        assert (recalled.seed, recalled.steps, recalled.width) == (7, 2, 64)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

@@ -185,10 +185,10 @@ class StudioScreen(EngineScreen):
         self.preview.show_recent(self._recent)
 
     def take_over(self, job: Job) -> None:
-        """Fill the panes with everything that `job` says."""
+        """Fill the panes with everything that `job` says, its seed locked."""
         self.prompts.fill(job.prompt_template or job.prompt, job.negative_template or job.negative_prompt)
-        self.settings.choose(job.model)
         self.settings.fill(job)
+        self.settings.set_seed(job.seed)
 
     # ---- what the user asks for --------------------------------------------------------------------------------
 

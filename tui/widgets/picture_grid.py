@@ -82,7 +82,7 @@ class PictureGrid(ScrollView, can_focus=True):
         """`columns` fixes how many tiles a row has; 0: as many as fit."""
         super().__init__(id=id)
         self._fixed = columns
-        self._zoom = 1
+        self._zoom = 2 if columns else 1
         self._count = 0
         self._tiles: dict[int, Tile] = {}
         self._images: dict[int, Image.Image] = {}
