@@ -40,7 +40,7 @@ class AskLine(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._label = Label(markup=False)
-        self._input = Input(compact=True)
+        self._input = Input(compact=True, select_on_focus=False)
         self._purpose = ""
 
     def compose(self) -> ComposeResult:
