@@ -16,6 +16,7 @@ from tui.protocol.job import Job, MemoryOptions
 from tui.protocol.problem import LatenttyError
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
+from tui.worker.memory import is_out_of_memory
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
 from tui.worker.residents import Model, Residents
@@ -216,3 +217,13 @@ def test_idle_models_are_the_first_to_go(recorded: Recorded, tmp_path: Path, mod
 def other_components(model: Model, than: Model) -> list[Component]:
     theirs = {id(component) for component in than.components.values()}
     return [component for component in model.components.values() if id(component) not in theirs]
+
+
+def test_a_host_without_memory_is_told_from_other_failures() -> None:
+    """The words are the allocator's own, for an amount that no host has."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 56)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    assert not is_out_of_memory(RuntimeError("shapes do not fit"))
+    assert not is_out_of_memory(ValueError("the file says: can't allocate memory"))

@@ -2,15 +2,21 @@
 
 import ctypes
 import gc
+from typing import Final
 
 import torch
+
+HOST_HAS_NONE: Final = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
+"""How torch's allocator and the kernel say that the host has no memory left."""
 
 _libc = ctypes.CDLL(None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on the device or on the host."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, OSError | RuntimeError) and any(words in str(error) for words in HOST_HAS_NONE)
 
 
 def return_memory() -> None:
