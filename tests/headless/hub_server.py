@@ -64,8 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
             name = path.partition("/resolve/")[2].partition("/")[2]
             host = hub.url.replace("127.0.0.1", "localhost")
             self._answer(302, Location=f"{host}/storage/{name}")
-        else:
+        elif path.startswith("/storage/"):
             self._send(path.removeprefix("/storage/"))
+        else:
+            self._answer(404)
 
     def _send(self, name: str) -> None:
         hub = self.hub
