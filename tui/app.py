@@ -244,6 +244,11 @@ class LatenttyApp(PictureApp[int]):
         """Go to a screen; what lies over the one that is seen stays there."""
         self.switch_mode(place)
 
+    @on(ModelsScreen.UseAdapter)
+    def _use_adapter(self, event: ModelsScreen.UseAdapter) -> None:
+        self._studio.prompts.append(f"<lora:{event.model}:1>")
+        self.switch_mode("studio")
+
     @on(ModelsScreen.Use)
     def _use_model(self, event: ModelsScreen.Use) -> None:
         self._studio.settings.choose(event.model)

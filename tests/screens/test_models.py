@@ -1,10 +1,13 @@
 """The models screen: what is where, and a key for each thing that can be done about it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from textual.widgets import DataTable, Input, Static
 
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
-from tui.library.paths import Paths
+from tui.library.paths import Paths, bundled_models
 from tui.library.settings import load_settings
 from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
@@ -16,7 +19,13 @@ def cell(screen: ModelsScreen, line: str, column: str) -> str:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_every_key_of_the_models_screen(open_app: OpenApp, home: Paths, size: tuple[int, int]) -> None:
+async def test_every_key_of_the_models_screen(
+    open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    lora = bundled_models() / "emoji-tiny-lora-pixel" / "pytorch_lora_weights.safetensors"
+    shutil.copy(lora, tmp_path / "mine" / "pixel.safetensors")
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "mine"))
     async with open_app(*size) as pilot:
         app = pilot.app
         await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
@@ -45,12 +54,22 @@ async def test_every_key_of_the_models_screen(open_app: OpenApp, home: Paths, si
         await pilot.press("u", "k")
         await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "kept") == "")
 
+        await until(pilot, lambda: screen.query_one(DataTable).row_count == 3)
+        assert "found" in str(screen.query_one("#scan", Static).content)
+        await pilot.press("r")
+        await until(pilot, lambda: not snapshot_of(pilot).library.running)
+        await pilot.press("j", "j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, StudioScreen))
+        assert app.screen.prompts.prompt.endswith("<lora:pixel:1>")
+        await pilot.press("f5")
+        await until(pilot, lambda: app.screen is screen)
+
         await pilot.press("slash")
         await type_text(pilot, "edges")
         await until(pilot, lambda: screen.query_one(DataTable).row_count == 1)
         await pilot.press("escape")
         assert not screen.query_one(Input).display
-        assert screen.query_one(DataTable).row_count == 2
+        assert screen.query_one(DataTable).row_count == 3
         await pilot.press("k", "enter")
         await until(pilot, lambda: isinstance(app.screen, StudioScreen))
         assert app.screen.settings.model == snapshot_of(pilot).models[0]

@@ -69,6 +69,10 @@ class PromptPane(Vertical):
             one = counts.notices[0]
             self._notice.update(plain(f"letter {one.start + 1}: {one.text}"))
 
+    def append(self, words: str) -> None:
+        """Put `words` at the end of the prompt."""
+        self.fill(f"{self.prompt} {words}".strip(), self.negative_prompt)
+
     def fill(self, prompt: str, negative_prompt: str) -> None:
         """Replace both texts."""
         for area, text in ((self._prompt, prompt), (self._negative, negative_prompt)):

@@ -1,11 +1,12 @@
 """The models screen: what was found, what of it is in memory, and what to do with it."""
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.binding import Binding
 from textual.fuzzy import Matcher
 from textual.message import Message
@@ -16,16 +17,23 @@ from tui.client import EngineClient
 from tui.library.families import FAMILIES
 from tui.library.plain_text import plain
 from tui.protocol.commands import (
+    CancelScan,
     EnsureControlNet,
+    GetLibrary,
     LoadModel,
     PinModel,
     ReleaseControlNet,
+    Rescan,
     SetAutoload,
     UnloadModel,
 )
-from tui.protocol.events import ControlNetInfo, ModelInfo, ResidentComponent
+from tui.protocol.events import ClientEvent, ControlNetInfo, LibraryScan, ModelInfo, ResidentComponent
+from tui.protocol.library import LibraryPage, ModelFile
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen
+
+MOST_FILES: Final = 1000
+"""Files in the table beside models; the filter finds those that it shows, and so does latentty models."""
 
 MEGABYTE: Final = 1_000_000
 COLUMNS: Final = {"name": "Name", "kind": "Kind", "size": "Size", "where": "Where", "kept": "Kept"}
@@ -35,26 +43,55 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     """One line of the table."""
 
     name: str
-    kind: Literal["model", "ControlNet"]
+    kind: str
+    """"model", "ControlNet", or what kind of file it is."""
     family: str
     bytes: int
     where: str
     """Such as "disk", "cuda:0 6,938 MB" or "loading 61 %"."""
     kept: str
     details: str
+    path: str = ""
+    """Of a file."""
 
     @property
     def key(self) -> str:
         """Of the line: a model and a ControlNet may have the same name."""
-        return f"{self.kind}/{self.name}"
+        return f"{self.kind}/{self.path or self.name}"
 
 
-def model_rows(snapshot: Snapshot) -> list[ModelRow]:
-    """Everything that was found: models, then ControlNets, each by name."""
+def model_rows(snapshot: Snapshot, files: Iterable[ModelFile]) -> list[ModelRow]:
+    """Everything that was found: models, then ControlNets, then `files` that are neither, each by name."""
+    listed = {model.path for model in snapshot.models} | {net.path for net in snapshot.controlnets}
     return [
         *(_model_row(model, snapshot) for model in snapshot.models),
         *(_controlnet_row(net, snapshot) for net in snapshot.controlnets),
+        *(_file_row(file) for file in files if file.path not in listed),
     ]
+
+
+def _file_row(file: ModelFile) -> ModelRow:
+    family = FAMILIES.get(file.family)
+    told = {
+        "for": family.label if family is not None else file.base,
+        "words": ", ".join(file.trigger_words),
+        "by": file.author,
+        "licence": file.license,
+        "weights": f"{file.parameters:,} in {file.precision}" if file.parameters else "",
+        "hash": file.short_hash,
+    }
+    about = " · ".join(f"{name} {value}" for name, value in told.items() if value)
+    problem = str(file.problem) if file.problem is not None else ""
+    return ModelRow(
+        name=file.name,
+        kind=file.kind,
+        family=family.label if family is not None else "",
+        bytes=file.bytes,
+        where="damaged" if file.problem is not None else "disk",
+        kept="",
+        details="\n".join(line for line in (file.path, about, problem) if line),
+        path=file.path,
+    )
 
 
 def _model_row(model: ModelInfo, snapshot: Snapshot) -> ModelRow:
@@ -135,6 +172,7 @@ class ModelsScreen(EngineScreen):
         Binding("u", "unload", "Unload", id="models.unload", tooltip="Free its memory"),
         Binding("p", "pin", "Pin", id="models.pin", tooltip="Keep it on the device, or no longer"),
         Binding("a", "autoload", "Autoload", id="models.autoload", tooltip="Load it when the engine starts, or not"),
+        Binding("r", "rescan", "Rescan", id="models.rescan", tooltip="Look through the model folders again"),
         Binding("slash", "filter", "Filter", id="models.filter"),
         Binding("escape", "leave_filter", "Back to the table", show=False, id="models.leave_filter"),
         Binding("j", "cursor(1)", "Down", show=False, id="models.down"),
@@ -148,9 +186,14 @@ class ModelsScreen(EngineScreen):
             super().__init__()
             self.model = model
 
+    class UseAdapter(Use):
+        """The user wants to draw with this LoRA."""
+
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._rows: dict[str, ModelRow] = {}
+        self._files: list[ModelFile] = []
+        self._scan = Static(id="scan", markup=False)
         self._table: DataTable[Text] = DataTable(id="models", cursor_type="row", zebra_stripes=False)
         self._filter = Input(id="filter", placeholder="part of a name, kind or family", compact=True)
         self._details = Static(id="details", markup=False)
@@ -159,6 +202,7 @@ class ModelsScreen(EngineScreen):
         """Filter, table, details."""
         yield self._filter
         yield self._table
+        yield self._scan
         yield self._details
 
     def on_mount(self) -> None:
@@ -172,7 +216,7 @@ class ModelsScreen(EngineScreen):
         """Bring the lines up to date; the cursor stays on its line."""
         super().show_state(snapshot)
         matcher = Matcher(self._filter.value) if self._filter.value else None
-        found = {row.key: row for row in model_rows(snapshot) if _matches(row, matcher)}
+        found = {row.key: row for row in model_rows(snapshot, self._files) if _matches(row, matcher)}
         if list(found) == list(self._rows):
             for key, row in found.items():
                 if row != self._rows[key]:
@@ -186,7 +230,25 @@ class ModelsScreen(EngineScreen):
             if under is not None and under.key in found:
                 self._table.move_cursor(row=list(found).index(under.key))
         self._rows = found
+        self._scan.update(_scan(snapshot))
         self._show_details()
+
+    def on_screen_resume(self) -> None:
+        """Seen again: what lies in the folders may be different now."""
+        super().on_screen_resume()
+        self._fetch_files()
+
+    def engine_event(self, event: ClientEvent, snapshot: Snapshot) -> None:
+        """The folders were looked through."""
+        if isinstance(event, LibraryScan) and not event.running and self.is_current:
+            self._fetch_files()
+
+    @work(group="files", exclusive=True)
+    async def _fetch_files(self) -> None:
+        result = await self.result(GetLibrary(limit=MOST_FILES))
+        if result is not None:
+            self._files = msgspec.msgpack.decode(result, type=LibraryPage).files
+            self._look()
 
     @property
     def _under_cursor(self) -> ModelRow | None:
@@ -207,19 +269,21 @@ class ModelsScreen(EngineScreen):
         row = self._under_cursor
         if row is not None and row.kind == "model":
             self.post_message(self.Use(row.name))
+        elif row is not None and row.kind == "lora":
+            self.post_message(self.UseAdapter(row.name))
         elif row is not None:
-            self.notify("A ControlNet is chosen among the studio's settings.")
+            self.notify(USED_ELSEWHERE.get(row.kind, "Latentty finds such files but cannot draw with them."))
 
     def action_load(self) -> None:
         """Bring what is under the cursor to the device."""
         row = self._under_cursor
-        if row is not None:
+        if row is not None and row.kind in ("model", "ControlNet"):
             self.ask(LoadModel(model=row.name) if row.kind == "model" else EnsureControlNet(controlnet=row.name))
 
     def action_unload(self) -> None:
         """Free the memory of what is under the cursor."""
         row = self._under_cursor
-        if row is not None:
+        if row is not None and row.kind in ("model", "ControlNet"):
             self.ask(UnloadModel(model=row.name) if row.kind == "model" else ReleaseControlNet(controlnet=row.name))
 
     def action_pin(self) -> None:
@@ -233,6 +297,12 @@ class ModelsScreen(EngineScreen):
         row, snapshot = self._under_cursor, self.client.snapshot
         if row is not None and snapshot is not None and row.kind == "model":
             self.ask(SetAutoload(model="" if row.name == snapshot.kept.autoload else row.name))
+
+    def action_rescan(self) -> None:
+        """Look through the folders again, or stop looking."""
+        snapshot = self.client.snapshot
+        running = snapshot is not None and snapshot.library is not None and snapshot.library.running
+        self.ask(CancelScan() if running else Rescan())
 
     def action_filter(self) -> None:
         """Type what to look for."""
@@ -259,6 +329,25 @@ class ModelsScreen(EngineScreen):
         self._table.move_cursor(row=self._table.cursor_row + by)
 
 
+USED_ELSEWHERE: Final = {
+    "ControlNet": "A ControlNet is chosen among the studio's settings.",
+    "embedding": "Write its name in the prompt.",
+    "vae": "A VAE is chosen among the studio's settings.",
+}
+"""How to draw with what is no model, by kind."""
+
+
+def _scan(snapshot: Snapshot) -> str:
+    """How far the search of the folders is."""
+    scan = snapshot.library
+    if scan is None:
+        return ""
+    if scan.running:
+        return f"looking through the folders: {scan.looked} of {scan.changed or scan.found}   (r stops)"
+    kinds = " · ".join(f"{count} {kind}" for kind, count in sorted(scan.counts.items()))
+    return f"found {kinds}" if kinds else ""
+
+
 def _matches(row: ModelRow, matcher: Matcher | None) -> bool:
     return matcher is None or matcher.match(f"{row.name} {row.kind} {row.family}") > 0
 
@@ -266,7 +355,7 @@ def _matches(row: ModelRow, matcher: Matcher | None) -> bool:
 def _cells(row: ModelRow) -> dict[str, Text]:
     texts = {
         "name": row.name,
-        "kind": row.family if row.kind == "model" else row.kind,
+        "kind": (row.family or "model") if row.kind == "model" else row.kind,
         "size": f"{row.bytes / MEGABYTE:>7,.0f} MB",
         "where": row.where,
         "kept": row.kept,
