@@ -80,6 +80,7 @@ def run(*arguments: str) -> str:
 def test_no_print_of_the_command_line_steers_the_terminal(
     home: Paths, hostile_folder: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # so that no escape sequence is the program's own
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
     home.state.mkdir(parents=True, exist_ok=True)
     home.log_file.write_bytes("\n".join(NAMES).encode() + b"\xff\x9b31m\n")

@@ -2,11 +2,11 @@
 
 import sys
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tui.headless.json_line import json_line
 from tui.library.families import FAMILIES
 from tui.library.identify import identify_folder
 from tui.library.models import BUNDLED
@@ -22,7 +22,7 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
     """Print every model of any kind that the settings lead to, the bundled one first."""
     files = [file for file in find_files(paths) if _fits(file, kinds or [], text.lower())]
     if as_json:
-        print(msgspec.json.encode(files).decode())
+        print(json_line(files))
         return 0
     if sys.stdout.isatty():
         _print_table(files)
