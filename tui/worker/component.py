@@ -7,16 +7,34 @@ pipelines built around it stay valid, and refuses to compute.
 
 import itertools
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from tui.worker.cancel import CancelToken
+from tui.worker.weights import Bus, Copy, HostTier
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""
+
+
+CASTS: Final = 512 << 20
+"""Bytes that lie on a GPU as the file has them at most, while they become the type that is wanted."""
+
+ALIGNED: Final = 512
+"""Where a tensor may begin on a GPU, in bytes."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """How weights come to a GPU."""
+
+    bus: Bus
+    host: HostTier
 
 
 @dataclass
@@ -54,10 +72,18 @@ class Component:
     """Whether they come and go block by block."""
     reload_seconds: float = 0.0
     """What placing it took the last time."""
+    link: Link | None = None
+    """None where torch's own copy is as good: on a CPU."""
+    captured: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
+    """What was made for the weights as they lie now, such as CUDA graphs; it goes when they do."""
     _weights: list[_Weight] = field(default_factory=list)
+    _was_placed: bool = False
+    """Its second coming is worth a place in the host tier."""
 
     @classmethod
-    def around(cls, key: str, name: str, module: nn.Module, device: torch.device, dtype: torch.dtype) -> "Component":
+    def around(
+        cls, key: str, name: str, module: nn.Module, device: torch.device, dtype: torch.dtype, link: Link | None = None
+    ) -> "Component":
         """A component for `module` as it was read from its files; it is dropped at first.
 
         Weights that the library kept in fp32 although the file is smaller are meant to stay fp32.
@@ -65,7 +91,7 @@ class Component:
         module.eval()
         kept = {torch.float32} if any(weight.dtype != torch.float32 for weight in module.parameters()) else set()
         stored = set(module.state_dict())
-        component = cls(key=key, name=name, module=module, device=device)
+        component = cls(key=key, name=name, module=module, device=device, link=link)
         for label, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
             wanted = dtype if tensor.is_floating_point() and tensor.dtype not in kept else tensor.dtype
             mapped = tensor.data
@@ -94,15 +120,73 @@ class Component:
         """
         begun = time.monotonic()
         try:
-            for weight in self._weights:
-                token.check()
-                weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
-                progress(weight.stored_bytes)
+            if self.link is not None:
+                self._place_by(self.link, token, progress)
+            else:
+                for weight in self._weights:
+                    token.check()
+                    weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+                    progress(weight.stored_bytes)
         except BaseException:
             self.drop()
             raise
-        self.placed = True
+        self.placed = self._was_placed = True
         self.reload_seconds = time.monotonic() - begun
+
+    def _place_by(self, link: Link, token: CancelToken, progress: Progress) -> None:
+        """Place every tensor in one stretch of device memory, over the bus."""
+        begins, size = [], 0
+        for weight in self._weights:
+            begins.append(size)
+            size += -(-weight.bytes // ALIGNED) * ALIGNED
+        whole = torch.empty(size, dtype=torch.uint8, device=self.device)
+        targets = [
+            whole[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
+            for begin, weight in zip(begins, self._weights, strict=True)
+        ]
+        same: list[Copy] = []
+        other: list[int] = []
+        for label, (weight, target) in enumerate(zip(self._weights, targets, strict=True)):
+            if weight.mapped.dtype == weight.dtype and weight.mapped.is_contiguous() and weight.stored_bytes:
+                same.append(Copy(weight.mapped, target, label))
+            else:
+                other.append(label)
+
+        def arrived(label: int) -> None:
+            progress(self._weights[label].stored_bytes)
+
+        self._send(link, same, token, arrived)
+        for group in self._grouped(other):
+            copies = [
+                Copy(mapped, torch.empty_like(mapped, device=self.device), label)
+                for label in group
+                for mapped in [self._weights[label].mapped.contiguous()]
+            ]
+            self._send(link, copies, token, arrived)
+            for copy in copies:
+                targets[copy.label].copy_(copy.target)
+        for weight, target in zip(self._weights, targets, strict=True):
+            weight.tensor.data = target
+
+    def _send(self, link: Link, copies: list[Copy], token: CancelToken, arrived: Progress) -> None:
+        addresses = link.host.register([copy.source for copy in copies]) if self._was_placed else None
+        if addresses is not None:
+            link.bus.send_registered(copies, addresses, token, arrived)
+        elif copies:
+            link.bus.send(copies, token, arrived)
+
+    def _grouped(self, labels: list[int]) -> list[list[int]]:
+        """`labels` in groups of at most :data:`CASTS` bytes as the files have them."""
+        groups: list[list[int]] = []
+        filled = CASTS
+        for label in labels:
+            size = self._weights[label].mapped.nbytes
+            if filled + size > CASTS:
+                groups.append([])
+                filled = 0
+            groups[-1].append(label)
+            filled += size
+        return groups
 
     def place_where(self, wanted: Callable[[torch.Tensor], bool], token: CancelToken) -> None:
         """Bring only the tensors that are `wanted` to the device."""
@@ -124,6 +208,7 @@ class Component:
     def drop(self) -> None:
         """Free the device's memory."""
         self.placed = self.streaming = False
+        self.captured.clear()
         for weight in self._weights:
             weight.tensor.data = self._hollow(weight)
 

@@ -13,13 +13,14 @@ from tui.protocol.events import ResidentComponent
 from tui.worker.adapters import AdapterSet
 from tui.worker.blueprint import Blueprint, Part, read_controlnet_part
 from tui.worker.cancel import CancelToken
-from tui.worker.component import Component
+from tui.worker.component import Component, Link
 from tui.worker.ledger import Ledger
 from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.single_file import blueprint_of
 from tui.worker.vae_override import check_vae, vae_part
+from tui.worker.weights import Bus, HostTier
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Residents:
         self.dtype = dtype
         self.budget = budget
         self.ledger = Ledger()
+        self.link = Link(Bus(device), HostTier()) if device.type == "cuda" else None
         self._models: dict[str, Model] = {}
         self._with_vae: dict[tuple[str, str], Model] = {}
         self._controlnets: dict[str, Component] = {}
@@ -201,6 +203,8 @@ class Residents:
         self._controlnets.pop(path, None)
         for gone in self.ledger.forget(path):
             self._known.pop(gone.key)[1].drop()
+        if self.link is not None:
+            self.link.host.release_changed()
         return_memory()
 
     def forget_all(self, *, keep_pinned: bool = False) -> None:
@@ -237,7 +241,7 @@ class Residents:
         twin = next((one for known, one in self._known.values() if same_weights(known, part)), None)
         if twin is not None:
             return twin
-        component = Component.around(part.key, part.name, load_module(part), self.device, self.dtype)
+        component = Component.around(part.key, part.name, load_module(part), self.device, self.dtype, self.link)
         self._known[part.key] = part, component
         return component
 

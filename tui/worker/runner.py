@@ -28,6 +28,8 @@ from tui.worker.call import call_for
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
 from tui.worker.conditioning import Conditioning, replaced, unpacked
+from tui.worker.finishing import finished_on_device
+from tui.worker.graphs import captured
 from tui.worker.inputs import fitted, kept_outside, open_picture
 from tui.worker.inversions import read_inversion
 from tui.worker.latents import raw_latents
@@ -184,6 +186,11 @@ class JobRun:
             if conditioning is not None:
                 undo.enter_context(replaced(pipeline, "encode_prompt", conditioning.encode))
             undo.enter_context(placement.around(pipeline, self._prompts, prompt_key))
+            undo.enter_context(finished_on_device(pipeline))
+            if not job.adapters and self._relief is Relief.NONE:
+                for name in ("unet", "transformer"):
+                    if name in model.components:
+                        undo.enter_context(captured(model.components[name]))
             if conditioning is not None:
                 undo.enter_context(self._steered(job, pipeline, scheduler, progress))
             undo.enter_context(interruptible(modules, self._token))

@@ -1,0 +1,343 @@
+"""Getting weights to a GPU as fast as the bus: readers fill a pinned ring, and copies run on a stream of their own.
+
+Three ways lead from a mapped tensor to the device, and :class:`Bus` takes the best that there is:
+
+* "registered": the file's mapping is known to CUDA as pinned memory, so one asynchronous copy does it;
+* "ring": several threads copy pieces from the mapping into pinned slots, and each slot is sent on while others fill;
+* "sequential": one thread does, in the file's order, when the disk turns out to be slow: many readers make a spinning
+  or networked disk slower still.
+"""
+
+import bisect
+import ctypes
+import logging
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import torch
+
+from tui.worker.cancel import CancelToken
+
+log = logging.getLogger(__name__)
+
+Reader = Literal["direct", "registered", "ring", "sequential"]
+"""How weights come to the device; "direct" is torch's own copy."""
+
+SLOT: Final = 16 << 20
+"""Bytes of one pinned slot."""
+
+SLOTS: Final = 16
+"""256 MiB in all."""
+
+SLOW_DISK: Final = 400 << 20
+"""Bytes a second: below, several readers are no faster than one."""
+
+PROBE: Final = 128 << 20
+"""Bytes that are read before the disk is judged."""
+
+BETWEEN_LOOKS: Final = 256
+"""Tensors that are queued between two looks at whether someone cancelled."""
+
+READ_ONLY: Final = 8
+"""cudaHostRegisterReadOnly."""
+
+MAP_FAILED: Final = ctypes.c_void_p(-1).value
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One tensor on its way."""
+
+    source: torch.Tensor
+    """On the host, contiguous."""
+    target: torch.Tensor
+    """On the device, of the same shape and type, contiguous."""
+    label: int
+    """Given back when it is there or surely will be."""
+
+
+class Bus:
+    """The way from the host to one GPU."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: Any = _cuda.Stream(device)
+        self._threads = min(len(os.sched_getaffinity(0)), 12)
+        self._readers: ThreadPoolExecutor | None = None
+        self._slots: list[_Slot] = []
+        self.reader: Reader = "ring" if self._threads > 1 else "sequential"
+        """How the last copies came."""
+        self.rate = 0.0
+        """Bytes a second of the last copies."""
+
+    def send(self, copies: Sequence[Copy], token: CancelToken, arrived: Callable[[int], None]) -> None:
+        """Copy all; what runs on the device's current stream afterwards finds them there.
+
+        Raises:
+            Cancelled: `token` said so, between two pieces; the targets then hold anything.
+        """
+        begun, total = time.monotonic(), sum(copy.source.nbytes for copy in copies)
+        # what was freed for the targets may still be in use by what was begun before
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        try:
+            self._pump(copies, token, arrived)
+        finally:
+            self._stream.synchronize()
+            for slot in self._slots:
+                slot.sent = None
+        self.rate = total / max(time.monotonic() - begun, 1e-9)
+
+    def _pump(self, copies: Sequence[Copy], token: CancelToken, arrived: Callable[[int], None]) -> None:
+        if not self._slots:
+            self._slots = [_Slot() for _ in range(SLOTS)]
+        readers = self._readers = self._readers or ThreadPoolExecutor(self._threads, thread_name_prefix="reader")
+        self.reader = "ring" if self._threads > 1 else "sequential"
+        free = list(range(SLOTS))
+        under_way: list[tuple[int, list[_Piece], Future[None]]] = []
+        read, begun = 0, time.monotonic()
+        for pieces in _batches(copies):
+            token.check()
+            while len(under_way) >= (len(self._slots) if self.reader == "ring" else 1) or not free:
+                free.append(self._forward(under_way.pop(0), arrived))
+                if self.reader == "ring" and read >= PROBE and read / (time.monotonic() - begun) < SLOW_DISK:
+                    log.info("the disk gives %.0f MB/s: one sequential reader", read / 1e6 / (time.monotonic() - begun))
+                    self.reader = "sequential"
+            number = free.pop(0)
+            slot = self._slots[number]
+            under_way.append((number, pieces, readers.submit(slot.fill, pieces)))
+            read += sum(piece.size for piece in pieces)
+        for one in under_way:
+            token.check()
+            self._forward(one, arrived)
+
+    def _forward(self, filled: "tuple[int, list[_Piece], Future[None]]", arrived: Callable[[int], None]) -> int:
+        """Send a slot on as soon as it is filled; its number, for it may be filled again once it has been sent."""
+        number, pieces, done = filled
+        done.result()
+        slot = self._slots[number]
+        with torch.cuda.stream(self._stream):
+            for piece in pieces:
+                piece.target.copy_(slot.memory[piece.at : piece.at + piece.size], non_blocking=True)
+            slot.sent = _cuda.Event()
+            slot.sent.record(self._stream)
+        for piece in pieces:
+            if piece.label is not None:
+                arrived(piece.label)
+        return number
+
+    def send_registered(
+        self, copies: Sequence[Copy], addresses: Sequence[int], token: CancelToken, arrived: Callable[[int], None]
+    ) -> None:
+        """As :meth:`send`, from where :meth:`HostTier.register` says that the sources lie.
+
+        Raises:
+            Cancelled: `token` said so, between two tensors; the targets then hold anything.
+        """
+        begun, total = time.monotonic(), sum(copy.source.nbytes for copy in copies)
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        try:
+            with torch.cuda.stream(self._stream):
+                for number, (copy, address) in enumerate(zip(copies, addresses, strict=True)):
+                    if number % BETWEEN_LOOKS == 0:  # what is queued cannot be called back
+                        self._stream.synchronize()
+                    token.check()
+                    _copy_async(address, copy.source.nbytes, copy.target, self._stream)
+                    arrived(copy.label)
+        finally:
+            self._stream.synchronize()
+        self.reader, self.rate = "registered", total / max(time.monotonic() - begun, 1e-9)
+
+
+@dataclass
+class _Piece:
+    """A run of a tensor's bytes, on its way through a slot."""
+
+    source: torch.Tensor
+    """Bytes."""
+    target: torch.Tensor
+    at: int
+    """Where in the slot."""
+    label: int | None
+    """Of the copy that this piece ends."""
+
+    @property
+    def size(self) -> int:
+        return self.source.numel()
+
+
+class _Slot:
+    """Pinned memory that is filled by a reader and then sent."""
+
+    def __init__(self) -> None:
+        self.memory = torch.empty(SLOT, dtype=torch.uint8, pin_memory=True)
+        self.sent: Any = None
+
+    def fill(self, pieces: "list[_Piece]") -> None:
+        """Once what was here before has been sent."""
+        if self.sent is not None:
+            self.sent.synchronize()
+        base = self.memory.data_ptr()
+        for piece in pieces:  # memmove through ctypes lets other threads run; page faults are the reading
+            ctypes.memmove(base + piece.at, piece.source.data_ptr(), piece.size)
+
+
+def _batches(copies: Sequence[Copy]) -> Iterator[list[_Piece]]:
+    """Pieces that together fill a slot, in the order in which the tensors lie in memory: as in their files."""
+    pieces: list[_Piece] = []
+    filled = 0
+    for copy in sorted(copies, key=lambda one: one.source.data_ptr()):
+        source, target = _bytes(copy.source), _bytes(copy.target)
+        done, size = 0, source.numel()
+        while done < size or size == 0:
+            if filled >= SLOT:
+                yield pieces
+                pieces, filled = [], 0
+            step = min(size - done, SLOT - filled)
+            label = copy.label if done + step == size else None
+            pieces.append(_Piece(source[done : done + step], target[done : done + step], filled, label))
+            done += step
+            filled = (filled + step + 255) // 256 * 256
+            if size == 0:
+                break
+    if pieces:
+        yield pieces
+
+
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.reshape(-1).view(torch.uint8)
+
+
+class HostTier:
+    """Files whose mapping CUDA knows as pinned: the page cache itself is the host tier, without a copy in RAM.
+
+    The libraries map files privately, and pinning such a mapping would copy it; so each file is mapped once more,
+    shared and read-only, and that mapping is registered.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, _Registered] = {}
+        self.refused = False
+        """Whether this platform does not allow it."""
+
+    @property
+    def bytes(self) -> int:
+        """Of all that is registered."""
+        return sum(file.size for file in self._files.values())
+
+    def register(self, tensors: Sequence[torch.Tensor]) -> list[int] | None:
+        """Where each of `tensors`, views of mapped files, lies in registered memory; None where CUDA refuses."""
+        if self.refused:
+            return None
+        places = locate(tensors)
+        if places is None:
+            return None
+        try:
+            for path, _ in places:
+                if path not in self._files:
+                    self._files[path] = _Registered(path)
+        except OSError as error:
+            log.info("file mappings cannot be registered with CUDA here, so copies go through a ring: %s", error)
+            self.refused = True
+            return None
+        return [self._files[path].address + offset for path, offset in places]
+
+    def release_changed(self) -> None:
+        """Let go of files that are gone or were replaced."""
+        for path, file in list(self._files.items()):
+            if not file.current():
+                self._files.pop(path).close()
+
+
+class _Registered:
+    """One file, mapped shared and read-only, and registered."""
+
+    def __init__(self, path: str) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._found = os.fstat(descriptor)
+            self.size = self._found.st_size
+            self._path = path
+            address = _libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        finally:
+            os.close(descriptor)
+        if address in (None, MAP_FAILED):
+            raise OSError(ctypes.get_errno(), f"{path} cannot be mapped")
+        self.address: int = address
+        code = int(_runtime().cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(self.size), READ_ONLY))
+        if code:
+            _runtime().cudaGetLastError()  # or torch would meet the error in its next call
+            _libc.munmap(address, self.size)
+            raise OSError(code, "cudaHostRegister refused")
+
+    def current(self) -> bool:
+        """Whether the path still leads to the file that was mapped."""
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - the path is text of the kernel's
+        except OSError:
+            return False
+        mine = self._found
+        return (found.st_ino, found.st_mtime_ns, found.st_size) == (mine.st_ino, mine.st_mtime_ns, mine.st_size)
+
+    def close(self) -> None:
+        """Nothing may be copying from it any more."""
+        _runtime().cudaHostUnregister(ctypes.c_void_p(self.address))
+        _libc.munmap(self.address, self.size)
+
+
+def locate(tensors: Sequence[torch.Tensor]) -> list[tuple[str, int]] | None:
+    """The file that each of `tensors` is mapped from and the byte in it; None when one of them is not."""
+    with open("/proc/self/maps") as maps:  # noqa: PTH123 - a kernel file
+        rows = [line.split(maxsplit=5) for line in maps]
+    areas = [
+        (int(low, 16), int(high, 16), int(row[2], 16), row[5].rstrip("\n"))
+        for row in rows
+        if len(row) == 6 and row[5].startswith("/")
+        for low, _, high in [row[0].partition("-")]
+    ]
+    lows = [area[0] for area in areas]
+    found = []
+    for tensor in tensors:
+        begin = tensor.data_ptr()
+        index = bisect.bisect_right(lows, begin) - 1
+        if index < 0 or not tensor.is_contiguous() or begin + tensor.nbytes > areas[index][1]:
+            return None
+        low, _, offset, path = areas[index]
+        found.append((path, begin - low + offset))
+    return found
+
+
+def _copy_async(source: int, size: int, target: torch.Tensor, stream: torch.cuda.Stream) -> None:
+    """A copy that the host does not wait for, from memory that torch itself does not know to be pinned."""
+    runtime = _runtime()
+    code = runtime.cudaMemcpyAsync(
+        ctypes.c_void_p(target.data_ptr()),
+        ctypes.c_void_p(source),
+        ctypes.c_size_t(size),
+        ctypes.c_int(1),  # host to device
+        ctypes.c_void_p(stream.cuda_stream),
+    )
+    if code:
+        raise RuntimeError(f"cudaMemcpyAsync failed with error {code}")
+
+
+def _runtime() -> Any:
+    """The CUDA runtime that torch has loaded."""
+    global _RUNTIME
+    if _RUNTIME is None:
+        with open("/proc/self/maps") as maps:  # noqa: PTH123 - a kernel file
+            paths = {line.split(maxsplit=5)[5].strip() for line in maps if "libcudart" in line}
+        _RUNTIME = ctypes.CDLL(sorted(paths)[0])
+    return _RUNTIME
+
+
+_RUNTIME: Any = None
+_cuda: Any = torch.cuda  # its classes carry no types
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
