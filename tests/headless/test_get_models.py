@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
 from tests.headless.hub_server import Hub, hub_server
@@ -19,6 +20,8 @@ TOKEN = "hf_" + "a" * 30
 def hub(home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with hub_server() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # other tests set it for the libraries that they load
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
         monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
         monkeypatch.setattr(fetching, "SPARE", 0)
@@ -122,3 +125,12 @@ def test_a_version_is_fetched_by_its_number(
     assert main(["models", "get", "civitai:17"]) == 0
     assert parts(tmp_path / "models") == ["civit.safetensors"]
     assert "Foxes" in capsys.readouterr().err
+
+
+def test_what_the_environment_forbids_is_told(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 1
+    assert "HF_HUB_OFFLINE forbids it" in capsys.readouterr().err
+    assert hub.asked == []

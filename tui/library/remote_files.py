@@ -63,7 +63,7 @@ async def resolve(source: str, client: httpx2.AsyncClient, environment: Mapping[
 
 def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Mapping[str, str]) -> Download:
     from huggingface_hub import HfApi, get_token, hf_hub_url
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
     endpoint = environment.get("HF_ENDPOINT") or None
     token = get_token() or ""
@@ -71,6 +71,14 @@ def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Ma
         info = HfApi(endpoint=endpoint, token=token or False).model_info(repo, revision=revision, files_metadata=True)
     except GatedRepoError:
         raise refused(repo, 403) from None
+    except OfflineModeIsEnabled:
+        raise LatenttyError(
+            Problem(
+                code="not_found",
+                cause=f"{repo} cannot be fetched: HF_HUB_OFFLINE forbids it.",
+                hint="Take that variable out of the environment.",
+            )
+        ) from None
     except HfHubHTTPError as error:
         raise refused(repo, error.response.status_code) from None
     except httpx2.HTTPError as error:
