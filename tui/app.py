@@ -183,10 +183,11 @@ class LatenttyApp(PictureApp[int]):
 
     def _paint(self) -> None:
         """Show what has changed since the last time; nothing when nothing has."""
-        if self._changed and not self.is_behind and self._client.snapshot is not None and self.place is not None:
+        place, snapshot = self.place, self._client.snapshot
+        if self._changed and not self.is_behind and snapshot is not None and place is not None and place.is_mounted:
             self._changed = False
-            self.place.show_state(self._client.snapshot)
-            self._show_title(self._client.snapshot)
+            place.show_state(snapshot)
+            self._show_title(snapshot)
 
     # ---- what the client tells: nothing while the app comes to its end -----------------------------------------
 
