@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from tests.conftest import Attached
 from tests.engine.conftest import Running
 from tests.library import model_files as files
 from tests.library.model_files import write_safetensors
+from tui.engine import library
 from tui.library.paths import Paths
 from tui.protocol.commands import CancelScan, GetLibrary, Rescan
 from tui.protocol.library import LibraryPage
@@ -81,3 +83,28 @@ async def test_a_search_can_be_cancelled_and_commands_are_answered_meanwhile(run
     assert attached.snapshot.library is not None
     assert attached.snapshot.library.cancelled
     assert attached.snapshot.library.looked < 1500
+
+
+async def test_a_name_that_is_no_text_ends_neither_the_engine_nor_its_library(
+    home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The watcher cannot tell of such a file; folders are then looked through now and then."""
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_WATCH_MODELS", "true")
+    monkeypatch.setattr(library, "QUIET_FOR", 50)
+    models = tmp_path / "home" / "ComfyUI" / "models"
+    write_safetensors(models / "fox.safetensors", files.KOHYA)
+    running = Running(home)
+    await running.start()
+    attached = await running.attach()
+    await scanned(attached)
+    async with asyncio.timeout(60):
+        number = 0
+        while "changes of the model folders are not told" not in caplog.text:
+            number += 1  # again, for the watcher may not have begun
+            (models / os.fsdecode(b"not-\xff-text-%d" % number)).touch()
+            await asyncio.sleep(0.1)
+    await attached.client.request(Rescan())
+    await scanned(attached)
+    assert (await page(attached)).total >= 1
+    await running.stop()

@@ -203,7 +203,8 @@ class Library:
                     await anext(changes)
         except TimeoutError:
             return
-        except (OSError, RuntimeError) as error:  # such as a limit of the system on watches
+        # such as a limit of the system on watches, or a name that is no text
+        except (OSError, RuntimeError, ExceptionGroup) as error:
             log.warning("changes of the model folders are not told (%s); they are looked for now and then", error)
             await asyncio.sleep(LOOK_AGAIN)
 
