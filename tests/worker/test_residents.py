@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,14 +244,21 @@ def test_reading_ahead_stops_when_there_is_another_thing_to_read(tiny_models: Ti
 
 
 def test_unloading_returns_the_memory(tmp_path: Path) -> None:
-    """Measured by the allocator's own count and by the process's resident size."""
-    folder = large_model(tmp_path / "large")
-    watched = Watched(tmp_path)
-    watched.load(folder)
+    """Measured by the allocator's own count and by the resident size, in a process that has done nothing else."""
+    code = "import sys, pathlib, tests.worker.test_residents as t; t.load_and_unload(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def load_and_unload(folder: Path) -> None:
+    """Load a large model and unload it, three times."""
+    large = large_model(folder / "large")
+    watched = Watched(folder)
+    watched.load(large)
     watched.pipelines.unload("")
     resting = resident()
     for _ in range(2):
-        watched.load(folder)
+        watched.load(large)
         assert resident() - resting > 150 << 20
         watched.pipelines.unload("")
         assert abs(resident() - resting) < 30 << 20
