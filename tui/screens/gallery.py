@@ -34,8 +34,7 @@ from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.screens.compare import CompareScreen
-from tui.screens.engine_screen import EngineScreen
-from tui.screens.undo import Undo
+from tui.screens.undo import UndoingScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid, Tile
 
@@ -49,7 +48,7 @@ MAX_KEPT: Final = 400
 """Small pictures that stay in memory."""
 
 
-class GalleryScreen(EngineScreen):
+class GalleryScreen(UndoingScreen):
     """A search line, a grid, and the details of the picture under the cursor."""
 
     CSS_PATH = "gallery.tcss"
@@ -96,7 +95,6 @@ class GalleryScreen(EngineScreen):
         """Something happened since the last look."""
         self._outdated = True
         """The pages are of before."""
-        self._undo = Undo()
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, grid, details, and the line that asks."""
@@ -337,17 +335,6 @@ class GalleryScreen(EngineScreen):
         self._selected = []
         self.ask(there if back else again)
         self.notify(f"{count} {'brought back' if back else 'thrown away'}. z takes it back.")
-
-    @work(group="commands")
-    async def action_undo(self) -> None:
-        """Take the last change back."""
-        last = self._undo.take()
-        if last is None:
-            self.notify("There is nothing to take back.")
-            return
-        done = [await self.result(command) is not None for command in last.commands]
-        if all(done):
-            self.notify(last.told)
 
     # ---- copies ------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,7 @@ from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Ret
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
 from tui.protocol.snapshot import Snapshot
-from tui.screens.engine_screen import EngineScreen
-from tui.screens.undo import Undo
+from tui.screens.undo import UndoingScreen
 
 COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
 SHOWN_LETTERS: Final = 300
@@ -33,7 +32,7 @@ def in_order(snapshot: Snapshot) -> list[JobRecord]:
     return [*running, *snapshot.waiting, *sorted(ended, key=lambda record: record.finished or 0, reverse=True)]
 
 
-class QueueScreen(EngineScreen):
+class QueueScreen(UndoingScreen):
     """A table of jobs, and the details of the one under the cursor."""
 
     CSS_PATH = "queue.tcss"
@@ -66,7 +65,6 @@ class QueueScreen(EngineScreen):
         self._summary = Static(id="summary", markup=False)
         self._table: DataTable[Text] = DataTable(id="jobs", cursor_type="row")
         self._details = Static(id="details", markup=False)
-        self._undo = Undo()
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, table, details."""
@@ -185,17 +183,6 @@ class QueueScreen(EngineScreen):
         job_id, back = waiting[place], waiting[place + 1 : place + 2]
         self._undo.add("The job is back in its place.", Reorder(job_id=job_id, before=back[0] if back else ""))
         self.ask(Reorder(job_id=job_id, before=waiting[before] if before < len(waiting) else ""))
-
-    @work(group="commands")
-    async def action_undo(self) -> None:
-        """Take the last thing back."""
-        last = self._undo.take()
-        if last is None:
-            self.notify("There is nothing to take back.")
-            return
-        done = [await self.result(command) is not None for command in last.commands]
-        if all(done):
-            self.notify(last.told)
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor by lines."""

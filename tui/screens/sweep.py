@@ -37,8 +37,8 @@ from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.protocol.sweep import Axis, Sweep, SweepCell, SweepState
 from tui.screens.compare import CompareScreen
-from tui.screens.engine_screen import EngineScreen, tell
-from tui.screens.undo import Undo
+from tui.screens.engine_screen import tell
+from tui.screens.undo import UndoingScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid, Tile
 
@@ -62,7 +62,7 @@ AT_ONCE: Final = 4
 EMPTY: Final = f"No sweep yet. n begins one with what the studio says, such as {HELP}"
 
 
-class SweepScreen(EngineScreen):
+class SweepScreen(UndoingScreen):
     """One sweep at a time: its axes, its grid, and the cell under the cursor."""
 
     CSS_PATH = "sweep.tcss"
@@ -95,7 +95,6 @@ class SweepScreen(EngineScreen):
         self._state: SweepState | None = None
         self._stale = True
         self._written = ""
-        self._undo = Undo()
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, grid, details, and the line that asks."""
@@ -233,17 +232,6 @@ class SweepScreen(EngineScreen):
             self._undo.add("The cells are cancelled.", *(Cancel(job_id=one) for one in ids))
         for one in ids:
             await self.result(Retry(job_id=one))
-
-    @work(group="commands")
-    async def action_undo(self) -> None:
-        """Take the last thing back."""
-        last = self._undo.take()
-        if last is None:
-            self.notify("There is nothing to take back.")
-            return
-        done = [await self.result(command) is not None for command in last.commands]
-        if all(done):
-            self.notify(last.told)
 
     def action_other(self, by: int) -> None:
         """Show the sweep before or after this one."""

@@ -3,8 +3,11 @@
 from typing import Final
 
 from msgspec import Struct
+from textual import work
 
+from tui.client import EngineClient
 from tui.protocol.commands import ClientCommand
+from tui.screens.engine_screen import EngineScreen
 
 MAX_KEPT: Final = 50
 
@@ -30,3 +33,22 @@ class Undo:
     def take(self) -> Undoable | None:
         """The last thing done that was not taken back yet."""
         return self._done.pop() if self._done else None
+
+
+class UndoingScreen(EngineScreen):
+    """A screen whose changes can be taken back, one by one."""
+
+    def __init__(self, client: EngineClient) -> None:
+        super().__init__(client)
+        self._undo = Undo()
+
+    @work(group="commands")
+    async def action_undo(self) -> None:
+        """Take the last change back."""
+        last = self._undo.take()
+        if last is None:
+            self.notify("There is nothing to take back.")
+            return
+        done = [await self.result(command) is not None for command in last.commands]
+        if all(done):
+            self.notify(last.told)
