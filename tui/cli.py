@@ -118,6 +118,7 @@ def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         " or an https address. It goes on where it was stopped, and is checked before it gets its name."
     )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="for get: where to (default: the first model folder)")
+    parser.add_argument("--detach", action="store_true", help="for get: let the engine fetch it, and do not wait")
     parser.add_argument("--kind", action="append", default=[], metavar="KIND", help="such as lora or vae; repeatable")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_models)
@@ -283,7 +284,7 @@ def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
     if arguments.text[:1] == ["get"] and len(arguments.text) == 2:
         from tui.headless.get_models import get_model
 
-        return get_model(paths, arguments.text[1], arguments.to)
+        return get_model(paths, arguments.text[1], arguments.to, wait=not arguments.detach)
     from tui.headless.models import list_models
 
     return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=" ".join(arguments.text))

@@ -1,18 +1,23 @@
-"""What is fetched is whole or not there: cut connections, bad days, wrong hashes, gates and strange hosts."""
+"""The engine fetches models: watched from a command, going on after its own death, stopped when told to."""
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 
-from tests.headless.hub_server import Hub, hub_server
+from tests.conftest import Attached
 from tests.library import model_files as files
+from tests.library.hub_server import Hub, hub_server
 from tests.library.model_files import write_safetensors
 from tui.cli import main
-from tui.library import fetching
 from tui.library.paths import Paths
+from tui.protocol.commands import CancelDownload, StartDownload
+from tui.protocol.download import DownloadState
 
+FOX = "hf:org/name:lora/fox.safetensors"
 TOKEN = "hf_" + "a" * 30
 
 
@@ -20,117 +25,58 @@ TOKEN = "hf_" + "a" * 30
 def hub(home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with hub_server() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # other tests set it for the libraries that they load
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
         monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
         monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
-        monkeypatch.setattr(fetching, "SPARE", 0)
-        hub.files["lora/fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.SDXL).read_bytes()
-        hub.files["model.ckpt"] = b"\x80\x02"
-        hub.files["README.md"] = b"read me"
+        hub.files["lora/fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.KOHYA_XL).read_bytes()
         yield hub
 
 
-def parts(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-def test_a_file_comes_whole_over_cut_connections_and_bad_days_and_goes_on_where_it_was(
-    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_has_the_engine_fetch_and_tells_where_it_is(
+    hub: Hub, home: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.faults = ["cut", "503", "cut", "429", "no ranges"]
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 0
-    target = tmp_path / "models" / "fox.safetensors"
-    told = capsys.readouterr()
-    assert (told.out, target.read_bytes()) == (f"{target}\n", hub.files["lora/fox.safetensors"])
-    assert "licence: openrail" in told.err
-    ranges = [asked for _, asked, _ in hub.asked]
-    assert ranges[0] == ""
-    assert all(one.startswith("bytes=") for one in ranges[1:])
-    assert parts(tmp_path / "models") == ["fox.safetensors"]
-    asked = len(hub.asked)
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 0
-    assert len(hub.asked) == asked
-
-
-def test_a_whole_repository_comes_without_its_pickles(hub: Hub, tmp_path: Path) -> None:
-    assert main(["models", "get", "hf:org/name@main"]) == 0
-    assert parts(tmp_path / "models" / "name") == ["README.md", "fox.safetensors"]
-
-
-def test_a_wrong_hash_leaves_nothing(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hub.wrong_hash = True
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 1
-    assert "SHA-256" in capsys.readouterr().err
-    assert parts(tmp_path / "models") == []
-
-
-def test_a_token_goes_to_the_hub_and_not_to_its_storage(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    assert main(["models", "get", "hf:org/name:none.safetensors"]) == 1
+    assert "has no none" in capsys.readouterr().err
     hub.token = TOKEN
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 1
-    assert "HF_TOKEN" in capsys.readouterr().err
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 0
-    assert {given for _, _, given in hub.asked} == {""}
+    monkeypatch.setenv("HF_TOKEN", TOKEN)  # the engine was started without it
+    assert main(["models", "get", FOX]) == 0
     told = capsys.readouterr()
-    assert TOKEN not in told.out + told.err
+    assert told.out == f"{tmp_path / 'models' / 'fox.safetensors'}\n"
+    assert "licence: openrail" in told.err
+    assert all(page.startswith(("/api/models/", "/org/name/resolve/")) for page in hub.pages), "and nothing else"
+    log = home.log_file.read_text() + home.database_file.read_bytes().decode(errors="replace")
+    assert TOKEN not in log + told.out + told.err
 
 
-@pytest.mark.parametrize(
-    ("source", "told"),
-    [
-        ("https://nowhere.example/a.safetensors", "not among those"),
-        ("{hub}/storage/none.safetensors", "not there"),
-        ("{hub}/storage/model.ckpt", "not opened"),
-        ("{hub}/..%2fup.safetensors", "not possible|not there"),
-        ("nonsense", "no place to get"),
-        ("hf:org/name:none.safetensors", "has no none"),
-    ],
-)
-def test_what_cannot_be_fetched_is_told(
-    hub: Hub, source: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_a_download_goes_on_with_the_next_engine_and_ends_when_told_to(
+    hub: Hub, tmp_path: Path, attached: Attached
 ) -> None:
-    import re
+    hub.open.clear()
 
-    assert main(["models", "get", source.format(hub=hub.url)]) == 1
-    assert re.search(told, capsys.readouterr().err)
-    assert not (tmp_path / "models").exists() or parts(tmp_path / "models") == []
+    def only() -> DownloadState:
+        (state,) = attached.snapshot.downloads.values()
+        return state
 
+    async def asked(times: int) -> None:
+        async with asyncio.timeout(60):
+            while len(hub.asked) < times:
+                await asyncio.sleep(0.02)
 
-def test_a_server_that_stays_down_is_given_up_and_what_came_is_kept(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "TRIES", 2)
-    hub.faults = ["cut", "503", "503"]
-    assert main(["models", "get", f"{hub.url}/storage/lora/fox.safetensors"]) == 1
-    assert parts(tmp_path / "models") == ["fox.safetensors.part"]
-    assert main(["models", "get", f"{hub.url}/storage/lora/fox.safetensors"]) == 0
-
-
-def test_a_full_disk_is_noticed_before_anything_is_fetched(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(fetching, "SPARE", 1 << 62)
-    assert main(["models", "get", "hf:org/name"]) == 1
-    assert "GB free" in capsys.readouterr().err
-    assert hub.asked == []
-
-
-def test_a_version_is_fetched_by_its_number(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CIVITAI_ENDPOINT", hub.url)
-    assert main(["models", "get", "civitai:17"]) == 0
-    assert parts(tmp_path / "models") == ["civit.safetensors"]
-    assert "Foxes" in capsys.readouterr().err
-
-
-def test_what_the_environment_forbids_is_told(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    assert main(["models", "get", "hf:org/name:lora/fox.safetensors"]) == 1
-    assert "HF_HUB_OFFLINE forbids it" in capsys.readouterr().err
-    assert hub.asked == []
+    await attached.client.request(StartDownload(source=FOX))
+    await attached.until(lambda: only().phase == "fetching" and only().license == "openrail")
+    await asked(1)
+    os.kill(attached.engine_pid, signal.SIGKILL)
+    await asked(2)
+    await attached.client.request(CancelDownload(id=only().id))
+    await attached.until(lambda: only().phase == "cancelled")
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["fox.safetensors.part"]
+    hub.open.set()
+    await attached.client.request(StartDownload(source=FOX))
+    await attached.until(lambda: not only().open)
+    assert (only().phase, only().problem) == ("done", None)
+    assert only().paths == [str(tmp_path / "models" / "fox.safetensors")]
+    assert only().done_bytes == only().total_bytes == len(hub.files["lora/fox.safetensors"])
+    await attached.until(lambda: (attached.snapshot.library is not None) and "lora" in attached.snapshot.library.counts)
+    await attached.client.request(CancelDownload(id=only().id))
+    await attached.until(lambda: attached.snapshot.downloads == {})

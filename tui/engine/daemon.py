@@ -18,6 +18,7 @@ from msgspec.structs import replace
 import tui
 from tui.engine.board import Board
 from tui.engine.database import Database
+from tui.engine.downloads import Downloads
 from tui.engine.gallery import Gallery
 from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
@@ -43,7 +44,7 @@ from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
 from tui.library.secrets import redacted
-from tui.library.settings import Settings, save_setting
+from tui.library.settings import Settings, load_settings, save_setting
 from tui.library.sweeps import cells, in_order
 from tui.library.thumbnails import Thumbnails
 from tui.library.token_counts import count_tokens
@@ -53,6 +54,7 @@ from tui.protocol.commands import (
     Autoload,
     Cancel,
     CancelAll,
+    CancelDownload,
     CancelLoad,
     CancelScan,
     ClientCommand,
@@ -85,6 +87,7 @@ from tui.protocol.commands import (
     SetAutoload,
     SetBudget,
     Shutdown,
+    StartDownload,
     StartSweep,
     Submit,
     SwapMode,
@@ -151,6 +154,9 @@ class Engine:
             on_change=self._models_changed,
             is_busy=lambda: self._pool.busy,
         )
+        self._downloads = Downloads(
+            self._database, lambda: load_settings(paths), tell=self._tell, on_done=self._library.scan
+        )
         self._addons = Addons(settings.models())
         self._wildcards = Wildcards(settings.wildcards(paths))
         self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
@@ -196,6 +202,7 @@ class Engine:
         snapshot.controlnets = self._models.controlnets
         snapshot.annotators = self._models.annotators
         snapshot.library = self._library.state
+        snapshot.downloads = await self._downloads.load()
         snapshot.kept = self._kept()
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
@@ -218,10 +225,12 @@ class Engine:
         autoload = asyncio.create_task(self._autoload())
         autoload.add_done_callback(_log_failure)
         self._pool.wake()
+        self._downloads.resume()
         # those that serve end only by failing, and then the engine must not go on without them
         ended, _ = await asyncio.wait({*serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         self._tell_state()
+        await self._downloads.stop()
         await self._pool.stop()
         self._listener.close()
         await asyncio.sleep(LAST_WORDS)
@@ -400,6 +409,10 @@ class Engine:
                 self._library.cancel()
             case GetLibrary():
                 return self._library.page(command)
+            case StartDownload(source=source, folder=folder, environment=environment):
+                return await self._downloads.start(source, folder, environment)
+            case CancelDownload(id=number):
+                await self._downloads.cancel(number)
             case Shutdown():
                 self._stop.set()
             case Fetch():
@@ -571,7 +584,7 @@ class Engine:
                 self._active, self._unloaded = time.monotonic(), False
             idle = time.monotonic() - self._active
             rests = due(self._settings.engine, idle, work_left=work_left, clients=len(self._board.sessions))
-            if "exit" in rests:
+            if "exit" in rests and not self._downloads.busy:
                 log.info("nothing to do for %.0f s: the end", idle)
                 self._stop.set()
             elif "end_worker" in rests and self._pool.worker != "absent":

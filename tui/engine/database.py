@@ -95,6 +95,9 @@ MIGRATIONS: Final = (
         old_hash TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE download (id TEXT PRIMARY KEY, payload BLOB NOT NULL) STRICT;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 

@@ -1,77 +1,153 @@
-"""`latentty models get`: fetch a model, with a bar."""
+"""`latentty models get`: have the engine fetch a model, and watch it with a bar."""
 
 import asyncio
-import sys
+import os
+import signal
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
-from msgspec.structs import replace
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from tui.library.fetching import client_for, fetch_all
+from tui.client import EngineClient
+from tui.library.hub_environment import told
 from tui.library.identify import identify_file
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
-from tui.library.remote_files import WEIGHTS, RemoteFile, resolve
-from tui.library.secrets import redacted
-from tui.library.settings import Settings, load_settings
-from tui.protocol.problem import LatenttyError, bad_request
+from tui.protocol.commands import CancelDownload, StartDownload
+from tui.protocol.download import DownloadState
+from tui.protocol.events import ClientEvent
+from tui.protocol.frames import Preview
+from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.snapshot import Snapshot
+
+STOPPED: Final = 130
+"""Exit status after Ctrl+C, as a shell expects it."""
 
 
-def get_model(paths: Paths, source: str, to: Path | None) -> int:
-    """Fetch what `source` stands for and print the paths of its weights; 130 when the user stops it."""
-    settings = load_settings(paths)
-    folder = _folder(settings, to)
-    try:
-        files = asyncio.run(_get(source, folder, settings))
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on where it was.", file=sys.stderr)
-        return 130
-    except LatenttyError as error:
-        problem = replace(error.problem, cause=redacted(error.problem.cause))
-        raise LatenttyError(problem) from None
-    for path in files:
-        if path.suffix in WEIGHTS:
-            print(plain(str(path)))
-            if (damage := identify_file(path).problem) is not None:
-                print(plain(f"latentty: {damage}"), file=sys.stderr)
-    return 0
+def get_model(paths: Paths, source: str, to: Path | None, *, wait: bool = True) -> int:
+    """Fetch what `source` stands for and print the paths of its weights; 130 when the user stops it.
+
+    Raises:
+        LatenttyError: it could not be fetched.
+    """
+    folder = str(to.expanduser().absolute()) if to is not None else ""
+    return asyncio.run(_Watched(paths).run(source, folder, wait=wait))
 
 
-def _folder(settings: Settings, to: Path | None) -> Path:
-    folders = [to.expanduser().absolute()] if to is not None else settings.models()
-    if not folders:
-        raise bad_request(
-            "There is no folder for models.", 'Name one: --to FOLDER, or model_folders = ["/data/models"] for good.'
-        )
-    return folders[0]
+def _engine_ended() -> Problem:
+    return Problem(
+        code="engine_unavailable",
+        cause="The engine ended before the model was there.",
+        hint="The next engine goes on with it.",
+    )
 
 
-async def _get(source: str, folder: Path, settings: Settings) -> list[Path]:
-    console = Console(stderr=True, highlight=False)
-    async with client_for(settings.download_hosts) as client:
-        download = await resolve(source, client)
-        told = (
-            f"{download.title}: {len(download.files)} files to {folder}, licence: {download.license or 'see its page'}"
-        )
-        console.print(plain(told), markup=False, soft_wrap=True)
+class _Watched:
+    """One download, watched from its start to its end; the engine goes on with it when this process is lost."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._client = EngineClient(paths, self)
+        self._changed = asyncio.Event()
+        self._stopped = False
+        self._problem: Problem | None = None
+        self._console = Console(stderr=True, highlight=False)
+
+    async def run(self, source: str, folder: str, *, wait: bool) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        staying = asyncio.create_task(self._client.run())
+        try:
+            await self._until_attached()
+            if self._stopped:
+                return STOPPED
+            command = StartDownload(source=source, folder=folder, environment=told(os.environ))
+            state = msgspec.msgpack.decode(await self._client.request(command), type=DownloadState)
+            if not wait:
+                self._say(f"{state.source}: the engine fetches it to {state.folder}; latentty shows how far it is.")
+                return 0
+            return self._ended(await self._watch(state))
+        finally:
+            staying.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _watch(self, state: DownloadState) -> DownloadState:
+        """The download at its end."""
         bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=self._console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._console.is_terminal,
         )
-        sizes = {file.name: [0, file.size] for file in download.files}
-        task = bar.add_task(plain(download.title)[:24], total=sum(file.size for file in download.files) or None)
+        task = bar.add_task(plain(state.source)[:24], total=None)
+        asked = False
+        with ExitStack() as undo:
+            while True:
+                self._changed.clear()
+                snapshot = self._client.snapshot
+                state = (snapshot.downloads if snapshot is not None else {}).get(state.id, state)
+                if state.title and not asked:
+                    asked = True
+                    licence = state.license or "see its page"
+                    self._say(f"{state.title}: {state.files} files to {state.folder}, licence: {licence}")
+                    undo.enter_context(bar)
+                label = plain(state.title)[:24] if state.phase != "checking" else "checking"
+                bar.update(task, description=label, completed=state.done_bytes, total=state.total_bytes or None)
+                if not state.open:
+                    return state
+                if snapshot is not None and snapshot.engine.stopping:
+                    raise LatenttyError(_engine_ended())
+                if self._stopped:
+                    await self._client.request(CancelDownload(id=state.id))
+                    self._stopped = False
+                    continue
+                await self._changed.wait()
 
-        def show(file: RemoteFile, done: int, total: int) -> None:
-            sizes[file.name] = [done, total or file.size]
-            everything = sum(size for _, size in sizes.values())
-            bar.update(task, completed=sum(done for done, _ in sizes.values()), total=everything or None)
+    def _ended(self, state: DownloadState) -> int:
+        if state.phase == "cancelled":
+            self._say("Stopped. The same command goes on where it was.")
+            return STOPPED
+        if state.problem is not None:
+            raise LatenttyError(state.problem)
+        for path in state.paths:
+            print(plain(path))
+            if (damage := identify_file(Path(path)).problem) is not None:
+                self._say(f"latentty: {damage}")
+        return 0
 
-        with bar:
-            return await fetch_all(download, folder, client, show)
+    def _say(self, text: str) -> None:
+        self._console.print(plain(text), markup=False, soft_wrap=True)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._changed.set()
+
+    async def _until_attached(self) -> None:
+        while self._client.snapshot is None and not self._stopped:
+            self._changed.clear()
+            if self._problem is not None:
+                raise LatenttyError(self._problem)
+            await self._changed.wait()
+
+    # ---- what the client tells ---------------------------------------------------------------------------------
+
+    def engine_attached(self, snapshot: Snapshot) -> None:
+        self._changed.set()
+
+    def engine_event(self, event: ClientEvent) -> None:
+        self._changed.set()
+
+    def engine_preview(self, preview: Preview) -> None:
+        pass
+
+    def engine_detached(self, problem: Problem | None) -> None:
+        self._problem = problem
+        self._changed.set()

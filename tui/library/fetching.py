@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final
 import httpx2
 
 from tui.library.folders import make_folder, sync_folder
-from tui.library.remote_files import Download, RemoteFile, refused, unreachable
+from tui.library.remote_files import Download, RemoteFile, refuse_foreign, refused, unreachable
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 AT_ONCE: Final = 4
@@ -28,15 +29,7 @@ def client_for(hosts: list[str]) -> httpx2.AsyncClient:
     """A client that speaks to these hosts and those below them alone, through the proxies of the environment."""
 
     async def check(request: httpx2.Request) -> None:
-        host = request.url.host
-        local = host in ("localhost", "127.0.0.1", "::1")
-        if not any(host == one or host.endswith(f".{one}") for one in hosts):
-            raise bad_request(
-                f"The host {host} is not among those that models may come from.",
-                "Add it to download_hosts in the settings if you trust it.",
-            )
-        if request.url.scheme != "https" and not local:
-            raise bad_request(f"{host} would be asked without encryption.", "Use an https address.")
+        refuse_foreign(str(request.url), hosts)
 
     return httpx2.AsyncClient(follow_redirects=True, timeout=30, event_hooks={"request": [check]})
 
@@ -94,9 +87,12 @@ async def fetch(file: RemoteFile, target: Path, client: httpx2.AsyncClient, told
     Raises:
         LatenttyError: it could not be fetched, or is not what it should be.
     """
-    if target.exists() and (not file.size or target.stat().st_size == file.size):
-        told(file, target.stat().st_size, target.stat().st_size)
-        return target
+    if target.exists():
+        if await asyncio.to_thread(_is_it, file, target):
+            told(file, target.stat().st_size, target.stat().st_size)
+            return target
+        if not file.replaces:
+            raise bad_request(f"{target} is there already and is another file.", "Choose another folder, or move it.")
     make_folder(target.parent)
     part, failures = _part(target), 0
     while True:
@@ -164,6 +160,13 @@ def _write(out: object, piece: bytes) -> None:
         ) from None
 
 
+def _is_it(file: RemoteFile, target: Path) -> bool:
+    """Whether the file at `target` is the one to fetch, as far as anybody tells."""
+    if file.size:
+        return target.stat().st_size == file.size
+    return not file.sha256 or _sha256(target) == file.sha256
+
+
 def _check(file: RemoteFile, part: Path) -> None:
     size = part.stat().st_size
     if file.size and size != file.size:
@@ -171,11 +174,18 @@ def _check(file: RemoteFile, part: Path) -> None:
     elif file.sha256 and (found := _sha256(part)) != file.sha256:
         wrong = f"its SHA-256 is {found[:12]}… instead of {file.sha256[:12]}…"
     else:
+        _sync(part)
         return
     part.unlink()
     raise LatenttyError(
         Problem(code="model_damaged", cause=f"{file.name} did not come whole: {wrong}.", hint="Fetch it again.")
     )
+
+
+def _sync(part: Path) -> None:
+    """Have its bytes on the disk before its name is, whatever happens to the power."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

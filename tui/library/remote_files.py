@@ -1,5 +1,6 @@
 """What `hf:org/name`, `civitai:ID` or an https address stands for: files, their sizes, hashes and licence."""
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
+HUGGING_FACE: Final = "https://huggingface.co"
 CIVITAI: Final = "https://civitai.com"
 WEIGHTS: Final = (".safetensors", ".gguf")
 _BESIDE: Final = (".json", ".txt", ".model", ".md", ".jinja")
@@ -28,6 +30,8 @@ class RemoteFile(Struct, frozen=True, kw_only=True):
     size: int = 0
     """Bytes; 0 when nobody tells before."""
     sha256: str = ""
+    replaces: bool = False
+    """Whether an older file of that name makes room: where the folder is this model's own."""
 
 
 class Download(Struct, frozen=True, kw_only=True):
@@ -40,15 +44,36 @@ class Download(Struct, frozen=True, kw_only=True):
     """Sent to the host of the first request and to no other."""
 
 
-async def resolve(source: str, client: httpx2.AsyncClient, environment: Mapping[str, str] = os.environ) -> Download:
-    """What `source` stands for.
+def refuse_foreign(address: str, hosts: list[str]) -> None:
+    """Nothing, when `address` is one that models may be fetched from.
+
+    Raises:
+        LatenttyError: its host is none of `hosts` nor below one of them, or it would be asked without encryption.
+    """
+    told = urlsplit(address)
+    host = told.hostname or ""
+    if not any(host == one or host.endswith(f".{one}") for one in hosts):
+        raise bad_request(
+            f"The host {host} is not among those that models may come from.",
+            "Add it to download_hosts in the settings if you trust it.",
+        )
+    if told.scheme != "https" and host not in _LOCAL:
+        raise bad_request(f"{host} would be asked without encryption.", "Use an https address.")
+
+
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+
+
+async def resolve(
+    source: str, client: httpx2.AsyncClient, hosts: list[str], environment: Mapping[str, str] = os.environ
+) -> Download:
+    """What `source` stands for, asked from `hosts` alone.
 
     Raises:
         LatenttyError: it is written in no form that we know, is not there, or wants a token.
     """
     if found := _HUB.fullmatch(source):
-        import asyncio
-
+        refuse_foreign(environment.get("HF_ENDPOINT") or HUGGING_FACE, hosts)
         return await asyncio.to_thread(_of_hub, found["repo"], found["revision"], found["file"], environment)
     if found := _CIVITAI.fullmatch(source):
         return await _of_civitai(found["id"], client, environment)
@@ -97,6 +122,7 @@ def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Ma
             name=_safe(top + (PurePosixPath(one.rfilename).name if wanted else one.rfilename)),
             size=one.size or 0,
             sha256=one.lfs.sha256 if one.lfs is not None else "",
+            replaces=not wanted,
         )
         for one in chosen
     ]
@@ -136,7 +162,43 @@ async def _of_civitai(number: str, client: httpx2.AsyncClient, environment: Mapp
     if not files:
         raise _not_there(f"civitai:{number} has no file that can be opened safely.")
     model = told.get("model") or {}
-    return Download(title=str(model.get("name") or told.get("name")), files=files[:1], token=token)
+    licence = await _civitai_licence(told.get("modelId"), base, client, headers)
+    return Download(title=str(model.get("name") or told.get("name")), files=files[:1], token=token, license=licence)
+
+
+async def _civitai_licence(model: object, base: str, client: httpx2.AsyncClient, headers: dict[str, str]) -> str:
+    """What the model's page allows, in words; a version does not say it itself. Empty when nothing is said."""
+    if not isinstance(model, int):
+        return ""
+    answer = await client.get(f"{base}/api/v1/models/{model}", headers=headers)
+    try:
+        told = answer.json() if answer.status_code == 200 else {}
+    except ValueError:
+        return ""
+    if not isinstance(told, dict) or "allowCommercialUse" not in told:
+        return ""
+    commercial = told["allowCommercialUse"]
+    uses = [commercial] if isinstance(commercial, str) else list(commercial or [])
+    sold = [_COMMERCIAL.get(str(use), str(use)) for use in uses if use != "None"]
+    says = [f"commercial use: {', '.join(sold) or 'none'}"]
+    for name, words in _PERMISSIONS.items():
+        if name in told:
+            says.append(words[bool(told[name])])
+    return "; ".join(says)
+
+
+_COMMERCIAL: Final = {
+    "Image": "pictures",
+    "Rent": "services",
+    "RentCivit": "services of civitai",
+    "Sell": "selling the model",
+}
+_PERMISSIONS: Final = {
+    "allowNoCredit": ("credit the author", "no credit needed"),
+    "allowDerivatives": ("no merges", "merges allowed"),
+    "allowDifferentLicense": ("merges keep these terms", "merges under other terms"),
+}
+"""What civitai's fields mean where they are false and where they are true."""
 
 
 def _civitai_file(told: dict[str, Any]) -> RemoteFile:

@@ -310,6 +310,26 @@ class GetLibrary(Command, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
 
 
+class StartDownload(Command, frozen=True):
+    """Fetch a model in the background; answered with its :class:`tui.protocol.download.DownloadState`.
+
+    The same source and folder again go on where they were stopped. Outlives the engine.
+    """
+
+    source: Annotated[str, Meta(min_length=1, max_length=4096)]
+    """hf:org/name[@revision][:file], civitai:ID or an https address."""
+    folder: Annotated[str, Meta(max_length=4096)] = ""
+    """Absolute; empty: the first model folder of the settings."""
+    environment: dict[str, str] = {}
+    """The client's own tokens, proxies and endpoints (:mod:`tui.library.hub_environment`); kept in memory alone."""
+
+
+class CancelDownload(Command, frozen=True):
+    """Stop a download, whose bytes stay for the next try; one that is at its end leaves the list."""
+
+    id: str
+
+
 class Shutdown(Command, frozen=True):
     """End the process; a running job goes back to the front of the queue and costs no attempt."""
 
@@ -384,6 +404,8 @@ ClientCommand = (
     | Rescan
     | CancelScan
     | GetLibrary
+    | StartDownload
+    | CancelDownload
     | Shutdown
 )
 WorkerCommand = (

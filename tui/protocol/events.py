@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from tui.protocol.download import DownloadState
 from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.problem import Problem
 
@@ -339,6 +340,18 @@ class ModelsFound(Event, frozen=True):
     annotators: list[AnnotatorInfo]
 
 
+class DownloadChanged(Event, frozen=True):
+    """A download has come this far."""
+
+    download: DownloadState
+
+
+class DownloadGone(Event, frozen=True):
+    """A download that is at its end is no longer listed."""
+
+    id: str
+
+
 class SavedFile(Event, frozen=True):
     """A worker wrote a picture under its final name; the engine makes it a :class:`Picture`."""
 
@@ -375,6 +388,8 @@ ClientEvent = (
     | EngineState
     | LibraryScan
     | ModelsFound
+    | DownloadChanged
+    | DownloadGone
 )
 WorkerEvent = (
     Step

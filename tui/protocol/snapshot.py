@@ -7,11 +7,14 @@ events that follow into its copy. One function serves both, so they cannot disag
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from tui.protocol.download import DownloadState
 from tui.protocol.events import (
     AnnotatorInfo,
     ClientEvent,
     ControlNetInfo,
     ControlNetState,
+    DownloadChanged,
+    DownloadGone,
     EngineState,
     ImageSaved,
     JobCancelled,
@@ -61,6 +64,8 @@ class Snapshot(Struct, kw_only=True):
     """Of the ControlNets that someone chose, by name."""
     library: LibraryScan | None = None
     """How far the search of the model folders is, or was."""
+    downloads: dict[str, DownloadState] = field(default_factory=dict)
+    """By id, the oldest first."""
     kept: KeptModels = KeptModels()
     mode: ModeSwapped | None = None
     """The mode entered last."""
@@ -152,6 +157,10 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
         case Residency():
             snapshot.residency = event
             snapshot.loading = None
+        case DownloadChanged(download=download):
+            snapshot.downloads[download.id] = download
+        case DownloadGone():
+            snapshot.downloads.pop(event.id, None)
         case Warning():
             pass
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
+from urllib.parse import urlsplit
 
 
 class Hub:
@@ -21,6 +22,11 @@ class Hub:
         self.asked: list[tuple[str, str, str]] = []
         """Path, range and authorization of every request for weights."""
         self.wrong_hash = False
+        self.pages: list[str] = []
+        """Path of every other request."""
+        self.open = Event()
+        """Unset, storage sends half of each file and then waits."""
+        self.open.set()
 
     def info(self) -> bytes:
         siblings = []
@@ -48,7 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self) -> None:
-        hub, path = self.hub, self.path.partition("?")[0]
+        hub, path = self.hub, urlsplit(self.path).path  # a proxy is asked with the whole address
+        if not path.startswith("/storage/"):
+            hub.pages.append(path)
         given = self.headers.get("Authorization", "")
         if hub.token and not path.startswith("/storage/") and given != f"Bearer {hub.token}":
             self._answer(403 if given else 401)
@@ -59,7 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
             hashes = {"SHA256": hashlib.sha256(hub.files[name]).hexdigest().upper()}
             pickle = {"name": "civit.ckpt", "downloadUrl": f"{hub.url}/storage/model.ckpt"}
             told = {"name": "civit.safetensors", "downloadUrl": f"{hub.url}/storage/{name}", "hashes": hashes}
-            self._answer(200, json.dumps({"model": {"name": "Foxes"}, "files": [pickle, told]}).encode())
+            told_of = {"model": {"name": "Foxes"}, "modelId": 5, "files": [pickle, told]}
+            self._answer(200, json.dumps(told_of).encode())
+        elif path == "/api/v1/models/5":
+            self._answer(200, json.dumps({"allowCommercialUse": ["Image"], "allowNoCredit": False}).encode())
         elif "/resolve/" in path:
             name = path.partition("/resolve/")[2].partition("/")[2]
             host = hub.url.replace("127.0.0.1", "localhost")
@@ -87,7 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         rest = data[start:]
-        self.wfile.write(rest[: len(rest) // 2] if fault == "cut" else rest)
+        half = len(rest) // 2
+        self.wfile.write(rest[:half])
+        if fault != "cut":
+            self.wfile.flush()
+            hub.open.wait(60)
+            self.wfile.write(rest[half:])
 
 
 @contextmanager
@@ -101,5 +117,6 @@ def hub_server() -> Iterator[Hub]:
         try:
             yield hub
         finally:
+            hub.open.set()
             server.shutdown()
             thread.join()

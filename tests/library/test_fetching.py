@@ -1,0 +1,175 @@
+"""What is fetched is whole or not there: cut connections, bad days, wrong hashes, gates, proxies and strange hosts."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from tests.library import model_files as files
+from tests.library.hub_server import Hub, hub_server
+from tests.library.model_files import write_safetensors
+from tui.library import fetching
+from tui.library.fetching import client_for, fetch_all
+from tui.library.remote_files import Download, RemoteFile, resolve
+from tui.protocol.problem import LatenttyError
+
+TOKEN = "hf_" + "a" * 30
+FOX = "hf:org/name:lora/fox.safetensors"
+HOSTS = ["127.0.0.1", "localhost"]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("CIVITAI_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(fetching, "SPARE", 0)
+        hub.files["lora/fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.SDXL).read_bytes()
+        hub.files["model.ckpt"] = b"\x80\x02"
+        hub.files["README.md"] = b"read me"
+        yield hub
+
+
+async def get(source: str, folder: Path) -> Download:
+    """Fetch `source` into `folder`."""
+
+    def told(file: RemoteFile, done: int, total: int) -> None:
+        assert 0 <= done <= total or not total
+
+    async with client_for(HOSTS) as client:
+        download = await resolve(source, client, HOSTS)
+        await fetch_all(download, folder, client, told)
+        return download
+
+
+def parts(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+async def test_a_file_comes_whole_over_cut_connections_and_bad_days_and_goes_on_where_it_was(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.faults = ["cut", "503", "cut", "429", "no ranges"]
+    download = await get(FOX, tmp_path / "models")
+    assert download.license == "openrail"
+    assert (tmp_path / "models" / "fox.safetensors").read_bytes() == hub.files["lora/fox.safetensors"]
+    ranges = [asked for _, asked, _ in hub.asked]
+    assert ranges[0] == ""
+    assert all(one.startswith("bytes=") for one in ranges[1:])
+    assert parts(tmp_path / "models") == ["fox.safetensors"]
+    asked = len(hub.asked)
+    await get(FOX, tmp_path / "models")
+    assert len(hub.asked) == asked
+
+
+async def test_a_whole_repository_comes_without_its_pickles(hub: Hub, tmp_path: Path) -> None:
+    await get("hf:org/name@main", tmp_path)
+    assert parts(tmp_path / "name") == ["README.md", "fox.safetensors"]
+
+
+async def test_a_wrong_hash_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
+    hub.wrong_hash = True
+    with pytest.raises(LatenttyError, match="SHA-256"):
+        await get(FOX, tmp_path / "models")
+    assert parts(tmp_path / "models") == []
+
+
+async def test_another_file_of_that_name_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    mine = tmp_path / "models" / "fox.safetensors"
+    mine.write_bytes(b"mine")
+    (tmp_path / "models" / "civit.safetensors").write_bytes(b"mine")
+    for source in (FOX, "civitai:17"):
+        with pytest.raises(LatenttyError, match="is another file"):
+            await get(source, tmp_path / "models")
+    assert mine.read_bytes() == b"mine"
+
+
+async def test_a_token_goes_to_the_hub_and_not_to_its_storage(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.token = TOKEN
+    with pytest.raises(LatenttyError, match="HF_TOKEN"):
+        await get(FOX, tmp_path)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    await get(FOX, tmp_path)
+    assert {given for _, _, given in hub.asked} == {""}
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("https://nowhere.example/a.safetensors", "not among those"),
+        ("{hub}/storage/none.safetensors", "not there"),
+        ("{hub}/storage/model.ckpt", "not opened"),
+        ("{hub}/..%2fup.safetensors", "not possible|not there"),
+        ("nonsense", "no place to get"),
+        ("hf:org/name:none.safetensors", "has no none"),
+    ],
+)
+async def test_what_cannot_be_fetched_is_told(hub: Hub, source: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(LatenttyError) as caught:
+        await get(source.format(hub=hub.url), tmp_path / "models")
+    assert re.search(told, str(caught.value))
+    assert not (tmp_path / "models").exists() or parts(tmp_path / "models") == []
+
+
+async def test_a_hub_that_is_no_allowed_host_is_not_asked(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("127.0.0.1", "127.0.0.2"))
+    with pytest.raises(LatenttyError, match="127.0.0.2 is not among those"):
+        await get(FOX, tmp_path)
+    assert hub.pages == []
+
+
+async def test_a_server_that_stays_down_is_given_up_and_what_came_is_kept(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "TRIES", 2)
+    hub.faults = ["cut", "503", "503"]
+    with pytest.raises(LatenttyError, match="503"):
+        await get(f"{hub.url}/storage/lora/fox.safetensors", tmp_path / "models")
+    assert parts(tmp_path / "models") == ["fox.safetensors.part"]
+    await get(f"{hub.url}/storage/lora/fox.safetensors", tmp_path / "models")
+    assert parts(tmp_path / "models") == ["fox.safetensors"]
+
+
+async def test_a_full_disk_is_noticed_before_anything_is_fetched(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "SPARE", 1 << 62)
+    with pytest.raises(LatenttyError, match="GB free"):
+        await get("hf:org/name", tmp_path)
+    assert hub.asked == []
+
+
+async def test_a_version_is_fetched_by_its_number_and_its_terms_are_told(hub: Hub, tmp_path: Path) -> None:
+    download = await get("civitai:17", tmp_path / "models")
+    assert parts(tmp_path / "models") == ["civit.safetensors"]
+    assert (download.title, download.license) == ("Foxes", "commercial use: pictures; credit the author")
+
+
+async def test_the_proxy_of_the_environment_is_asked_instead(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage is at a name that does not exist: only through the proxy can it be reached."""
+    monkeypatch.setenv("HTTP_PROXY", hub.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("tui.library.remote_files._LOCAL", ("nowhere.invalid",))
+    async with client_for(["nowhere.invalid"]) as client:
+        source = "http://nowhere.invalid/storage/lora/fox.safetensors"
+        download = await resolve(source, client, ["nowhere.invalid"])
+        await fetch_all(download, tmp_path / "models", client, lambda *_: None)
+    assert parts(tmp_path / "models") == ["fox.safetensors"]
+
+
+async def test_what_the_environment_forbids_is_told(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(LatenttyError, match="HF_HUB_OFFLINE forbids it"):
+        await get(FOX, tmp_path)
+    assert hub.asked == []
