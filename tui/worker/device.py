@@ -50,9 +50,9 @@ def choose_dtype(device: "torch.device") -> "torch.dtype":
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
-def default_budget(device: "torch.device") -> int:
-    """The bytes of `device` that weights may take; the rest is for what is computed with them."""
-    _, total = device_memory(device)
+def default_budget(device: "torch.device", total: int = 0) -> int:
+    """The bytes of `device`, which has `total` or what it has, for weights; the rest is for what is computed."""
+    total = total or device_memory(device)[1]
     if device.type == "cpu":
         return total // 2
     return max(total * 9 // 10 - RESERVE, total // 2)

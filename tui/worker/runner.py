@@ -92,6 +92,11 @@ class JobRun:
         self._relief = max(asked_for(job.memory), first_that_fits(model.text_encoders, rest, residents.budget))
 
     @property
+    def relief(self) -> Relief:
+        """The rung of the memory ladder that the run is on."""
+        return self._relief
+
+    @property
     def _nets(self) -> list[Component]:
         return [control.component for control in self._controls]
 

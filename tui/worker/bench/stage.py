@@ -1,13 +1,14 @@
 """A model on the device, in our way and in the naive one, and the clock."""
 
 import gc
-import resource
+import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import diffusers
 import torch
@@ -21,7 +22,14 @@ from tui.worker.prompt_cache import PromptCache
 from tui.worker.residents import Model, Residents
 from tui.worker.runner import JobRun, Outlet
 
+Told = dict[str, float]
+"""What a measure found: "value", and what else is worth telling."""
+
 PROMPT = "a fox wearing a crown in the snow"
+
+
+ENOUGH: Final = 4.0
+"""Seconds of one measure after which it is not repeated."""
 
 
 def nothing(*_: object) -> None:
@@ -38,11 +46,16 @@ class Stage:
     @classmethod
     def of(cls, path: Path, budget: int = 0) -> "Stage":
         """The model in `path`, placed; within `budget` bytes, or what the device has."""
-        device = choose_device()
-        residents = Residents(device, choose_dtype(device), budget or default_budget(device))
-        stage = cls(residents, residents.model(path.name, str(path)))
+        stage = cls.unplaced(path, budget)
         stage.place(stage.model)
         return stage
+
+    @classmethod
+    def unplaced(cls, path: Path, budget: int = 0) -> "Stage":
+        """The model in `path`, known and not on the device."""
+        device = choose_device()
+        residents = Residents(device, choose_dtype(device), budget or default_budget(device))
+        return cls(residents, residents.model(path.name, str(path)))
 
     def place(self, model: Model) -> None:
         """Bring `model` to the device."""
@@ -115,13 +128,34 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:
-    """The median over several times."""
-    return median(seconds(work) for _ in range(times))
+    """The median over several times: fewer, and at least one, when they would take longer than :data:`ENOUGH`."""
+    taken: list[float] = []
+    while len(taken) < times and sum(taken) < ENOUGH:
+        taken.append(seconds(work))
+    return median(taken)
 
 
 def peak_bytes() -> int:
     """The most memory that this process has had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None, "every Linux tells it"
+    return int(found[1]) * 1024
+
+
+def peak_device_bytes(work: Callable[[], object]) -> int:
+    """The most memory that torch takes of the GPU during `work`, with what it has already."""
+    torch.cuda.reset_peak_memory_stats()
+    work()
+    settle()
+    return int(torch.cuda.max_memory_allocated())
+
+
+def forget_cached(path: Path) -> None:
+    """Have the kernel let go of what it keeps of the weights below `path`; on a disk in memory it cannot."""
+    for file in sorted(path.rglob("*.safetensors")):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def collect() -> None:
