@@ -1,6 +1,5 @@
 """Measuring the rows one after another and telling the results, as a table or as JSON."""
 
-import json
 import math
 import os
 import subprocess
@@ -14,36 +13,38 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tui.headless.bench.measuring import QUIET, Measuring
 from tui.headless.bench.processes import measured
 from tui.headless.bench.rows import ROWS, Result, Row
 from tui.headless.json_line import json_line
 from tui.library.models import BUNDLED, read_model
 from tui.library.paths import Paths, bundled_models
-from tui.protocol.problem import LatenttyError, Problem, bad_request
+from tui.library.plain_text import plain
+from tui.protocol.problem import bad_request
 
-QUIET: Final = {"HF_HUB_OFFLINE": "1", "DIFFUSERS_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error"}
 CONTROLNET: Final = "emoji-tiny-control-edges"
 
 
 def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_json: bool, plot: bool) -> int:
-    """Measure, and print the table on stdout; progress goes to stderr.
+    """Measure, and print the table on stdout; progress goes to stderr. Returns 1 when a measure failed, else 0.
 
     Raises:
-        LatenttyError: a row is unknown, the model is missing or damaged, or a measure failed.
+        LatenttyError: a row is unknown, the model is missing or damaged, or a row that was asked for needs more.
     """
     known = {row.name: row for row in ROWS}
     if unknown := [name for name in only if name not in known]:
         raise bad_request(f"There is no row called {', '.join(unknown)}.", f"There are: {', '.join(known)}.")
-    rows = [known[name] for name in only] or list(ROWS)
+    rows = [known[name] for name in only] or [row for row in ROWS if not row.asked]
     named = Path(model).expanduser() if model else bundled_models() / BUNDLED
     place = _made(paths, synthetic) if synthetic else named
     read_model(place)
     console = Console(stderr=True, highlight=False)
     results: list[Result] = []
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
+    progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console)
+    with progress, Measuring() as measuring:
         for row in rows:
             task = progress.add_task(f"{row.name}: {row.what}", total=1)
-            results += _measure(row, place, _other(paths, row, place, asked=bool(only)))
+            results += _measure(row, place, _other(paths, row, place, asked=bool(only)), measuring, asked=bool(only))
             progress.update(task, completed=1)
     if as_json:
         print(json_line({"rows": [msgspec.to_builtins(result) | {"unit": result.unit} for result in results]}))
@@ -51,7 +52,10 @@ def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_j
         Console(highlight=False).print(_table(results))
         if plot:
             print("\n".join(_bars(results)))
-    return 0
+    for result in results:
+        for way, why in result.failed.items():
+            print(f"{result.name} ({way}) failed: {plain(why)}", file=sys.stderr)
+    return 1 if any(result.failed for result in results) else 0
 
 
 def _other(paths: Paths, row: Row, model: Path, *, asked: bool) -> Path | None:
@@ -75,43 +79,39 @@ def _other(paths: Paths, row: Row, model: Path, *, asked: bool) -> Path | None:
     return None
 
 
-def _measure(row: Row, model: Path, other: Path | None) -> Iterator[Result]:
+def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *, asked: bool) -> Iterator[Result]:
     if row.home == "processes":
         ours, naive = measured(row.name, model)
         yield Result(name=row.name, ours=ours, naive=naive)
         return
-    if row.needs and other is None:
+    if (row.needs and other is None) or (row.on_gpu and not asked and not measuring.has_gpu()):
         return
     others = [other] if other is not None else []
     name = "model_swap_disk" if row.name == "peak_rss" else row.name
-    told = {way: _child(name, way, model, *others) for way in ("ours", "naive")}
-    if row.name == "peak_rss":
-        yield Result(name=row.name, ours=told["ours"]["peak_bytes"], naive=told["naive"]["peak_bytes"], unit="bytes")
-        return
-    loads = [told[way].get("loads") for way in ("ours", "naive")]
-    moved = told["ours"].get("bytes_moved")
+    told = {way: measuring.measure(name, way, model, *others) for way in row.ways}
+    failed = {way: str(one["failed"]) for way, one in told.items() if "failed" in one}
+    found = {way: one for way, one in told.items() if way not in failed}
+    value = "peak_bytes" if row.name == "peak_rss" else "value"
+    values = {way: float(one[value]) for way, one in found.items()}
+    ours = found.get("ours", {})
     yield Result(
         name=row.name,
-        ours=told["ours"]["value"],
-        naive=told["naive"]["value"],
-        limit=_child(name, "limit", model)["value"] if row.limited else 0.0 if row.name == "mode_swap" else None,
-        bytes_moved=int(moved) if moved is not None else None,
-        loads=int(loads[0]) if loads[0] is not None else None,
-        naive_loads=int(loads[1]) if loads[1] is not None else None,
+        ours=values.pop("ours", None),
+        naive=values.pop("naive", None),
+        limit=0.0 if row.name in ("mode_swap", "model_swap_resident") else values.pop("limit", None),
+        unit=row.unit,
+        bytes_moved=_whole(ours.get("bytes_moved")),
+        loads=_whole(ours.get("loads")),
+        naive_loads=_whole(found.get("naive", {}).get("loads")),
+        peak_bytes=None if row.name in ("peak_rss", "model_swap_disk") else _whole(ours.get("peak_bytes")),
+        first_seconds=ours.get("first_seconds"),
+        others=values,
+        failed=failed,
     )
 
 
-def _child(row: str, way: str, *models: Path) -> dict[str, float]:
-    """One measure, in a fresh process."""
-    command = [sys.executable, "-m", "tui.worker.bench", row, way, *(str(model) for model in models)]
-    made = subprocess.run(command, env=os.environ | QUIET, capture_output=True, text=True)
-    if made.returncode:
-        words = made.stderr.strip().splitlines()[-1:] or [f"exit status {made.returncode}"]
-        raise LatenttyError(
-            Problem(code="internal", cause=f"The measure {row} ({way}) failed: {words[0]}", hint="Run it alone: --only")
-        )
-    told: dict[str, float] = json.loads(made.stdout.strip().splitlines()[-1])
-    return told
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def _made(paths: Paths, kind: str) -> Path:
@@ -145,6 +145,12 @@ def _notes(one: Result) -> str:
         notes.append(f"{one.bytes_moved / 1e6:,.0f} MB moved")
     if one.loads is not None:
         notes.append(f"{one.loads} loads, naively {one.naive_loads}")
+    if one.peak_bytes is not None:
+        notes.append(f"{one.peak_bytes / 2**30:.1f} GiB at most")
+    if one.first_seconds is not None:
+        notes.append(f"the first {one.first_seconds:,.1f} s")
+    notes += [f"{way} {_shown(value, one.unit)}" for way, value in one.others.items()]
+    notes += [f"{way} failed" for way in one.failed]
     return ", ".join(notes)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 from tui.worker.bench import budgets, drawing, loads, modes
-from tui.worker.bench.stage import Told
+from tui.worker.bench.stage import Told, has_gpu
 
 MEASURES: Final[dict[tuple[str, str], Callable[..., Told]]] = {
+    ("gpu", "ours"): has_gpu,
     ("load_warm", "ours"): loads.load_warm_ours,
     ("load_warm", "naive"): loads.load_warm_naive,
     ("load_warm", "limit"): loads.load_warm_limit,

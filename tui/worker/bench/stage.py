@@ -74,6 +74,11 @@ class Stage:
         return JobRun(job, self.model, [], self.residents, PromptCache(), colours, outlet, token or CancelToken())
 
 
+def has_gpu() -> Told:
+    """Whether torch has one: 1, or 0."""
+    return {"value": float(torch.cuda.is_available())}
+
+
 def job_for(path: Path, **changes: Any) -> Job:
     """A job with the settings that suit the model in `path`."""
     info = read_model(path)
@@ -127,10 +132,10 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def median_seconds(work: Callable[[], object], times: int) -> float:
-    """The median over several times: fewer, and at least one, when they would take longer than :data:`ENOUGH`."""
+def median_seconds(work: Callable[[], object], times: int, enough: float = ENOUGH) -> float:
+    """The median over several times: fewer, and at least one, when they would take longer than `enough` seconds."""
     taken: list[float] = []
-    while len(taken) < times and sum(taken) < ENOUGH:
+    while len(taken) < times and sum(taken) < enough:
         taken.append(seconds(work))
     return median(taken)
 
