@@ -93,18 +93,18 @@ def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *,
     found = {way: one for way, one in told.items() if way not in failed}
     value = "peak_bytes" if row.name == "peak_rss" else "value"
     values = {way: float(one[value]) for way, one in found.items()}
-    ours = found.get("ours", {})
+    mine = found.get("ours", {})
     yield Result(
         name=row.name,
         ours=values.pop("ours", None),
         naive=values.pop("naive", None),
         limit=0.0 if row.name in ("mode_swap", "model_swap_resident") else values.pop("limit", None),
         unit=row.unit,
-        bytes_moved=_whole(ours.get("bytes_moved")),
-        loads=_whole(ours.get("loads")),
+        bytes_moved=_whole(mine.get("bytes_moved")),
+        loads=_whole(mine.get("loads")),
         naive_loads=_whole(found.get("naive", {}).get("loads")),
-        peak_bytes=None if row.name in ("peak_rss", "model_swap_disk") else _whole(ours.get("peak_bytes")),
-        first_seconds=ours.get("first_seconds"),
+        peak_bytes=None if row.name in ("peak_rss", "model_swap_disk") else _whole(mine.get("peak_bytes")),
+        first_seconds=mine.get("first_seconds"),
         others=values,
         failed=failed,
     )

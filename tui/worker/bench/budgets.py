@@ -28,17 +28,16 @@ def ours(size: int, path: Path) -> Told:
     """The second picture of a model, within `size` GiB."""
     limit = _limit(size)
     stage = Stage.unplaced(path, budget=default_budget(choose_device(), limit))
+    rungs: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
 
         def draw() -> None:
             job = job_for(path)
             run = stage.run(job)
             run.make(Target(index=0, path=f"{folder}/{job.id}.png"))
-            nonlocal rung
-            rung = int(run.relief)
+            rungs.append(int(run.relief))
 
-        rung = 0
-        return _second(draw) | {"rung": float(rung)}
+        return _second(draw) | {"rung": float(rungs[-1])}
 
 
 def _second(draw: Callable[[], None]) -> Told:

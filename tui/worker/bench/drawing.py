@@ -123,8 +123,8 @@ def step_limit(path: Path) -> Told:
                 stage.run(job).make(Target(index=0, path=f"{folder}/{job.id}.png"))
             operations.append(counter.get_total_flops())
     side = 8192 if torch.cuda.is_available() else 1024
-    kind = {"device": stage.residents.device, "dtype": stage.residents.dtype}
-    one, other = (torch.randn(side, side, **kind) for _ in range(2))
+    device, dtype = stage.residents.device, stage.residents.dtype
+    one, other = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     one @ other
     return {"value": median_seconds(lambda: one @ other, 5) * (operations[1] - operations[0]) / (2 * side**3)}
 
