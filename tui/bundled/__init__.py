@@ -1,0 +1,1 @@
+"""The model that comes with Latentty, and how it was made."""
