@@ -1,4 +1,4 @@
-"""Puts a caption together from what a picture shows, its background and its look, in the ways that people write prompts."""
+"""Puts captions together from what a picture shows, its background and its look, as people write prompts."""
 
 import string
 from collections.abc import Sequence

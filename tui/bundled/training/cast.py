@@ -19,10 +19,10 @@ SYMBOL_WEIGHT: Final = 0.8
 NAMED_TINTS: Final[dict[Tint, float]] = {"black": 0, "white": 0, "gray": 0, "brown": 0.07, "golden": 0.125}
 """Tints that are no pure hue, with the hue that each has."""
 
-KEEPS_COLOUR: Final = ("heart", "rainbow", "city", "globe", "earth")
+FIXED_NAMES: Final = ("heart", "rainbow", "city", "globe", "earth")
 """Subjects with one of these in their name are never recoloured."""
 
-KEEP_COLOUR: Final = ("People & Body", "Symbols")
+FIXED_GROUPS: Final = ("People & Body", "Symbols")
 """Groups whose subjects are never recoloured."""
 
 MIN_HUE_SHARE: Final = 0.3
@@ -116,8 +116,9 @@ class Cast:
 
     def _may_be_recoloured(self, role: Role) -> bool:
         subject = self._subjects[role.subject]
-        is_plain = self._drawings[role.drawing].hue_share >= MIN_HUE_SHARE
-        return is_plain and subject.group not in KEEP_COLOUR and not any(word in subject.names[0] for word in KEEPS_COLOUR)
+        if self._drawings[role.drawing].hue_share < MIN_HUE_SHARE or subject.group in FIXED_GROUPS:
+            return False
+        return not any(word in subject.names[0] for word in FIXED_NAMES)
 
 
 def _is_never_drawn(subject: Subject) -> bool:

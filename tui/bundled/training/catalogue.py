@@ -1,4 +1,4 @@
-"""What there is to draw: the subjects with their names, and the drawings of each, as one JSON file beside the sprites."""
+"""What there is to draw: the subjects with their names and drawings, as one JSON file beside the sprites."""
 
 from pathlib import Path
 from typing import Final, Literal, get_args

@@ -40,7 +40,7 @@ class Composer:
     ) -> None:
         self._device = torch.device(device)
         self._large = torch.from_numpy(sprites).permute(0, 3, 1, 2).contiguous().to(self._device)
-        self._small = torch.cat([_halved(some) for some in self._large.split(256)])
+        self._small = torch.cat([_halved(some) for some in torch.split(self._large, 256)])
         self._hues = torch.tensor([drawing.hue for drawing in catalogue.drawings], device=self._device)
         self._bank = torch.from_numpy(bank).to(self._device)
         middles = (torch.arange(SIZE, device=self._device) + 0.5) / SIZE

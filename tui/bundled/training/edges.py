@@ -7,10 +7,8 @@ from torch.nn import functional
 
 
 @torch.no_grad()
-def edge_maps(
-    pictures: torch.Tensor, low: torch.Tensor, high: torch.Tensor, thickness: torch.Tensor
-) -> torch.Tensor:
-    """White lines on black where `pictures` have edges, by Canny's method, (n, 3, h, w), 0 or 1 in three equal channels.
+def edge_maps(pictures: torch.Tensor, low: torch.Tensor, high: torch.Tensor, thickness: torch.Tensor) -> torch.Tensor:
+    """White lines on black where `pictures` have edges, by Canny's method: (n, 3, h, w), 0 or 1, channels equal.
 
     Args:
         pictures: (n, 3, h, w), 0 to 1.

@@ -241,9 +241,7 @@ def _standing(role: Role, base: float, size: float) -> float:
     return base - size * role.height / 2 * FILLED
 
 
-def _placed(
-    role: Role, x: float, y: float, size: float, flipped: bool, shadow: float = 0, turn: float = 0
-) -> Placed:
+def _placed(role: Role, x: float, y: float, size: float, flipped: bool, shadow: float = 0, turn: float = 0) -> Placed:
     return Placed(role.drawing, x, y, size, turn, flipped, shadow, role.tint, role.hue)
 
 

@@ -322,9 +322,9 @@ def _moon(random: Random) -> Image.Image:
     pen = ImageDraw.Draw(canvas)
     stars(pen, random, 70, 360)
     if random.random() < 0.6:
-        x = random.choice([90, 420])
-        disc(pen, x, 82, 42, (60, 120, 210))
-        pen.ellipse((x - 24, 58, x + 12, 90), fill=(80, 170, 90))
+        middle = random.choice([90, 420])
+        disc(pen, middle, 82, 42, (60, 120, 210))
+        pen.ellipse((middle - 24, 58, middle + 12, 90), fill=(80, 170, 90))
     hill(pen, random, 370, 10, varied(random, (175, 175, 182), 8))
     for _ in range(9):
         x, y, size = random.uniform(0, SIDE), random.uniform(400, 500), random.uniform(12, 34)

@@ -148,7 +148,7 @@ def render_sprite(task: SpriteTask) -> Sprite | None:
 
 
 def dominant_hue(colours: Floats) -> tuple[float, float]:
-    """The hue that most of `colours` (n, 3), 0 to 1, are near, and the share of them that are; grey ones do not count."""
+    """The hue, 0 to 1, that most of `colours` (n, 3), 0 to 1, are near, and the share that are; grey does not count."""
     highest, lowest = colours.max(1), colours.min(1)
     saturation = (highest - lowest) / np.maximum(highest, 1e-3)
     spread = np.maximum(highest - lowest, 1e-6)
@@ -178,7 +178,7 @@ def _rendered(task: SpriteTask) -> Image.Image:
 
 def _cut_out(image: Image.Image, centre: tuple[float, float], half: float) -> Floats:
     """The square of 2 · `half` pixels around `centre` as premultiplied RGBA, (SIZE, SIZE, 4), 0 to 1."""
-    pixels = np.asarray(image).astype(np.float32) / 255
+    pixels = np.asarray(image, np.float32) / np.float32(255)
     pixels[..., :3] *= pixels[..., 3:]
     box = (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half)
     return np.clip(np.stack([_resampled(pixels[..., channel], box) for channel in range(4)], -1), 0, 1)

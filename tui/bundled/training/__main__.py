@@ -1,0 +1,69 @@
+"""`python -m tui.bundled.training COMMAND`: makes the bundled model anew. Needs the extra `training`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tui.library.plain_text import plain
+from tui.protocol.problem import LatenttyError, Problem
+
+DESCRIPTION = "Make the model that comes with Latentty anew, step by step."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command of the training; the exit status."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], None] = parsed.run
+    try:
+        run(parsed)
+    except LatenttyError as error:
+        print(f"training: {plain(str(error))}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        missing = Problem(
+            code="not_found", cause=f"The module {error.name} is missing.", hint="Run: pip install 'latentty[training]'"
+        )
+        print(f"training: {plain(str(missing))}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tui.bundled.training", description=DESCRIPTION)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_prepare(commands)
+    return parser
+
+
+def _add_prepare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "prepare",
+        help="make the data: sprites, their catalogue and the tokenizer",
+        description="Render the icons of four npm packages to sprites, and learn the tokenizer from captions of them.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the data goes")
+    parser.add_argument(
+        "--packages", type=Path, metavar="PATH", help="the node_modules with the packages (default: that in FOLDER)"
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, metavar="PATH", help="a tokenizer's folder to keep, to train on from weights with it"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="how many render (default: one a core)"
+    )
+    parser.set_defaults(run=_prepare)
+
+
+def _prepare(parsed: argparse.Namespace) -> None:
+    from tui.bundled.training.prepare import prepare
+
+    packages = parsed.packages or parsed.folder / "node_modules"
+    prepare(parsed.folder, packages, parsed.tokenizer, parsed.processes, Console(stderr=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
