@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy
 import pytest
 import torch
@@ -20,6 +21,7 @@ from tests.worker import ldm_names
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.tiny_models import TinyModels
 from tui.library import single_files
+from tui.library.identify import identify_file
 from tui.library.models import BUNDLED
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, Tensor
@@ -126,6 +128,39 @@ def test_a_transformer_alone_borrows_the_rest(tiny_models: TinyModels, tmp_path:
     assert single.components["text_encoder_2"] is whole.components["text_encoder_2"]
     drawn = [draw(residents, one, tmp_path, scheduler="flow-euler") for one in (single, whole)]
     assert numpy.array_equal(*drawn)
+
+
+def as_gguf(weights: dict[str, torch.Tensor], path: Path) -> Path:
+    """Matrices in blocks of eight bits, all else as it is."""
+    writer = gguf.GGUFWriter(path, "flux")
+    for name, tensor in weights.items():
+        values = tensor.float().numpy()
+        kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_transformer_draws_nearly_what_its_source_draws_and_stays_small(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lender = tiny_models["flux"]
+    path = as_gguf(weights_of(lender)["transformer"], tmp_path / "flux1-tiny-Q8_0.gguf")
+    assert (identify_file(path).family, identify_file(path).precision) == ("flux", "Q8_0")
+    residents = Residents(CPU, torch.bfloat16, PLENTY, [lender.parent])
+    whole, single = residents.model("folder", str(lender)), residents.model("file", str(path))
+    assert single.components["transformer"].bytes < 0.7 * whole.components["transformer"].bytes
+    drawn = [draw(residents, one, tmp_path, scheduler="flow-euler") for one in (single, whole)]
+    assert numpy.abs(drawn[0].astype(int) - drawn[1]).mean() < 8
+    assert numpy.array_equal(drawn[0], draw(residents, single, tmp_path, scheduler="flow-euler"))
+    residents.evict_all_but([])
+    assert numpy.array_equal(drawn[0], draw(residents, single, tmp_path, scheduler="flow-euler")), "brought back"
+    monkeypatch.setattr(single_files, "find_spec", lambda _: None)
+    with pytest.raises(LatenttyError, match=r"need the package gguf.*latentty\[gguf\]"):
+        read_single_file(path, [lender.parent])
 
 
 @pytest.mark.parametrize("variant", sorted(place.parent.name for place in configurations().glob("*/model_index.json")))

@@ -93,7 +93,7 @@ def _can_be_drawn_with(file: ModelFile) -> bool:
     """Whether a file belongs among the models: a checkpoint that is sound, or a damaged folder that says why."""
     return (
         file.kind == "checkpoint"
-        and file.form in ("folder", "safetensors")
+        and file.form in ("folder", "safetensors", "gguf")
         and not (file.problem is not None and file.form != "folder")
     )
 

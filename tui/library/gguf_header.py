@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.safetensors_header import Header, Tensor
 from tui.protocol.problem import LatenttyError, Problem
 
 MAGIC: Final = b"GGUF"
@@ -78,6 +79,14 @@ class GgufHeader(Struct, frozen=True):
     def architecture(self) -> str:
         """Such as "flux" or "t5encoder"."""
         return self.metadata.get("general.architecture", "")
+
+
+def as_safetensors(header: GgufHeader) -> Header:
+    """The same names, shapes and sizes as a safetensors header; offsets have no counterpart and are left out."""
+    return Header(
+        tensors={name: Tensor(tensor.type, tensor.shape, (0, tensor.bytes)) for name, tensor in header.tensors.items()},
+        metadata=header.metadata,
+    )
 
 
 class _Damaged(Exception):

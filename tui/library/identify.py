@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from tui.library.adapter_header import AdapterHeader, describe_adapter
 from tui.library.bounded import MAX_CONFIGURATION, read_small
-from tui.library.gguf_header import GgufHeader, read_gguf_header
+from tui.library.gguf_header import GgufHeader, as_safetensors, read_gguf_header
 from tui.library.models import read_json, read_model
 from tui.library.plain_text import plain
 from tui.library.safetensors_header import DTYPE_BITS, Header, read_header
@@ -140,32 +140,33 @@ def _kind_of_class(config: Mapping[str, Any]) -> FileKind | None:
 def _of_safetensors(path: Path) -> dict[str, Any]:
     header = read_header(path)
     told = header.metadata
-    traits = traits_of(header, path.name)
-    return {
-        "kind": traits.kind,
-        "family": traits.family,
-        "base": _short(traits.base or told.get("modelspec.architecture", "")),
+    return _described(path, traits_of(header, path.name), told.get("modelspec.architecture", "")) | {
         "precision": header.dtype,
         "parameters": _count(header),
         "title": _short(told.get("modelspec.title", "")),
         "author": _short(told.get("modelspec.author", "")),
         "license": _short(told.get("modelspec.license", "")),
         "trigger_words": trigger_words(told),
-        "problem": _unknown(path, traits.why) if traits.why or traits.kind == "unknown" else None,
     }
 
 
 def _of_gguf(path: Path) -> dict[str, Any]:
     header = read_gguf_header(path)
-    traits = _traits_of_gguf(header, path.name)
-    return {
-        "kind": traits.kind,
-        "family": traits.family,
-        "base": _short(header.architecture),
+    return _described(path, _traits_of_gguf(header, path.name), header.architecture) | {
         "precision": header.precision,
         "parameters": sum(tensor.count for tensor in header.tensors.values()),
         "title": _short(header.metadata.get("general.name", "")),
+        "author": _short(header.metadata.get("general.author", "")),
         "license": _short(header.metadata.get("general.license", "")),
+    }
+
+
+def _described(path: Path, traits: Traits, said: str) -> dict[str, Any]:
+    """What its weights tell, and what it says of itself where they are silent."""
+    return {
+        "kind": traits.kind,
+        "family": traits.family,
+        "base": _short(traits.base or said),
         "problem": _unknown(path, traits.why) if traits.why or traits.kind == "unknown" else None,
     }
 
@@ -188,16 +189,6 @@ def _traits_of_gguf(header: GgufHeader, file_name: str) -> Traits:
     if header.architecture in _LANGUAGE_MODELS or any(name.startswith(("blk.", "enc.blk.")) for name in header.tensors):
         return Traits(kind="text encoder")
     return traits_of(as_safetensors(header), file_name)
-
-
-def as_safetensors(header: GgufHeader) -> Header:
-    """The same names and shapes as a safetensors header; types and offsets have no counterpart and are left out."""
-    from tui.library.safetensors_header import Tensor
-
-    return Header(
-        tensors={name: Tensor(tensor.type, tensor.shape, (0, tensor.bytes)) for name, tensor in header.tensors.items()},
-        metadata=header.metadata,
-    )
 
 
 _PARTS: Final[tuple[tuple[FileKind, re.Pattern[str]], ...]] = (

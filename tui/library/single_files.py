@@ -5,6 +5,7 @@ A variant is recognised by weights that it must have; a file that has none of th
 
 import re
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from msgspec import Struct, field
 
 from tui.library.families import FAMILIES, Family
 from tui.library.families import family_of as family_of_index
+from tui.library.gguf_header import as_safetensors, read_gguf_header
 from tui.library.models import info_of, read_json, read_model
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, read_header
@@ -22,6 +24,15 @@ PREFIX: Final = "model.diffusion_model."
 """What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
 
 SUFFIX: Final = ".safetensors"
+GGUF: Final = ".gguf"
+
+LOADABLE: Final = frozenset(
+    {
+        *("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
+        *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"),
+    }
+)
+"""Of GGUF's types, those that diffusers computes with."""
 
 
 class Variant(Struct, frozen=True, kw_only=True):
@@ -79,11 +90,7 @@ def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
     Raises:
         LatenttyError: it is missing, damaged, of no kind that we know, or lacks what nothing on the disk can lend.
     """
-    if path.suffix.lower() == ".gguf":
-        raise _unusable(path, "GGUF files cannot be loaded", "Use the model's safetensors file.")
-    if path.suffix.lower() != SUFFIX:
-        raise _unusable(path, f"it is no {SUFFIX} file", "Convert it to one where you trust it.")
-    header = read_header(path)
+    header = _header_of(path)
     variant = variant_of(header, path.name)
     if variant is None:
         raise _unusable(path, "it is no checkpoint of a kind that we know", "Diffusers folders work, too.")
@@ -96,6 +103,24 @@ def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
         raise _lacking(path, header, variant, pack)
     pack = pack if variant.complete else lender
     return SingleFile(path=path, header=header, variant=variant, pack=pack, lender=lender)
+
+
+def _header_of(path: Path) -> Header:
+    suffix = path.suffix.lower()
+    if suffix == SUFFIX:
+        return read_header(path)
+    if suffix != GGUF:
+        raise _unusable(path, f"it is no {SUFFIX} file", "Convert it to one where you trust it.")
+    header = read_gguf_header(path)
+    if unknown := sorted({tensor.type for tensor in header.tensors.values()} - LOADABLE):
+        raise _unusable(path, f"its weights are {unknown[0]}, which cannot be loaded", "Q4_K, Q5_K, Q6_K and Q8_0 can.")
+    if find_spec("gguf") is None:
+        raise _unusable(path, "GGUF files need the package gguf", 'Install it: pip install "latentty[gguf]"')
+    as_one = as_safetensors(header)
+    variant = variant_of(as_one, path.name)
+    if variant is not None and variant.denoiser != "transformer":
+        raise _unusable(path, "of GGUF files only transformers can be loaded", "Use the model's safetensors file.")
+    return as_one
 
 
 def _weights(pack: Path) -> list[str]:

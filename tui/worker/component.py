@@ -86,10 +86,13 @@ class Component:
     ) -> "Component":
         """A component for `module` as it was read from its files; it is dropped at first.
 
-        Weights that the library kept in fp32 although the file is smaller are meant to stay fp32.
+        Weights that the library kept in fp32 although the file is smaller are meant to stay fp32. Of a quantised
+        module all stay as they are.
         """
         module.eval()
-        kept = {torch.float32} if any(weight.dtype != torch.float32 for weight in module.parameters()) else set()
+        types = {weight.dtype for weight in module.parameters()}
+        quantised = any(not one.is_floating_point for one in types)
+        kept = types if quantised else {torch.float32} if types - {torch.float32} else set()
         stored = set(module.state_dict())
         component = cls(key=key, name=name, module=module, device=device, link=link)
         for label, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):

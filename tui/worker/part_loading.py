@@ -23,8 +23,10 @@ def holds_weights(part: Part) -> bool:
     return issubclass(part.kind, ModelMixin | PreTrainedModel)
 
 
-def load_module(part: Part) -> nn.Module:
+def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
     """The module of `part` with its weights as the files have them: mapped, not copied, and none of them missing.
+
+    Quantised weights are unpacked to `dtype` while they compute.
 
     No pickle is opened, nothing is fetched, no code from the folder runs.
 
@@ -33,7 +35,7 @@ def load_module(part: Part) -> nn.Module:
     """
 
     if isinstance(part, FilePart):
-        return _whole(part, _guarded(part, part.load), {})
+        return _whole(part, _guarded(part, lambda: part.load(dtype)), {})
 
     def read() -> Any:
         return part.kind.from_pretrained(
@@ -103,6 +105,8 @@ def same_weights(one: Part, other: Part) -> bool:
     A part whose files have changed since it was read equals nothing.
     """
     if isinstance(one, FilePart) and isinstance(other, FilePart):
+        if one.quantised or other.quantised:
+            return False
         return one.shape == other.shape and not one.changed and not other.changed and one.same_bytes(other)
     if isinstance(one, FilePart) or isinstance(other, FilePart):
         return False  # the two lay their weights out in different ways

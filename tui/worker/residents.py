@@ -241,7 +241,9 @@ class Residents:
         twin = next((one for known, one in self._known.values() if same_weights(known, part)), None)
         if twin is not None:
             return twin
-        component = Component.around(part.key, part.name, load_module(part), self.device, self.dtype, self.link)
+        component = Component.around(
+            part.key, part.name, load_module(part, self.dtype), self.device, self.dtype, self.link
+        )
         self._known[part.key] = part, component
         return component
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import ModelMixin
+from diffusers import GGUFQuantizationConfig, ModelMixin
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from safetensors.torch import load_file
 
@@ -17,6 +17,7 @@ from tui.library.models import read_json
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header
 from tui.library.single_files import (
+    GGUF,
     SingleFile,
     family_of,
     index_of,
@@ -81,12 +82,33 @@ class FilePart(Part):
         """Whether the checkpoint is no longer the one that was read."""
         return FilePart(self.name, self.folder, self.kind, self.single).key != self.key
 
-    def load(self) -> Any:
+    @property
+    def quantised(self) -> bool:
+        """Whether its weights stay as they are in the file, blocks of few bits, and are unpacked layer by layer."""
+        return self.single.path.suffix.lower() == GGUF
+
+    def load(self, dtype: torch.dtype) -> Any:
         """Its module; the weights are mapped, where they need no conversion. Nothing is fetched.
+
+        Quantised weights are read whole; what they are unpacked to is `dtype`.
 
         Raises:
             Exception: whatever the libraries raise.
         """
+        return self._load_quantised(dtype) if self.quantised else self._load_mapped()
+
+    def _load_quantised(self, dtype: torch.dtype) -> Any:
+        return self.kind.from_single_file(
+            str(self.single.path),
+            config=str(self.folder.parent),
+            subfolder=self.folder.name,
+            quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
+            dtype=dtype,
+            local_files_only=True,
+            **self.single.variant.config,
+        )
+
+    def _load_mapped(self) -> Any:
         tensors = load_file(self.single.path)
         dtype = TORCH_DTYPES.get(self.headers[0].dtype, torch.float32)
         place, name = str(self.folder.parent), self.folder.name
