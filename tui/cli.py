@@ -90,12 +90,14 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         default=[],
         type=_lora,
         metavar="FILE[:WEIGHT]",
-        help="a LoRA and how strongly it acts, -4 to 4, repeatable; by name, write <lora:NAME:WEIGHT> in the prompt",
+        help="a LoRA (a file, a folder or a name) and how strongly it acts, -4 to 4, repeatable",
     )
+    parser.add_argument("--triggers", action="store_true", help="put the words that call up the LoRAs into the prompt")
     parser.add_argument("--clip-skip", type=int, metavar="N", help="leave out the last N-1 layers of CLIP, 1 to 12")
     parser.add_argument("--prompt-2", metavar="TEXT", help="for the second text encoder (default: the same)")
     parser.add_argument("--negative-2", metavar="TEXT", help="the negative prompt for it (default: the same)")
-    parser.add_argument("--vae", type=Path, metavar="PATH", help="another VAE than the model's own")
+    parser.add_argument("--vae", default="", metavar="NAME", help="another VAE than the model's own: a name or path")
+    parser.add_argument("--text-encoder", default="", metavar="NAME", help="the same for a text encoder")
     parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
     parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a name that ends in .png, .jpg or .webp")
@@ -271,6 +273,8 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             prompt_2=arguments.prompt_2,
             negative_2=arguments.negative_2,
             vae=arguments.vae,
+            text_encoder=arguments.text_encoder,
+            triggers=arguments.triggers,
             tile_vae=arguments.tile_vae,
             offload=arguments.offload,
             out=arguments.out,

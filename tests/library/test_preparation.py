@@ -1,6 +1,7 @@
 """What a job says is made definite before it is accepted, and what does not fit is refused then."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons
 from tui.library.models import BUNDLED, read_model
 from tui.library.paths import bundled_models
+from tui.library.places import places
 from tui.library.preparation import prepare
 from tui.library.prompt.wildcards import Wildcards
+from tui.library.scanning import candidates, look_at
 from tui.protocol.events import ModelInfo
 from tui.protocol.job import Adapter, Job
+from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError
 
 LORA = "emoji-tiny-lora-pixel"
@@ -24,8 +28,12 @@ def model() -> ModelInfo:
     return read_model(bundled_models() / BUNDLED)
 
 
+def library_of(folders: Sequence[Path]) -> list[ModelFile]:
+    return [file for one in candidates(places(list(folders), others=False)) for file in look_at(one)]
+
+
 def prepared(job: Job, model: ModelInfo, *folders: Path) -> Job:
-    return prepare(job, model, Wildcards(None), Addons(folders))
+    return prepare(job, model, Wildcards(None), Addons(lambda: library_of(folders)))
 
 
 def test_tags_become_the_jobs_loras_and_the_template_keeps_them(model: ModelInfo) -> None:

@@ -278,3 +278,38 @@ def test_another_vae_decodes_and_the_models_own_comes_back(
         residents.with_vae(model, next((tiny_models["sd"] / "unet").glob("*.safetensors")))
     with pytest.raises(LatenttyError, match="latents of 16 channels, this model makes 4"):
         residents.with_vae(model, tiny_models["flux"])
+
+
+def test_another_text_encoder_reads_and_the_models_own_comes_back(tiny_models: TinyModels, tmp_path: Path) -> None:
+    """From a folder, and from a file alone, with and without the prefix that some writers put before its names."""
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("sd", str(tiny_models["sd"]))
+    own = load_file(tiny_models["sd"] / "text_encoder" / "model.safetensors")
+    weights = {name: tensor + 0.05 if tensor.is_floating_point() else tensor for name, tensor in own.items()}
+    folder, file, prefixed = tmp_path / "clip", tmp_path / "clip.safetensors", tmp_path / "prefixed.safetensors"
+    shutil.copytree(tiny_models["sd"] / "text_encoder", folder)
+    save_file(weights, folder / "model.safetensors")
+    save_file({name.removeprefix("text_model."): tensor for name, tensor in weights.items()}, file)
+    save_file({f"text_model.{name.removeprefix('text_model.')}": one for name, one in weights.items()}, prefixed)
+    plain = draw(residents, model, tmp_path)
+    others = [residents.with_text_encoder(model, path) for path in (folder, file, prefixed)]
+    drawn = [draw(residents, one, tmp_path) for one in others]
+    assert numpy.array_equal(drawn[0], drawn[1])
+    assert numpy.array_equal(drawn[0], drawn[2])
+    assert not numpy.array_equal(drawn[0], plain)
+    assert numpy.array_equal(draw(residents, model, tmp_path), plain)
+    both = residents.with_text_encoder(residents.with_vae(model, tiny_models["sd"] / "vae"), file)
+    assert both.components["text_encoder"] is others[1].components["text_encoder"]
+    with pytest.raises(LatenttyError, match="no text encoder with weights of these names"):
+        residents.with_text_encoder(model, next((tiny_models["sd"] / "unet").glob("*.safetensors")))
+
+
+def test_the_t5_of_a_model_of_two_encoders_is_replaced_by_its_like(tiny_models: TinyModels, tmp_path: Path) -> None:
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("flux", str(tiny_models["flux"]))
+    copy = shutil.copy(tiny_models["flux"] / "text_encoder_2" / "model.safetensors", tmp_path / "t5.safetensors")
+    other = residents.with_text_encoder(model, Path(copy))
+    assert other.components["text_encoder"] is model.components["text_encoder"]
+    assert other.components["text_encoder_2"] is not model.components["text_encoder_2"]
+    drawn = [draw(residents, one, tmp_path, scheduler="flow-euler") for one in (model, other)]
+    assert numpy.array_equal(*drawn)

@@ -32,7 +32,7 @@ from tui.engine.queue import Queue
 from tui.engine.session import Session
 from tui.engine.sweeps import Sweeps
 from tui.library.acceptance import refuse_impossible
-from tui.library.addons import Addons
+from tui.library.addons import Addons, NoSuchAddon
 from tui.library.contact_sheet import write_contact_sheet
 from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
@@ -126,6 +126,9 @@ TICK: Final = 1.0
 MAX_CLIENTS: Final = 128
 """Clients that are attached at a time."""
 
+LOOK_FOR: Final = 10.0
+"""Seconds that a job waits for a search of the folders when it names what the library does not have."""
+
 LAST_WORDS: Final = 0.05
 """Seconds for the last events to reach the clients."""
 
@@ -157,7 +160,7 @@ class Engine:
         self._downloads = Downloads(
             self._database, lambda: load_settings(paths), tell=self._tell, on_done=self._library.scan
         )
-        self._addons = Addons(settings.models())
+        self._addons = Addons(lambda: self._library.files)
         self._wildcards = Wildcards(settings.wildcards(paths))
         self._board = Board(EngineState(version=tui.__version__, pid=os.getpid()))
         self._listener = Listener(paths.socket_file, self._serve, self._publish)
@@ -513,9 +516,20 @@ class Engine:
         model = await asyncio.to_thread(self._models.find, job.model)
         if not job.format and self._settings.picture_format != "png":
             job = replace(job, format=self._settings.picture_format, quality=self._settings.picture_quality)
-        job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
+        try:
+            job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
+        except NoSuchAddon:  # it may have been put there a moment ago
+            await self._look_again()
+            job = await asyncio.to_thread(prepare, job, model, self._wildcards, self._addons)
         refuse_impossible(job, model, {info.name: info for info in self._models.controlnets})
         return job
+
+    async def _look_again(self) -> None:
+        """Bring the library up to date, or as far as it comes in the time that a client can wait."""
+        search = asyncio.create_task(self._library.scan())
+        self._background.add(search)
+        search.add_done_callback(self._background.discard)
+        await asyncio.wait({search}, timeout=LOOK_FOR)
 
     async def _count_tokens(self, command: CountTokens) -> TokenCounts:
         model = await asyncio.to_thread(self._models.find, command.model)

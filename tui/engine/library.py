@@ -161,9 +161,10 @@ class Library:
 
         if rows or gone:
             await self._database.run(work)
-        self._entries |= entries
+        kept = {path: one for path, one in self._entries.items() if path not in entries}
         for path in gone:
-            del self._entries[path]
+            del kept[path]
+        self._entries = kept | entries  # anew, for other threads may be reading the former one
 
     def _counts(self) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 from PIL import Image
 
 from tui.client import EngineClient
 from tui.headless.report import Report
 from tui.library.paths import Paths
+from tui.library.prompt.tags import lora_tags
+from tui.library.prompt.triggers import with_triggers
 from tui.library.schedulers import find_scheduler
 from tui.library.settings import load_settings
-from tui.protocol.commands import Cancel
+from tui.protocol.commands import Cancel, GetLibrary
 from tui.protocol.events import (
     ClientEvent,
     EngineState,
@@ -29,6 +32,7 @@ from tui.protocol.events import (
 from tui.protocol.fields import complaints
 from tui.protocol.frames import Preview
 from tui.protocol.job import Adapter, Control, Edges, Job, MemoryOptions, Mode, Offload, new_job_id, random_seed
+from tui.protocol.library import LibraryPage
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import Snapshot
 
@@ -68,7 +72,11 @@ class Request:
     clip_skip: int | None = None
     prompt_2: str | None = None
     negative_2: str | None = None
-    vae: Path | None = None
+    vae: str = ""
+    """A path, or the name of one in the library, as the text encoder is."""
+    text_encoder: str = ""
+    triggers: bool = False
+    """Whether the words that call up the LoRAs are put into the prompt."""
     tile_vae: bool = False
     offload: Offload = "none"
     out: Path | None = None
@@ -115,6 +123,8 @@ class Generation:
         assert self._client.snapshot is not None
         name = self._request.model or self._client.snapshot.last_model
         self._job = make_job(self._request, await self._client.model(_whole_path(name)))
+        if self._request.triggers:
+            self._job = replace(self._job, prompt=with_triggers(self._job.prompt, await self._trigger_words()))
         record = await self._client.submit(self._job)
         self._report.queued(record.job)
         while True:
@@ -137,6 +147,19 @@ class Generation:
                     raise LatenttyError(Problem(code="cancelled", cause="The job was cancelled from elsewhere."))
                 case "failed":
                     raise LatenttyError(record.problem or Problem(code="internal", cause="The job failed."))
+
+    async def _trigger_words(self) -> list[str]:
+        """Those that the library knows of the job's LoRAs."""
+        assert self._job is not None
+        named = [Path(one.path) for one in self._job.adapters]
+        named += [Path(one.name) for one in lora_tags(self._job.prompt)[0]]
+        words = []
+        for path in named:
+            answer = await self._client.request(GetLibrary(kinds=["lora"], text=path.stem))
+            files = msgspec.msgpack.decode(answer, type=LibraryPage).files
+            fitting = [one for one in files if one.path == str(path) or path.stem.lower() == one.name.lower()]
+            words += [word for one in fitting[:1] for word in one.trigger_words]
+        return words
 
     async def _print_new(self) -> None:
         """Print the pictures that are saved by now, whichever engine saved them."""
@@ -262,11 +285,12 @@ def _drawn_from(request: Request) -> dict[str, Any]:
         "mask_blur": request.mask_blur,
         "grow": request.grow and Edges(left=left, top=top, right=right, bottom=bottom),
         "controls": [_control(fields) for fields in request.controls] or None,
-        "adapters": [Adapter(path=_lora_path(path), weight=weight) for path, weight in request.loras] or None,
+        "adapters": [Adapter(path=_path_or_name(path), weight=weight) for path, weight in request.loras] or None,
         "clip_skip": request.clip_skip,
         "prompt_2": request.prompt_2,
         "negative_prompt_2": request.negative_2,
-        "vae": request.vae and _absolute(request.vae),
+        "vae": _path_or_name(request.vae),
+        "text_encoder": _path_or_name(request.text_encoder),
         "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload),
     }
     return {name: value for name, value in told.items() if value is not None}
@@ -290,9 +314,9 @@ def _whole_path(name: str) -> str:
     return _absolute(name) if "/" in name or name == "." else name
 
 
-def _lora_path(name: str) -> str:
-    """`name` as a path where there is one; otherwise the engine looks for a LoRA of that name."""
-    return _absolute(name) if "/" in name or Path(name).exists() else name
+def _path_or_name(name: str) -> str:
+    """`name` as a path where there is one; otherwise the engine looks for a file of that name."""
+    return _absolute(name) if "/" in name or (name and Path(name).exists()) else name
 
 
 def _absolute(path: str | Path) -> str:

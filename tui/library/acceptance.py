@@ -66,8 +66,6 @@ def _model(job: Job, model: ModelInfo) -> Iterator[str]:
     yield from _strength(job, model)
     if job.negative_prompt and not model.negative_prompt:
         yield f"{model.name} takes no negative prompt."
-    if job.vae:
-        yield f"{model.name} draws with its own VAE; another cannot be put in its place."
 
 
 def _prompts(job: Job, model: ModelInfo) -> Iterator[str]:
@@ -116,8 +114,9 @@ def _pictures(job: Job) -> Iterator[str]:
         yield "Outpainting needs at least one edge to grow."
     for control in job.controls:
         yield from _missing(control.image, "A ControlNet needs a picture, and none is given.")
-    if job.vae:
-        yield from _missing(job.vae, "")
+    for path in (job.vae, job.text_encoder):
+        if path:
+            yield from _missing(path, "")
     for adapter in job.adapters:
         yield from _missing(adapter.path, "A LoRA has no file.")
 

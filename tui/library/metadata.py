@@ -59,6 +59,7 @@ def parameters_text(making: Making) -> str:
         "Clip skip": job.clip_skip if job.clip_skip > 1 else "",
         "Denoising strength": f"{job.strength:g}" if job.mode in ("img2img", "inpaint", "refine") else "",
         "VAE": job.vae,
+        "Text encoder": job.text_encoder,
         "Second prompt": job.prompt_2,
         "Second negative": job.negative_prompt_2,
         "Version": f"Latentty {making.version}",

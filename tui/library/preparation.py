@@ -25,9 +25,10 @@ def prepare(job: Job, model: ModelInfo, wildcards: Wildcards, addons: Addons) ->
     """`job` as it is to be kept; the same job and files make the same.
 
     Raises:
+        NoSuchAddon: it names a file that the library does not have.
         LatenttyError: a prompt is malformed, names a LoRA or wildcard that is not there, or an adapter does not fit.
     """
-    prepared = _expanded(job, wildcards, addons)
+    prepared = _replacements(_expanded(job, wildcards, addons), addons)
     prepared = replace(prepared, embeddings=_embeddings(prepared, model, addons))
     _refuse_misfits(prepared, model, addons)
     return prepared
@@ -58,6 +59,15 @@ def _expanded(job: Job, wildcards: Wildcards, addons: Addons) -> Job:
 def _found(adapters: list[Adapter], addons: Addons) -> list[Adapter]:
     """`adapters` with the paths of those that are only named, as a recalled picture names them."""
     return [one if "/" in one.path else replace(one, path=str(addons.lora(one.path))) for one in adapters]
+
+
+def _replacements(job: Job, addons: Addons) -> Job:
+    """`job` with the paths of the VAE and the text encoder that are only named."""
+    if job.vae and "/" not in job.vae:
+        job = replace(job, vae=str(addons.find("vae", job.vae)))
+    if job.text_encoder and "/" not in job.text_encoder:
+        job = replace(job, text_encoder=str(addons.find("text encoder", job.text_encoder)))
+    return job
 
 
 def _variation(job: Job, index: int, wildcards: Wildcards, addons: Addons) -> Variation:

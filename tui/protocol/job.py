@@ -150,6 +150,14 @@ class DrawSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     vae: Annotated[
         str, Meta(title="VAE", description="Another VAE than the model's own: a file or folder.", max_length=4096)
     ] = ""
+    text_encoder: Annotated[
+        str,
+        Meta(
+            title="Text encoder",
+            description="Another than the model's own that is like it: a file or folder.",
+            max_length=4096,
+        ),
+    ] = ""
     memory: MemoryOptions = MemoryOptions()
 
 

@@ -171,6 +171,8 @@ class Pipelines:
         model = self._residents.model(job.model, command.model_path)
         if job.vae:
             model = self._residents.with_vae(model, Path(job.vae))
+        if job.text_encoder:
+            model = self._residents.with_text_encoder(model, Path(job.text_encoder))
         controls = [
             ControlInput(
                 component=self._residents.controlnet(command.controlnets[control.model]),

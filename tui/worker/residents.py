@@ -19,6 +19,7 @@ from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.single_file import blueprint_of
+from tui.worker.text_override import encoder_part
 from tui.worker.vae_override import check_vae, vae_part
 from tui.worker.weights import Bus, HostTier
 
@@ -74,7 +75,7 @@ class Residents:
         self.ledger = Ledger()
         self.link = Link(Bus(device), HostTier()) if device.type == "cuda" else None
         self._models: dict[str, Model] = {}
-        self._with_vae: dict[tuple[str, str], Model] = {}
+        self._replaced: dict[tuple[str, ...], Model] = {}
         self._controlnets: dict[str, Component] = {}
         self._known: dict[str, tuple[Part, Component]] = {}
         self._wanted: set[str] = set()
@@ -113,15 +114,27 @@ class Residents:
             LatenttyError: it is missing, damaged, or was made for other latents.
         """
         part = vae_part(model.blueprint, path)
-        known = self._with_vae.get((model.path, part.key))
-        if known is not None:
-            return known
         component = self._component(part)
         check_vae(path, component.module, model.components["vae"].module)
-        other = Model(model.name, model.blueprint, model.parts | {"vae": component}, adapters=model.adapters)
-        self.ledger.enter(component, model.path, "vae")
-        self._with_vae[(model.path, part.key)] = other
-        return other
+        return self._with(model, part, component)
+
+    def with_text_encoder(self, model: Model, path: Path) -> Model:
+        """`model` with the text encoder at `path` instead of the one of its own that is like it; all else is shared.
+
+        Raises:
+            LatenttyError: it is missing, damaged, or like none of the model's.
+        """
+        part = encoder_part(model.blueprint, path)
+        return self._with(model, part, self._component(part))
+
+    def _with(self, model: Model, part: Part, component: Component) -> Model:
+        """`model` with another component; built once."""
+        key = (model.path, *(one.key for one in model.components.values()), part.name, part.key)
+        if key not in self._replaced:
+            parts = model.parts | {part.name: component}
+            self._replaced[key] = Model(model.name, model.blueprint, parts, adapters=model.adapters)
+            self.ledger.enter(component, model.path, part.name)
+        return self._replaced[key]
 
     def controlnet(self, path: str) -> Component:
         """The ControlNet in `path`, known or read now; no weight moves.
@@ -199,7 +212,7 @@ class Residents:
     def forget(self, path: str) -> None:
         """Nobody needs the model or ControlNet in `path`: free its memory, unless others share it."""
         self._models.pop(path, None)
-        self._with_vae = {key: model for key, model in self._with_vae.items() if key[0] != path}
+        self._replaced = {key: model for key, model in self._replaced.items() if key[0] != path}
         self._controlnets.pop(path, None)
         for gone in self.ledger.forget(path):
             self._known.pop(gone.key)[1].drop()

@@ -285,6 +285,7 @@ def _without_paths(job: Job) -> Job:
         adapters=[replace(one, path=adapter_name(Path(one.path))) for one in job.adapters],
         embeddings=[replace(one, path=Path(one.path).name) for one in job.embeddings],
         vae=Path(job.vae).name,
+        text_encoder=Path(job.text_encoder).name,
     )
 
 
