@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import DataTable, Input, Static
 
+from tests.library import model_files as files
+from tests.library.hub_server import hub_server
+from tests.library.model_files import write_safetensors
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tui.library.paths import Paths, bundled_models
 from tui.library.settings import load_settings
@@ -73,3 +76,42 @@ async def test_every_key_of_the_models_screen(
         await pilot.press("k", "enter")
         await until(pilot, lambda: isinstance(app.screen, StudioScreen))
         assert app.screen.settings.model == snapshot_of(pilot).models[0]
+
+
+async def test_a_download_is_begun_watched_stopped_and_gone_on_with_by_keys(
+    open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
+    monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.files["fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.KOHYA).read_bytes()
+        hub.open.clear()
+        async with open_app(80, 24) as pilot:
+            app = pilot.app
+            await pilot.press("f5")
+            await until(
+                pilot, lambda: isinstance(app.screen, ModelsScreen) and app.screen.query_one(DataTable).row_count
+            )
+            screen = app.screen
+            await pilot.press("g")
+            await type_text(pilot, "hf:org/name:fox.safetensors")
+            await pilot.press("enter")
+
+            def line() -> str:
+                return str(screen.query_one("#scan", Static).content)
+
+            await until(pilot, lambda: "org/name" in line() and "(x stops)" in line())
+            (number,) = snapshot_of(pilot).downloads
+            await until(pilot, lambda: cell(screen, f"download/{number}", "kind") == "download")
+            await pilot.press("x")
+            await until(pilot, lambda: cell(screen, f"download/{number}", "where") == "cancelled")
+            hub.open.set()
+            await pilot.press("k", "k", "k", "enter")
+            await until(pilot, lambda: cell(screen, f"download/{number}", "where") == "done")
+            assert "licence openrail" in str(screen.query_one("#details", Static).content)
+            await until(pilot, lambda: any(row.kind == "lora" for row in screen._rows.values()))
+            await pilot.press("x")
+            await until(pilot, lambda: not snapshot_of(pilot).downloads)

@@ -1,5 +1,6 @@
 """The models screen: what was found, what of it is in memory, and what to do with it."""
 
+import os
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,8 +16,10 @@ from textual.widgets import DataTable, Input, Static
 
 from tui.client import EngineClient
 from tui.library.families import FAMILIES
+from tui.library.hub_environment import told
 from tui.library.plain_text import plain
 from tui.protocol.commands import (
+    CancelDownload,
     CancelScan,
     EnsureControlNet,
     GetLibrary,
@@ -25,15 +28,20 @@ from tui.protocol.commands import (
     ReleaseControlNet,
     Rescan,
     SetAutoload,
+    StartDownload,
     UnloadModel,
 )
+from tui.protocol.download import DownloadState
 from tui.protocol.events import ClientEvent, ControlNetInfo, LibraryScan, ModelInfo, ResidentComponent
 from tui.protocol.library import LibraryPage, ModelFile
 from tui.protocol.snapshot import Snapshot
+from tui.screens.download_rows import details, progress, short_progress
 from tui.screens.engine_screen import EngineScreen
 
 MOST_FILES: Final = 1000
 """Files in the table beside models; the filter finds those that it shows, and so does latentty models."""
+
+GET_HINT: Final = "hf:org/name, hf:org/name:file.safetensors, civitai:12345 or https://…"
 
 MEGABYTE: Final = 1_000_000
 COLUMNS: Final = {"name": "Name", "kind": "Kind", "size": "Size", "where": "Where", "kept": "Kept"}
@@ -52,7 +60,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     kept: str
     details: str
     path: str = ""
-    """Of a file."""
+    """Of a file; of a download its id."""
 
     @property
     def key(self) -> str:
@@ -61,18 +69,32 @@ class ModelRow(Struct, frozen=True, kw_only=True):
 
 
 def model_rows(snapshot: Snapshot, files: Iterable[ModelFile]) -> list[ModelRow]:
-    """Everything that was found: models, then ControlNets, then `files` that are neither, each by name."""
+    """Downloads, then everything that was found: models, ControlNets, `files` that are neither, each by name."""
     listed = {model.path for model in snapshot.models} | {net.path for net in snapshot.controlnets}
     return [
+        *(_download_row(state) for state in reversed(snapshot.downloads.values())),
         *(_model_row(model, snapshot) for model in snapshot.models),
         *(_controlnet_row(net, snapshot) for net in snapshot.controlnets),
         *(_file_row(file) for file in files if file.path not in listed),
     ]
 
 
+def _download_row(state: DownloadState) -> ModelRow:
+    return ModelRow(
+        name=state.title or state.source,
+        kind="download",
+        family="",
+        bytes=state.total_bytes or state.done_bytes,
+        where=short_progress(state),
+        kept="",
+        details=details(state),
+        path=state.id,
+    )
+
+
 def _file_row(file: ModelFile) -> ModelRow:
     family = FAMILIES.get(file.family)
-    told = {
+    facts = {
         "for": family.label if family is not None else file.base,
         "words": ", ".join(file.trigger_words),
         "by": file.author,
@@ -80,7 +102,7 @@ def _file_row(file: ModelFile) -> ModelRow:
         "weights": f"{file.parameters:,} in {file.precision}" if file.parameters else "",
         "hash": file.short_hash,
     }
-    about = " · ".join(f"{name} {value}" for name, value in told.items() if value)
+    about = " · ".join(f"{name} {value}" for name, value in facts.items() if value)
     problem = str(file.problem) if file.problem is not None else ""
     return ModelRow(
         name=file.name,
@@ -173,6 +195,8 @@ class ModelsScreen(EngineScreen):
         Binding("p", "pin", "Pin", id="models.pin", tooltip="Keep it on the device, or no longer"),
         Binding("a", "autoload", "Autoload", id="models.autoload", tooltip="Load it when the engine starts, or not"),
         Binding("r", "rescan", "Rescan", id="models.rescan", tooltip="Look through the model folders again"),
+        Binding("g", "get", "Get", id="models.get", tooltip="Fetch a model from a hub or an address"),
+        Binding("x", "stop", "Stop", id="models.stop", tooltip="Stop a download, or take it from the list"),
         Binding("slash", "filter", "Filter", id="models.filter"),
         Binding("escape", "leave_filter", "Back to the table", show=False, id="models.leave_filter"),
         Binding("j", "cursor(1)", "Down", show=False, id="models.down"),
@@ -196,11 +220,13 @@ class ModelsScreen(EngineScreen):
         self._scan = Static(id="scan", markup=False)
         self._table: DataTable[Text] = DataTable(id="models", cursor_type="row", zebra_stripes=False)
         self._filter = Input(id="filter", placeholder="part of a name, kind or family", compact=True)
+        self._source = Input(id="source", placeholder=GET_HINT, compact=True)
         self._details = Static(id="details", markup=False)
 
     def compose_body(self) -> Iterable[Widget]:
-        """Filter, table, details."""
+        """Filter, what to fetch, table, details."""
         yield self._filter
+        yield self._source
         yield self._table
         yield self._scan
         yield self._details
@@ -208,7 +234,8 @@ class ModelsScreen(EngineScreen):
     def on_mount(self) -> None:
         """The columns, and a cursor that does not blink."""
         self._filter.cursor_blink = False
-        self._filter.display = False
+        self._source.cursor_blink = False
+        self._filter.display = self._source.display = False
         for key, label in COLUMNS.items():
             self._table.add_column(label, key=key)
 
@@ -265,8 +292,11 @@ class ModelsScreen(EngineScreen):
 
     @on(DataTable.RowSelected)
     def action_use(self) -> None:
-        """Draw with the model under the cursor."""
+        """Draw with the model under the cursor; go on with a download that was stopped."""
         row = self._under_cursor
+        if row is not None and row.kind == "download":
+            self._go_on(row.path)
+            return
         if row is not None and row.kind == "model":
             self.post_message(self.Use(row.name))
         elif row is not None and row.kind == "lora":
@@ -304,6 +334,34 @@ class ModelsScreen(EngineScreen):
         running = snapshot is not None and snapshot.library is not None and snapshot.library.running
         self.ask(CancelScan() if running else Rescan())
 
+    def action_get(self) -> None:
+        """Type what to fetch."""
+        self._source.display = True
+        self._source.focus()
+
+    @on(Input.Submitted, "#source")
+    def _get(self) -> None:
+        source = self._source.value.strip()
+        self.action_leave_filter()
+        if source:
+            self.ask(StartDownload(source=source, environment=told(os.environ)))
+
+    def action_stop(self) -> None:
+        """Stop the download under the cursor, else the newest that runs; one at its end leaves the list."""
+        row, snapshot = self._under_cursor, self.client.snapshot
+        if row is not None and row.kind == "download":
+            self.ask(CancelDownload(id=row.path))
+        elif snapshot is not None:
+            running = [state.id for state in snapshot.downloads.values() if state.open]
+            for number in running[-1:]:
+                self.ask(CancelDownload(id=number))
+
+    def _go_on(self, number: str) -> None:
+        snapshot = self.client.snapshot
+        state = snapshot.downloads.get(number) if snapshot is not None else None
+        if state is not None and not state.open:
+            self.ask(StartDownload(source=state.source, folder=state.folder, environment=told(os.environ)))
+
     def action_filter(self) -> None:
         """Type what to look for."""
         self._filter.display = True
@@ -311,15 +369,15 @@ class ModelsScreen(EngineScreen):
 
     def action_leave_filter(self) -> None:
         """Back to the table, with all of it."""
-        self._filter.value = ""
-        self._filter.display = False
+        self._filter.value = self._source.value = ""
+        self._filter.display = self._source.display = False
         self._table.focus()
 
-    @on(Input.Submitted)
+    @on(Input.Submitted, "#filter")
     def _keep_filter(self) -> None:
         self._table.focus()
 
-    @on(Input.Changed)
+    @on(Input.Changed, "#filter")
     def _look(self) -> None:
         if self.client.snapshot is not None:
             self.show_state(self.client.snapshot)
@@ -338,7 +396,11 @@ USED_ELSEWHERE: Final = {
 
 
 def _scan(snapshot: Snapshot) -> str:
-    """How far the search of the folders is."""
+    """How far downloads are, else how far the search of the folders is."""
+    running = [state for state in snapshot.downloads.values() if state.open]
+    if running:
+        more = f"  and {len(running) - 1} more" if len(running) > 1 else ""
+        return f"{plain(running[0].title or running[0].source)[:24]}  {progress(running[0])}{more}   (x stops)"
     scan = snapshot.library
     if scan is None:
         return ""

@@ -1,0 +1,60 @@
+"""Downloads as lines of the models screen: how far each is, how fast, and how long it takes still."""
+
+from typing import Final
+
+from tui.protocol.download import DownloadState
+
+BAR: Final = 16
+"""Cells of a bar."""
+
+
+def progress(state: DownloadState) -> str:
+    """Such as "━━━━━━╸───  43 %  12.3 MB/s  2 min left"."""
+    if not state.open:
+        return state.phase
+    if state.phase != "fetching":
+        return {"waiting": "waiting for its turn", "asking": "asking the hub"}.get(state.phase, "checking its hash")
+    told = []
+    if state.total_bytes:
+        told += [_bar(state.done_bytes / state.total_bytes), f"{100 * state.done_bytes // state.total_bytes} %"]
+    else:
+        told.append(f"{state.done_bytes / 1e6:,.0f} MB")
+    if state.rate:
+        told.append(f"{state.rate / 1e6:,.1f} MB/s")
+    if state.seconds_left is not None:
+        told.append(f"{duration(state.seconds_left)} left")
+    return "  ".join(told)
+
+
+def short_progress(state: DownloadState) -> str:
+    """Such as "43 %"; what fits into a column."""
+    if state.phase == "fetching" and state.total_bytes:
+        return f"{100 * state.done_bytes // state.total_bytes} %"
+    return state.phase
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s", "3 min" or "2 h 5 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def details(state: DownloadState) -> str:
+    """Where from, where to, under which terms, and what went wrong."""
+    lines = [
+        f"{state.source} to {state.folder}",
+        f"licence {state.license or 'see its page'}" if state.title else "",
+        progress(state),
+        str(state.problem) if state.problem is not None else "",
+    ]
+    if not state.open:
+        again = "" if state.phase == "done" else "Enter goes on with it, "
+        lines.append(f"{again}x takes it from the list")
+    return "\n".join(line for line in lines if line)
+
+
+def _bar(part: float) -> str:
+    halves = round(min(max(part, 0.0), 1.0) * BAR * 2)
+    return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(BAR, "─")
