@@ -13,10 +13,11 @@ from msgspec import Struct, to_builtins
 from tui.headless.device_report import Torch, ask_torch, driver_lines, output_of
 from tui.headless.models import find_files
 from tui.headless.report_bundle import write_bundle
+from tui.library.budget import bytes_on_device, weight_budget
 from tui.library.families import FAMILIES
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
-from tui.library.settings import load_settings
+from tui.library.settings import EngineSettings, load_settings
 from tui.protocol.library import ModelFile
 from tui.terminal.probe import look
 from tui.terminal.report import terminal_lines
@@ -24,9 +25,7 @@ from tui.terminal.report import terminal_lines
 GIB: Final = 1 << 30
 SCARCE: Final = 10 * GIB
 """Bytes of free disk below which a model hardly fits."""
-WORKING_ROOM: Final = 1.25
-"""Weights and what a picture needs beside them, as a multiple of the weights' bytes."""
-LISTED: Final = 6
+LISTED: Final = 5
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -65,7 +64,7 @@ def doctor(paths: Paths, *, as_json: bool) -> int:
     _disks(examined, paths)
     _terminal(examined, paths, ask=not as_json)
     _session(examined)
-    _models(examined, find_files(paths), torch)
+    _models(examined, find_files(paths), torch, load_settings(paths).engine)
     if not examined.advice:
         examined.advice.append("Nothing is missing. Open the app: latentty")
     if as_json:
@@ -151,7 +150,7 @@ def _session(examined: Examined) -> None:
         examined.advice.append("Your engine would end with your connection: loginctl enable-linger")
 
 
-def _models(examined: Examined, files: list[ModelFile], torch: Torch) -> None:
+def _models(examined: Examined, files: list[ModelFile], torch: Torch, settings: EngineSettings) -> None:
     counts: dict[str, int] = {}
     for file in files:
         counts[file.kind] = counts.get(file.kind, 0) + 1
@@ -160,14 +159,21 @@ def _models(examined: Examined, files: list[ModelFile], torch: Torch) -> None:
     if broken:
         examined.add("Models", "not usable", f"{len(broken)}; latentty models tells why")
     usable = [file for file in files if file.kind == "checkpoint" and file.problem is None]
-    room = max((gpu.total for gpu in torch.gpus), default=_available())
-    where = "the GPU" if torch.gpus else "memory"
-    fitting = [file for file in usable if file.bytes * WORKING_ROOM <= room]
-    for file in sorted(usable, key=lambda one: one.bytes)[:LISTED]:
+    cpu = not torch.gpus
+    total = torch.gpus[0].total if torch.gpus else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    budget = round(settings.memory_budget * GIB) or weight_budget(total, cpu=cpu)
+    where = "memory" if cpu else "the GPU"
+    examined.add("Models", "for weights", f"{budget / GIB:.1f} GiB of {where}")
+    sizes = {file.path: bytes_on_device(file, cpu=cpu) for file in usable}
+    fitting = [file for file in usable if sizes[file.path] <= budget]
+    first = True
+    for file in sorted(usable, key=lambda one: sizes[one.path])[:LISTED]:
         family = FAMILIES.get(file.family)
         label = family.label if family is not None else file.base
-        fits = f"fits {where}" if file in fitting else f"larger than {where}: parts wait in memory, slower"
-        examined.add("Models", "" if file is not usable[0] else "will fit", f"{file.name} ({label}) {fits}")
+        takes = f"{sizes[file.path] / GIB:.1f} GiB"
+        fits = f"{takes}, fits" if file in fitting else f"{takes}: its parts take turns, slower"
+        examined.add("Models", "will fit" if first else "", f"{file.name} ({label}) {fits}")
+        first = False
     if len(usable) > LISTED:
         examined.add("Models", "", f"{len(fitting)} of {len(usable)} checkpoints fit {where}")
     if len(usable) < 2:

@@ -13,16 +13,20 @@ from typing import Final
 import msgspec
 
 import tui
-from tui.client import EngineAbsent, attach, start_engine
+from tui.client import ANSWER_WITHIN, EngineAbsent, attach, start_engine
 from tui.headless.json_line import json_line
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
 from tui.protocol import PROTOCOL_VERSION
-from tui.protocol.commands import Shutdown
-from tui.protocol.frames import Hello, Request, encode
+from tui.protocol.commands import Done, Failed, GetLibrary, Shutdown
+from tui.protocol.frames import MAX_FRAME, Hello, Request, encode, engine_frames, read_frame
+from tui.protocol.library import LibraryPage, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
+
+PAGE: Final = 1000
+"""Files of the library that are asked for at a time."""
 
 END_WITHIN: Final = 20.0
 """Seconds that an engine has to end after being asked."""
@@ -150,6 +154,37 @@ async def read_snapshot(paths: Paths) -> Snapshot:
     writer.transport.abort()
     assert welcome.snapshot is not None
     return welcome.snapshot
+
+
+async def read_library(paths: Paths) -> list[ModelFile]:
+    """Every file that the engine that runs has found, by name.
+
+    Raises:
+        LatenttyError: none runs, or it does not answer.
+    """
+    reader, writer, _ = await attach(paths, _hello())
+    files: list[ModelFile] = []
+    try:
+        while True:
+            writer.write(encode(Request(id=len(files) + 1, command=GetLibrary(offset=len(files), limit=PAGE))))
+            page = msgspec.msgpack.decode(await _reply(reader), type=LibraryPage)
+            files += page.files
+            if not page.files or len(files) >= page.total:
+                return files
+    finally:
+        writer.transport.abort()
+
+
+async def _reply(reader: asyncio.StreamReader) -> msgspec.Raw:
+    """The result of the one command that was sent; events before it are passed over."""
+    async with asyncio.timeout(ANSWER_WITHIN):
+        while (frame := await read_frame(reader, MAX_FRAME)) is not None:
+            match engine_frames.decode(frame):
+                case Done(result=result):
+                    return result
+                case Failed(problem=problem):
+                    raise LatenttyError(problem)
+    raise EngineAbsent
 
 
 async def _ask_to_end(paths: Paths) -> None:

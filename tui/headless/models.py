@@ -1,11 +1,13 @@
 """`latentty models`: what was found on the disk."""
 
+import asyncio
 import sys
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tui.headless.engine_control import read_library
 from tui.headless.json_line import json_line
 from tui.library.families import FAMILIES
 from tui.library.identify import identify_folder
@@ -14,8 +16,9 @@ from tui.library.paths import Paths, bundled_models
 from tui.library.places import places
 from tui.library.plain_text import plain
 from tui.library.scanning import candidates, look_at
-from tui.library.settings import load_settings
+from tui.library.settings import Settings, load_settings
 from tui.protocol.library import ModelFile
+from tui.protocol.problem import LatenttyError
 
 
 def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, text: str = "") -> int:
@@ -34,12 +37,19 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
 
 
 def find_files(paths: Paths) -> list[ModelFile]:
-    """Every model of any kind on this box, looked at now."""
+    """Every model of any kind on this box: what the engine that runs has found, else looked at now."""
     settings = load_settings(paths)
-    where = places(settings.models(), others=settings.other_programs)
-    found = [file for candidate in candidates(where) for file in look_at(candidate)]
+    try:
+        found = asyncio.run(read_library(paths)) if settings.watch_models else _look(settings)
+    except (LatenttyError, OSError, TimeoutError):  # none runs, or it is busy ending
+        found = _look(settings)
     bundled = identify_folder(bundled_models() / BUNDLED, "Latentty")
     return [*([bundled] if bundled else []), *sorted(found, key=lambda file: (file.kind, file.name.lower()))]
+
+
+def _look(settings: Settings) -> list[ModelFile]:
+    where = places(settings.models(), others=settings.other_programs)
+    return [file for candidate in candidates(where) for file in look_at(candidate)]
 
 
 def _fits(file: ModelFile, kinds: list[str], text: str) -> bool:

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from tui.library.budget import weight_budget
+
 if TYPE_CHECKING:
     import torch
-
-RESERVE = 2 << 30
-"""Bytes of an accelerator that are left to what is computed."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,9 +52,7 @@ def choose_dtype(device: "torch.device") -> "torch.dtype":
 def default_budget(device: "torch.device", total: int = 0) -> int:
     """The bytes of `device`, which has `total` or what it has, for weights; the rest is for what is computed."""
     total = total or device_memory(device)[1]
-    if device.type == "cpu":
-        return total // 2
-    return max(total * 9 // 10 - RESERVE, total // 2)
+    return weight_budget(total, cpu=device.type == "cpu")
 
 
 def device_memory(device: "torch.device") -> tuple[int, int]:
