@@ -66,6 +66,25 @@ def _resnet(rest: str) -> str:
     return f"{_UNET_RESNET[layer]}.{kind}"
 
 
+def controlnet(weights: Mapping[str, torch.Tensor], config: Any) -> dict[str, torch.Tensor]:
+    """A ControlNet's, with the prefix that its authors gave it."""
+    return {f"control_model.{_control_name(name, config)}": tensor for name, tensor in weights.items()}
+
+
+def _control_name(name: str, config: Any) -> str:
+    hint = re.match(r"controlnet_cond_embedding\.(conv_in|conv_out|blocks)\.?(\d*)\.(\w+)$", name)
+    if hint:
+        last = 4 * len(config["conditioning_embedding_out_channels"]) - 2
+        place = {"conv_in": 0, "conv_out": last}.get(hint[1]) if not hint[2] else 2 * int(hint[2]) + 2
+        return f"input_hint_block.{place}.{hint[3]}"
+    name = re.sub(r"^controlnet_down_blocks\.(\d+)\.", r"zero_convs.\1.0.", name)
+    if name.startswith("zero_convs."):
+        return name
+    if name.startswith("controlnet_mid_block."):
+        return name.replace("controlnet_mid_block.", "middle_block_out.0.")
+    return _unet_name(name, config["layers_per_block"])
+
+
 def placed_upsamplers(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """An upsampler comes behind the attention, where its block has one."""
     names = {}

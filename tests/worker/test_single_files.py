@@ -11,7 +11,7 @@ import numpy
 import pytest
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -20,7 +20,8 @@ from tests.conftest import make_job
 from tests.worker import ldm_names
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.tiny_models import TinyModels
-from tui.library import single_files
+from tui.library import controlnets, single_files
+from tui.library.controlnets import read_controlnet
 from tui.library.identify import identify_file
 from tui.library.models import BUNDLED
 from tui.library.paths import configurations
@@ -28,6 +29,7 @@ from tui.library.safetensors_header import Header, Tensor
 from tui.library.single_files import Variant, open_model, read_single_file, variant_of
 from tui.protocol.commands import Target
 from tui.protocol.problem import LatenttyError
+from tui.worker import control_file
 from tui.worker.cancel import CancelToken
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.residents import Model, Residents
@@ -313,3 +315,37 @@ def test_the_t5_of_a_model_of_two_encoders_is_replaced_by_its_like(tiny_models: 
     assert other.components["text_encoder_2"] is not model.components["text_encoder_2"]
     drawn = [draw(residents, one, tmp_path, scheduler="flow-euler") for one in (model, other)]
     assert numpy.array_equal(*drawn)
+
+
+@pytest.mark.parametrize("variant", ["stable-diffusion-1", "stable-diffusion-2"])
+def test_a_controlnet_in_a_file_of_each_size_fits_its_configuration(variant: str) -> None:
+    """Those of SDXL have diffusers' names whoever shares them."""
+    from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
+
+    config = json.loads((configurations() / "controlnet" / variant / "config.json").read_text())
+    with init_empty_weights():
+        model: Any = ControlNetModel.from_config(config)
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    converted = convert_controlnet_checkpoint(ldm_names.controlnet(model.state_dict(), config), dict(model.config))
+    assert {name: tensor.shape for name, tensor in converted.items()} == wanted
+
+
+def test_a_controlnet_in_a_file_is_the_one_in_its_folder(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_models["sd-controlnet"]
+    config = json.loads((folder / "config.json").read_text())
+    weights = load_file(next(folder.glob("*.safetensors")))
+    ldm, own = tmp_path / "control_v11p_tiny.safetensors", tmp_path / "own.safetensors"
+    save_file({name: one.contiguous() for name, one in ldm_names.controlnet(weights, config).items()}, ldm)
+    save_file(weights, own)
+    with pytest.raises(LatenttyError, match="no kind that can be loaded from a file alone"):
+        read_controlnet(ldm)
+    for module in (controlnets, control_file):
+        monkeypatch.setattr(module, "controlnet_configuration", lambda path: folder)
+    assert (read_controlnet(ldm).name, read_controlnet(ldm).class_name) == ("control_v11p_tiny", "ControlNetModel")
+    residents = Residents(CPU, torch.float32, PLENTY)
+    nets = [residents.controlnet(str(path)) for path in (folder, ldm, own)]
+    residents.ensure(nets, CancelToken(), nothing)
+    for name, tensor in nets[0].module.state_dict().items():
+        assert all(torch.equal(tensor, net.module.state_dict()[name]) for net in nets[1:]), name

@@ -28,7 +28,7 @@ class ModelIndex:
     def scan(self, files: Sequence[ModelFile] = ()) -> None:
         """Look at the disk again; `files` are what the library knows of deeper folders and single files."""
         self.annotators[:] = find_annotators(self._folders)
-        controls = [Path(file.path) for file in files if file.kind == "controlnet" and file.form == "folder"]
+        controls = [Path(file.path) for file in files if file.kind == "controlnet" and _is_sound(file)]
         self.controlnets[:] = find_controlnets(self._folders, controls)
         checkpoints = [self._described(file) for file in files if _can_be_drawn_with(file)]
         self.models[:] = [self._with_controls(model) for model in find_models(self._folders, checkpoints)]
@@ -96,6 +96,10 @@ def _can_be_drawn_with(file: ModelFile) -> bool:
         and file.form in ("folder", "safetensors", "gguf")
         and not (file.problem is not None and file.form != "folder")
     )
+
+
+def _is_sound(file: ModelFile) -> bool:
+    return file.form == "folder" or (file.form == "safetensors" and file.problem is None)
 
 
 def _expanded(name: str) -> Path:

@@ -120,7 +120,7 @@ def components_of(index: dict[str, Any]) -> dict[str, tuple[str, str] | None]:
 
 
 def read_controlnet_part(path: Path) -> Part:
-    """The ControlNet in `path` as a part.
+    """The ControlNet in the folder `path` as a part.
 
     Raises:
         LatenttyError: it is missing, damaged, or of no class that we know.

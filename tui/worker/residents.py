@@ -11,9 +11,10 @@ import torch
 from tui.library.families import Family
 from tui.protocol.events import ResidentComponent
 from tui.worker.adapters import AdapterSet
-from tui.worker.blueprint import Blueprint, Part, read_controlnet_part
+from tui.worker.blueprint import Blueprint, Part
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component, Link
+from tui.worker.control_file import control_part
 from tui.worker.ledger import Ledger
 from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
@@ -142,7 +143,7 @@ class Residents:
         Raises:
             LatenttyError: it is missing or damaged.
         """
-        part = read_controlnet_part(Path(path))
+        part = control_part(Path(path))
         known = self._controlnets.get(path)
         if known is not None and known.key == part.key:
             return known
