@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tui.library.plain_text import plain
-from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 DESCRIPTION = "Make the model that comes with Latentty anew, step by step."
 
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tui.bundled.training", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_prepare(commands)
+    _add_evaluate(commands)
     return parser
 
 
@@ -63,6 +64,33 @@ def _prepare(parsed: argparse.Namespace) -> None:
 
     packages = parsed.packages or parsed.folder / "node_modules"
     prepare(parsed.folder, packages, parsed.tokenizer, parsed.processes, Console(stderr=True))
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a finished model by what it draws",
+        description="Draw prompts with a finished model and count how often it did what was asked.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's folder")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the data it was made from, as prepare wrote it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="where figures and sheets go")
+    parser.add_argument("--only", action="append", metavar="MEASURE", help="only this measure, repeatable")
+    parser.add_argument("--steps", type=int, default=15, metavar="N", help="denoising steps (default: 15)")
+    parser.add_argument("--guidance", type=float, default=5.0, metavar="X", help="guidance scale (default: 5)")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="such as cpu or cuda (default: cpu)")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from tui.bundled.training.evaluate import MEASURES, evaluate
+    from tui.bundled.training.painter import Painter
+
+    unknown = sorted(set(parsed.only or []) - set(MEASURES))
+    if unknown:
+        raise bad_request(f"There is no measure {', '.join(unknown)}.", f"There are: {', '.join(MEASURES)}.")
+    painter = Painter(parsed.model, parsed.device, parsed.steps, parsed.guidance)
+    evaluate(painter, parsed.data, parsed.out, parsed.only or list(MEASURES), Console(stderr=True))
 
 
 if __name__ == "__main__":
