@@ -21,7 +21,7 @@ ASPECT_WEIGHT: Final = 6.0
 VISIBLE: Final = 40
 """Alpha, of 255, above which a drawing's pixel counts for its bounds."""
 
-Features = npt.NDArray[np.float32]
+Features = npt.NDArray[np.float64]
 
 
 class Gallery:
@@ -49,9 +49,9 @@ class Gallery:
         look: Look = self._looks[distances.argmin()].item()
         return look
 
-    def _distances(self, picture: Bytes) -> npt.NDArray[np.float32]:
-        box = bounds(picture)
-        return np.asarray(((self._features - _features(Image.fromarray(picture).crop(box))) ** 2).sum(1))
+    def _distances(self, picture: Bytes) -> Features:
+        cut = Image.fromarray(picture).crop(bounds(picture))
+        return np.asarray(((self._features - _features(_small(cut), cut.size)) ** 2).sum(1))
 
 
 def halves(picture: Bytes) -> Sequence[Bytes]:
@@ -64,12 +64,16 @@ def _of_sprite(sprite: Image.Image) -> tuple[Features, Features]:
     """Of a sprite and of its mirror image."""
     canvas = Image.new("RGBA", sprite.size, "white")
     canvas.alpha_composite(sprite)
-    box = Image.fromarray(np.asarray(sprite)[..., 3] > VISIBLE).getbbox()
-    cut = canvas.convert("RGB").crop(box)
-    return _features(cut), _features(cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    cut = canvas.convert("RGB").crop(Image.fromarray(np.asarray(sprite)[..., 3] > VISIBLE).getbbox())
+    small = _small(cut)
+    return _features(small, cut.size), _features(small[:, ::-1], cut.size)
 
 
-def _features(cut: Image.Image) -> Features:
-    """The small picture, 0 to 1, and its aspect ratio, (3 · EDGE² + 1,)."""
-    small = np.asarray(cut.resize((EDGE, EDGE), Image.Resampling.BOX), np.float32) / np.float32(255)
-    return np.append(small.ravel(), np.float32(ASPECT_WEIGHT * np.log(cut.width / cut.height)))
+def _small(cut: Image.Image) -> npt.NDArray[np.float32]:
+    """(EDGE, EDGE, 3), 0 to 1."""
+    return np.asarray(cut.resize((EDGE, EDGE), Image.Resampling.BOX), np.float32) / np.float32(255)
+
+
+def _features(small: npt.NDArray[np.float32], size: tuple[int, int]) -> Features:
+    """The pixels and the aspect ratio of what was of `size`, (3 · EDGE² + 1,)."""
+    return np.append(small.ravel(), ASPECT_WEIGHT * np.log(size[0] / size[1]))
