@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +21,9 @@ from tui.library.scanning import candidates, look_at
 from tui.library.settings import Settings, load_settings
 from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError
+
+OTHER_COLUMNS: Final = 66
+"""Cells that the columns beside the path take at most on a narrow terminal."""
 
 
 def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, text: str = "") -> int:
@@ -58,16 +63,34 @@ def _fits(file: ModelFile, kinds: list[str], text: str) -> bool:
 
 
 def _print_table(files: list[ModelFile]) -> None:
+    """One line a file; below them why some cannot be used."""
+    console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("Kind", "Name", "Family", "Type"):
-        table.add_column(column, overflow="fold")
-    table.add_column("MB", justify="right")
-    table.add_column("Where, or why not", overflow="fold")
+    for column, most in (("Kind", 12), ("Name", 26), ("Family", 10), ("Type", 6)):
+        table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=most)
+    table.add_column("MB", justify="right", no_wrap=True)
+    table.add_column("Folder", no_wrap=True)
+    room = max(console.width - OTHER_COLUMNS, 10)
     for file in files:
-        where = str(file.problem) if file.problem is not None else file.path
-        cells = (file.kind, file.name, _family(file), file.precision, f"{file.bytes / 1e6:,.0f}", where)
+        size = f"{file.bytes / 1e6:,.0f}" if file.problem is None else "no use"
+        folder = _end_of(str(Path(file.path).parent), room)
+        cells = (file.kind, file.name, _short_family(file), file.precision, size, folder)
         table.add_row(*(Text(plain(cell)) for cell in cells))
-    Console().print(table)
+    console.print(table)
+    for file in files:
+        if file.problem is not None:
+            console.print(Text(f"\n{plain(file.path)}\n  {plain(str(file.problem))}"), soft_wrap=False)
+
+
+def _end_of(path: str, room: int) -> str:
+    """`path` with `~` for the home folder; of a longer one the end, which tells more than the beginning."""
+    home = str(Path.home())
+    short = "~" + path.removeprefix(home) if path.startswith(home) else path
+    return short if len(short) <= room else "…" + short[1 - room :]
+
+
+def _short_family(file: ModelFile) -> str:
+    return _family(file).replace("Stable Diffusion", "SD")
 
 
 def _family(file: ModelFile) -> str:
