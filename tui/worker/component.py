@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tui.worker.cancel import CancelToken
-from tui.worker.weights import Bus, Copy, HostTier
+from tui.worker.weights import Bus, Copy, HostTier, locate
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""
@@ -77,8 +77,6 @@ class Component:
     captured: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
     """What was made for the weights as they lie now, such as CUDA graphs; it goes when they do."""
     _weights: list[_Weight] = field(default_factory=list)
-    _was_placed: bool = False
-    """Its second coming is worth a place in the host tier."""
 
     @classmethod
     def around(
@@ -133,7 +131,7 @@ class Component:
         except BaseException:
             self.drop()
             raise
-        self.placed = self._was_placed = True
+        self.placed = True
         self.reload_seconds = time.monotonic() - begun
 
     def _place_by(self, link: Link, token: CancelToken, progress: Progress) -> None:
@@ -172,11 +170,18 @@ class Component:
             weight.tensor.data = target
 
     def _send(self, link: Link, copies: list[Copy], token: CancelToken, arrived: Progress) -> None:
-        addresses = link.host.register([copy.source for copy in copies]) if self._was_placed else None
-        if addresses is not None:
-            link.bus.send_registered(copies, addresses, token, arrived)
-        elif copies:
+        if not copies:
+            return
+        places = locate([copy.source for copy in copies])
+        if places is None:
             link.bus.send(copies, token, arrived)
+            return
+        with link.host.held(places) as addresses:
+            if addresses is not None:
+                link.bus.send_registered(copies, places, addresses, token, arrived)
+                return
+        link.bus.send(copies, token, arrived)
+        link.host.begin(places)
 
     def _grouped(self, labels: list[int]) -> list[list[int]]:
         """`labels` in groups of at most :data:`CASTS` bytes as the files have them."""

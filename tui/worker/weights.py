@@ -13,10 +13,14 @@ import ctypes
 import logging
 import mmap
 import os
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
@@ -43,10 +47,17 @@ PROBE: Final = 128 << 20
 BETWEEN_LOOKS: Final = 256
 """Tensors that are queued between two looks at whether someone cancelled."""
 
+WINDOW: Final = 256 << 20
+"""Bytes of a file that are registered at a time; no copy may cross from one such window to the next."""
+
 READ_ONLY: Final = 8
 """cudaHostRegisterReadOnly."""
 
 MAP_FAILED: Final = ctypes.c_void_p(-1).value
+
+
+Places = list[tuple[str, int]]
+"""Files, and a byte in each."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +142,14 @@ class Bus:
         return number
 
     def send_registered(
-        self, copies: Sequence[Copy], addresses: Sequence[int], token: CancelToken, arrived: Callable[[int], None]
+        self,
+        copies: Sequence[Copy],
+        places: Places,
+        addresses: Sequence[int],
+        token: CancelToken,
+        arrived: Callable[[int], None],
     ) -> None:
-        """As :meth:`send`, from where :meth:`HostTier.register` says that the sources lie.
+        """As :meth:`send`, from where :meth:`HostTier.held` says that `places` lie.
 
         Raises:
             Cancelled: `token` said so, between two tensors; the targets then hold anything.
@@ -141,12 +157,13 @@ class Bus:
         begun, total = time.monotonic(), sum(copy.source.nbytes for copy in copies)
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         try:
+            begins = zip(addresses, (offset for _, offset in places), strict=True)
             with torch.cuda.stream(self._stream):
-                for number, (copy, address) in enumerate(zip(copies, addresses, strict=True)):
+                for number, (copy, (address, offset)) in enumerate(zip(copies, begins, strict=True)):
                     if number % BETWEEN_LOOKS == 0:  # what is queued cannot be called back
                         self._stream.synchronize()
                     token.check()
-                    _copy_async(address, copy.source.nbytes, copy.target, self._stream)
+                    copy_async(address, offset, copy.target, self._stream)
                     arrived(copy.label)
         finally:
             self._stream.synchronize()
@@ -216,45 +233,87 @@ class HostTier:
     """Files whose mapping CUDA knows as pinned: the page cache itself is the host tier, without a copy in RAM.
 
     The libraries map files privately, and pinning such a mapping would copy it; so each file is mapped once more,
-    shared and read-only, and that mapping is registered.
+    shared and read-only, and that mapping is registered: in the background, so that nobody waits for it.
     """
 
-    def __init__(self) -> None:
-        self._files: dict[str, _Registered] = {}
+    def __init__(self, limit: int = 0) -> None:
+        self._files: OrderedDict[str, _Registered] = OrderedDict()
+        self._asked: set[str] = set()
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="host-tier")
+        self._limit = limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         self.refused = False
         """Whether this platform does not allow it."""
 
     @property
     def bytes(self) -> int:
         """Of all that is registered."""
-        return sum(file.size for file in self._files.values())
+        with self._lock:
+            return sum(file.size for file in self._files.values())
 
-    def register(self, tensors: Sequence[torch.Tensor]) -> list[int] | None:
-        """Where each of `tensors`, views of mapped files, lies in registered memory; None where CUDA refuses."""
-        if self.refused:
-            return None
-        places = locate(tensors)
-        if places is None:
-            return None
+    def begin(self, places: Places) -> None:
+        """Register the files of `places` from now on, in the background."""
+        for path in dict.fromkeys(path for path, _ in places):
+            if not self.refused and path not in self._files and path not in self._asked:
+                self._asked.add(path)
+                self._thread.submit(self._register, path)
+
+    def wait(self) -> None:
+        """Until what was begun is done."""
+        self._thread.submit(int).result()
+
+    @contextmanager
+    def held(self, places: Places) -> Iterator[list[int] | None]:
+        """Where each of `places` lies in registered memory, for as long as one is inside; None where one does not."""
+        with self._lock:
+            paths = {path for path, _ in places}
+            files = [self._files[path] for path in paths if path in self._files]
+            whole = len(files) == len(paths)
+            for file in files if whole else ():
+                file.users += 1
+            for path in paths if whole else ():
+                self._files.move_to_end(path)
+            found = [self._files[path].address + offset for path, offset in places] if whole else None
         try:
-            for path, _ in places:
-                if path not in self._files:
-                    self._files[path] = _Registered(path)
+            yield found
+        finally:
+            with self._lock:
+                for file in files if whole else ():
+                    file.users -= 1
+
+    def _register(self, path: str) -> None:
+        try:
+            size = Path(path).stat().st_size
+            if size <= self._limit:
+                self._make_room(size)
+                file = _Registered(path)
+                with self._lock:
+                    self._files[path] = file
         except OSError as error:
             log.info("file mappings cannot be registered with CUDA here, so copies go through a ring: %s", error)
             self.refused = True
-            return None
-        return [self._files[path].address + offset for path, offset in places]
+        finally:
+            self._asked.discard(path)
+
+    def _make_room(self, size: int) -> None:
+        """Let go of what was unused for longest, so that no more than half of the host's memory is pinned."""
+        with self._lock:
+            excess = sum(file.size for file in self._files.values()) + size - self._limit
+            for path, file in list(self._files.items()):
+                if excess > 0 and not file.users:
+                    self._files.pop(path).close()
+                    excess -= file.size
 
     def release_changed(self) -> None:
         """Let go of files that are gone or were replaced."""
-        for path, file in list(self._files.items()):
-            if not file.current():
-                self._files.pop(path).close()
+        with self._lock:
+            for path, file in list(self._files.items()):
+                if not file.current() and not file.users:
+                    self._files.pop(path).close()
 
 
 class _Registered:
-    """One file, mapped shared and read-only, and registered."""
+    """One file, mapped shared and read-only, and registered window by window: CUDA holds others up meanwhile."""
 
     def __init__(self, path: str) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -268,11 +327,17 @@ class _Registered:
         if address in (None, MAP_FAILED):
             raise OSError(ctypes.get_errno(), f"{path} cannot be mapped")
         self.address: int = address
-        code = int(_runtime().cudaHostRegister(ctypes.c_void_p(address), ctypes.c_size_t(self.size), READ_ONLY))
-        if code:
-            _runtime().cudaGetLastError()  # or torch would meet the error in its next call
-            _libc.munmap(address, self.size)
-            raise OSError(code, "cudaHostRegister refused")
+        self.users = 0
+        """How many copy from it just now."""
+        self._windows: list[int] = []
+        for begin in range(address, address + self.size, WINDOW):
+            size = min(WINDOW, address + self.size - begin)
+            code = int(_runtime().cudaHostRegister(ctypes.c_void_p(begin), ctypes.c_size_t(size), READ_ONLY))
+            if code:
+                _runtime().cudaGetLastError()  # or torch would meet the error in its next call
+                self.close()
+                raise OSError(code, "cudaHostRegister refused")
+            self._windows.append(begin)
 
     def current(self) -> bool:
         """Whether the path still leads to the file that was mapped."""
@@ -285,11 +350,12 @@ class _Registered:
 
     def close(self) -> None:
         """Nothing may be copying from it any more."""
-        _runtime().cudaHostUnregister(ctypes.c_void_p(self.address))
+        for begin in self._windows:
+            _runtime().cudaHostUnregister(ctypes.c_void_p(begin))
         _libc.munmap(self.address, self.size)
 
 
-def locate(tensors: Sequence[torch.Tensor]) -> list[tuple[str, int]] | None:
+def locate(tensors: Sequence[torch.Tensor]) -> Places | None:
     """The file that each of `tensors` is mapped from and the byte in it; None when one of them is not."""
     with open("/proc/self/maps") as maps:  # noqa: PTH123 - a kernel file
         rows = [line.split(maxsplit=5) for line in maps]
@@ -311,18 +377,27 @@ def locate(tensors: Sequence[torch.Tensor]) -> list[tuple[str, int]] | None:
     return found
 
 
-def _copy_async(source: int, size: int, target: torch.Tensor, stream: torch.cuda.Stream) -> None:
-    """A copy that the host does not wait for, from memory that torch itself does not know to be pinned."""
-    runtime = _runtime()
-    code = runtime.cudaMemcpyAsync(
-        ctypes.c_void_p(target.data_ptr()),
-        ctypes.c_void_p(source),
-        ctypes.c_size_t(size),
-        ctypes.c_int(1),  # host to device
-        ctypes.c_void_p(stream.cuda_stream),
-    )
-    if code:
-        raise RuntimeError(f"cudaMemcpyAsync failed with error {code}")
+def windows(offset: int, size: int) -> Iterator[tuple[int, int]]:
+    """`size` bytes from `offset` of a file in runs that lie in one window each: where they begin, and their bytes."""
+    done = 0
+    while done < size:
+        step = min(size - done, WINDOW - (offset + done) % WINDOW)
+        yield done, step
+        done += step
+
+
+def copy_async(source: int, offset: int, target: torch.Tensor, stream: torch.cuda.Stream) -> None:
+    """A copy that the host does not wait for, from `source`, which is byte `offset` of a registered file."""
+    for done, size in windows(offset, target.nbytes):
+        code = _runtime().cudaMemcpyAsync(
+            ctypes.c_void_p(target.data_ptr() + done),
+            ctypes.c_void_p(source + done),
+            ctypes.c_size_t(size),
+            ctypes.c_int(1),  # host to device
+            ctypes.c_void_p(stream.cuda_stream),
+        )
+        if code:
+            raise RuntimeError(f"cudaMemcpyAsync failed with error {code}")
 
 
 def _runtime() -> Any:

@@ -175,14 +175,15 @@ def model_swap_host_ours(path: Path, other: Path) -> Told:
     """As the swap from the disk, once both models are in the host tier."""
     stage = _for_one_of(path, other)
     models = [stage.model, stage.residents.model(other.name, str(other))]
-    for _ in range(2):  # what comes again goes to the host tier
-        for model in models:
-            stage.place(model)
+    stage.place(models[1])
 
     def swap() -> None:
         for model in models:
             stage.place(model)
 
+    if stage.residents.link is not None:
+        stage.residents.link.host.wait()
+    swap()
     moved = sum(component.bytes for component in stage.model.components.values())
     value = median_seconds(swap, 5) / 2
     return {"value": value, "bytes_moved": moved}
