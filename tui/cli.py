@@ -100,6 +100,7 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--text-encoder", default="", metavar="NAME", help="the same for a text encoder")
     parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
     parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
+    parser.add_argument("--compile", action="store_true", help="compile the model first: minutes once, quicker steps")
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a name that ends in .png, .jpg or .webp")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
@@ -276,6 +277,7 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             text_encoder=arguments.text_encoder,
             triggers=arguments.triggers,
             tile_vae=arguments.tile_vae,
+            compiled=arguments.compile,
             offload=arguments.offload,
             out=arguments.out,
             as_json=arguments.json,

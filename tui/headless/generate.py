@@ -78,6 +78,7 @@ class Request:
     triggers: bool = False
     """Whether the words that call up the LoRAs are put into the prompt."""
     tile_vae: bool = False
+    compiled: bool = False
     offload: Offload = "none"
     out: Path | None = None
     as_json: bool = False
@@ -291,6 +292,7 @@ def _drawn_from(request: Request) -> dict[str, Any]:
         "negative_prompt_2": request.negative_2,
         "vae": _path_or_name(request.vae),
         "text_encoder": _path_or_name(request.text_encoder),
+        "compiled": request.compiled,
         "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload),
     }
     return {name: value for name, value in told.items() if value is not None}

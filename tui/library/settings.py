@@ -65,6 +65,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Load a model when the engine starts."""
     autoload_model: str = ""
     """Which; empty: the one used last, or the bundled one."""
+    compile_models: bool = False
+    """Compile what draws before its first picture of each size: minutes once on each box, then quicker steps."""
     pinned_models: list[str] = field(default_factory=list)
     """Models that stay on the device when nothing happens, and go last when memory is short."""
     theme: str = "latentty"

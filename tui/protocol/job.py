@@ -196,6 +196,9 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     """The textual inversions that the prompts name."""
     variations: list[Variation] = []
     """Picture by picture, where wildcards make each another; empty otherwise."""
+    compiled: Annotated[
+        bool, Meta(title="Compile", description="Compile the model first: minutes once, then quicker steps.")
+    ] = False
     seed: Annotated[
         int, Meta(title="Seed", description="The same seed makes the same picture again.", ge=0, le=MAX_SEED)
     ]

@@ -83,7 +83,8 @@ def _pipelines(tell: Callable[[WorkerEvent], None], show: Callable[[Preview], No
     from tui.worker.pipelines import Pipelines  # imports torch, on the device thread
 
     paths = Paths.of_user()
-    return Pipelines(tell, show, paths.cache, load_settings(paths).models())
+    settings = load_settings(paths)
+    return Pipelines(tell, show, paths.cache, settings.models(), compiling=settings.compile_models)
 
 
 async def _tell_pulse(supervisor: Supervisor, tell: Callable[[WorkerEvent], None]) -> None:

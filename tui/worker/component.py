@@ -76,6 +76,10 @@ class Component:
     """None where torch's own copy is as good: on a CPU."""
     captured: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
     """What was made for the weights as they lie now, such as CUDA graphs; it goes when they do."""
+    compiled: bool = False
+    """Its blocks run compiled just now."""
+    refuses_compiling: bool = False
+    """Compiling its blocks was tried and failed."""
     _weights: list[_Weight] = field(default_factory=list)
 
     @classmethod

@@ -41,7 +41,7 @@ def _replaying(component: Component, forward: Callable[..., Any]) -> Callable[..
     @functools.wraps(forward)
     def call(*arguments: Any, **named: Any) -> Any:
         leaves, structure = tree_flatten((arguments, named))
-        key = (str(structure), *(_kind(leaf) for leaf in leaves))
+        key = (component.compiled, str(structure), *(_kind(leaf) for leaf in leaves))
         entry = component.captured.setdefault(key, 0)
         component.captured.move_to_end(key)
         if isinstance(entry, _Graph):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from msgspec.structs import replace
 
 from tui.protocol.commands import Run
 from tui.protocol.events import (
@@ -22,6 +23,7 @@ from tui.protocol.frames import Preview
 from tui.protocol.job import Annotator, Mode
 from tui.worker.annotators import annotate
 from tui.worker.cancel import CancelToken
+from tui.worker.compiling import keep_in
 from tui.worker.component import Component
 from tui.worker.device import choose_device, choose_dtype, default_budget, device_label, device_memory
 from tui.worker.planner import DoesNotFit
@@ -47,11 +49,15 @@ class Pipelines:
         show: Callable[[Preview], None],
         cache: Path,
         model_folders: Sequence[Path],
+        *,
+        compiling: bool = False,
     ) -> None:
         self._tell = tell
         self._show = show
         self._cache = cache
         self._model_folders = model_folders
+        self._compiling = compiling
+        keep_in(cache / "compiled")
         device = choose_device()
         self._residents = Residents(device, choose_dtype(device), default_budget(device), model_folders)
         self._prompts = PromptCache()
@@ -167,7 +173,7 @@ class Pipelines:
         Raises:
             LatenttyError: one of them failed, or `token` was cancelled.
         """
-        job = command.job
+        job = replace(command.job, compiled=command.job.compiled or self._compiling)
         model = self._residents.model(job.model, command.model_path)
         if job.vae:
             model = self._residents.with_vae(model, Path(job.vae))

@@ -60,6 +60,11 @@ class Model:
         """The components that only prompts need."""
         return [part for name, part in self.components.items() if name.startswith("text_encoder")]
 
+    @property
+    def denoiser(self) -> Component | None:
+        """The component that computes in every step."""
+        return next((self.components[name] for name in ("unet", "transformer") if name in self.components), None)
+
     def modules(self) -> dict[str, Any]:
         """The parts as a pipeline takes them."""
         return {name: part.module if isinstance(part, Component) else part for name, part in self.parts.items()}

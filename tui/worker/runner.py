@@ -26,6 +26,7 @@ from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.worker.call import call_for
 from tui.worker.cancel import CancelToken
+from tui.worker.compiling import compiled
 from tui.worker.component import Component
 from tui.worker.conditioning import Conditioning, replaced, unpacked
 from tui.worker.finishing import finished_on_device
@@ -144,7 +145,10 @@ class JobRun:
             self._note("memory ran out")
 
     def _note(self, why: str) -> None:
-        self._outlet.tell(JobNote(job_id=self._job.id, text=f"{why}: {self._relief.told}"))
+        self._tell_note(f"{why}: {self._relief.told}")
+
+    def _tell_note(self, text: str) -> None:
+        self._outlet.tell(JobNote(job_id=self._job.id, text=text))
 
     def _nothing_fits(self) -> Problem:
         weights = sum(component.bytes for component in (*self._model.components.values(), *self._nets)) / GIBIBYTE
@@ -176,7 +180,10 @@ class JobRun:
         progress = Progress(job.id, index, scheduler)
         placement = Placement(self._residents, model, self._nets, self._relief, self._token, self._outlet.progress)
         prompt_key = (*(one.key for one in model.text_encoders), *_beside_the_prompt(job))
-        modules = [component.module for component in (*model.components.values(), *self._nets)]
+        parts = [*model.components.values(), *self._nets]
+        compiling = job.compiled and self._relief < Relief.LAYERS_STREAMED
+        # what is compiled has no place to stop at inside; its steps are short
+        modules = [part.module for part in parts if not (compiling and part is model.denoiser)]
 
         def show(number: int, given: dict[str, Any]) -> None:
             self._send_preview(pipeline, scheduler, given, index, number)
@@ -192,10 +199,10 @@ class JobRun:
                 undo.enter_context(replaced(pipeline, "encode_prompt", conditioning.encode))
             undo.enter_context(placement.around(pipeline, self._prompts, prompt_key))
             undo.enter_context(finished_on_device(pipeline))
-            if not job.adapters and self._relief is Relief.NONE:
-                for name in ("unet", "transformer"):
-                    if name in model.components:
-                        undo.enter_context(captured(model.components[name]))
+            if compiling and model.denoiser is not None:
+                undo.enter_context(compiled(model.denoiser, self._tell_note))
+            if not job.adapters and self._relief <= Relief.VAE_TILED and model.denoiser is not None:
+                undo.enter_context(captured(model.denoiser))
             if conditioning is not None:
                 undo.enter_context(self._steered(job, pipeline, scheduler, progress))
             undo.enter_context(interruptible(modules, self._token))
