@@ -8,7 +8,8 @@ pipelines built around it stay valid, and refuses to compute.
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from tui.worker.cancel import CancelToken
-from tui.worker.weights import Bus, Copy, HostTier, locate
+from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, locate
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""
@@ -27,6 +28,11 @@ CASTS: Final = 512 << 20
 
 ALIGNED: Final = 512
 """Where a tensor may begin on a GPU, in bytes."""
+
+
+def aligned(size: int) -> int:
+    """`size` bytes and what is lost before the next tensor."""
+    return -(-size // ALIGNED) * ALIGNED
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,11 @@ class _Weight:
         """On the device."""
         return self.mapped.numel() * self.dtype.itemsize
 
+    @property
+    def cast_bytes(self) -> int:
+        """As the file has it, where that is of another type; else 0."""
+        return 0 if self.mapped.dtype == self.dtype else self.mapped.nbytes
+
 
 @dataclass
 class Component:
@@ -81,6 +92,12 @@ class Component:
     refuses_compiling: bool = False
     """Compiling its blocks was tried and failed."""
     _weights: list[_Weight] = field(default_factory=list)
+    _parts: dict[nn.Module, list[_Weight]] = field(default_factory=dict)
+    """The weights of modules inside, once they were asked for."""
+    _places: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Which file each mapped tensor comes from, and where in it, by its address."""
+    _hollows: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+    """The single element behind every dropped tensor of a type."""
 
     @classmethod
     def around(
@@ -126,7 +143,7 @@ class Component:
         begun = time.monotonic()
         try:
             if self.link is not None:
-                self._place_by(self.link, token, progress)
+                self._place_by(self.link, self._weights, token, progress)
             else:
                 for weight in self._weights:
                     token.check()
@@ -138,45 +155,47 @@ class Component:
         self.placed = True
         self.reload_seconds = time.monotonic() - begun
 
-    def _place_by(self, link: Link, token: CancelToken, progress: Progress) -> None:
-        """Place every tensor in one stretch of device memory, over the bus."""
+    def _place_by(self, link: Link, weights: list[_Weight], token: CancelToken, progress: Progress) -> None:
+        """Place these tensors in one stretch of device memory, over the bus."""
         begins, size = [], 0
-        for weight in self._weights:
+        for weight in weights:
             begins.append(size)
-            size += -(-weight.bytes // ALIGNED) * ALIGNED
+            size += aligned(weight.bytes)
         whole = torch.empty(size, dtype=torch.uint8, device=self.device)
         targets = [
             whole[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
-            for begin, weight in zip(begins, self._weights, strict=True)
+            for begin, weight in zip(begins, weights, strict=True)
         ]
         same: list[Copy] = []
         other: list[int] = []
-        for label, (weight, target) in enumerate(zip(self._weights, targets, strict=True)):
-            if weight.mapped.dtype == weight.dtype and weight.mapped.is_contiguous() and weight.stored_bytes:
+        for label, (weight, target) in enumerate(zip(weights, targets, strict=True)):
+            if not weight.stored_bytes:
+                target.copy_(weight.mapped)
+            elif not weight.cast_bytes and weight.mapped.is_contiguous():
                 same.append(Copy(weight.mapped, target, label))
             else:
                 other.append(label)
 
         def arrived(label: int) -> None:
-            progress(self._weights[label].stored_bytes)
+            progress(weights[label].stored_bytes)
 
         self._send(link, same, token, arrived)
-        for group in self._grouped(other):
+        for group in _grouped(weights, other):
             copies = [
                 Copy(mapped, torch.empty_like(mapped, device=self.device), label)
                 for label in group
-                for mapped in [self._weights[label].mapped.contiguous()]
+                for mapped in [weights[label].mapped.contiguous()]
             ]
             self._send(link, copies, token, arrived)
             for copy in copies:
                 targets[copy.label].copy_(copy.target)
-        for weight, target in zip(self._weights, targets, strict=True):
+        for weight, target in zip(weights, targets, strict=True):
             weight.tensor.data = target
 
     def _send(self, link: Link, copies: list[Copy], token: CancelToken, arrived: Progress) -> None:
         if not copies:
             return
-        places = locate([copy.source for copy in copies])
+        places = self._located([copy.source for copy in copies])
         if places is None:
             link.bus.send(copies, token, arrived)
             return
@@ -187,30 +206,80 @@ class Component:
         link.bus.send(copies, token, arrived)
         link.host.begin(places)
 
-    def _grouped(self, labels: list[int]) -> list[list[int]]:
-        """`labels` in groups of at most :data:`CASTS` bytes as the files have them."""
-        groups: list[list[int]] = []
-        filled = CASTS
-        for label in labels:
-            size = self._weights[label].mapped.nbytes
-            if filled + size > CASTS:
-                groups.append([])
-                filled = 0
-            groups[-1].append(label)
-            filled += size
-        return groups
-
     def place_where(self, wanted: Callable[[torch.Tensor], bool], token: CancelToken) -> None:
         """Bring only the tensors that are `wanted` to the device."""
-        for weight in self._weights:
+        chosen = [weight for weight in self._weights if wanted(weight.tensor)]
+        if self.link is not None:
+            self._place_by(self.link, chosen, token, lambda _: None)
+            return
+        for weight in chosen:
             token.check()
-            if wanted(weight.tensor):
-                weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+            weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
 
     def place_part(self, part: nn.Module) -> None:
         """Bring only the tensors of `part`, a module inside, to the device."""
         for weight in self._of(part):
             weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+
+    def bytes_inside(self, part: nn.Module) -> int:
+        """Of the weights of `part`, a module inside, on the device."""
+        return sum(weight.bytes for weight in self._of(part))
+
+    def room_inside(self, part: nn.Module) -> int:
+        """The bytes that :meth:`send_part` needs for `part`."""
+        return sum(aligned(weight.bytes) + aligned(weight.cast_bytes) for weight in self._of(part))
+
+    @contextmanager
+    def registered(self, parts: Sequence[nn.Module]) -> Iterator[dict[int, tuple[int, int]]]:
+        """Where the tensors of `parts` lie in memory that CUDA knows as pinned, and in their files, by their address;
+        nothing where that cannot be. It holds for as long as one is inside; the first time takes a while."""
+        assert self.link is not None, "there is a bus"
+        sources = [weight.mapped for part in parts for weight in self._of(part) if weight.stored_bytes]
+        places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
+        if not places:
+            yield {}
+            return
+        self.link.host.begin(places)
+        self.link.host.wait()
+        with self.link.host.held(places) as addresses:
+            begins = [(address, offset) for address, (_, offset) in zip(addresses or (), places, strict=False)]
+            yield {one.data_ptr(): begin for one, begin in zip(sources, begins, strict=False)}
+
+    def send_part(
+        self, part: nn.Module, memory: torch.Tensor, after: Any, begins: dict[int, tuple[int, int]]
+    ) -> Arrival:
+        """Begin to send the tensors of `part` to `memory` on the device, once the event `after` has happened.
+
+        `begins` is what :meth:`registered` gave; without it, they are there when this returns.
+        """
+        assert self.link is not None, "there is a bus to send it over"
+        copies, targets, begin = [], [], 0
+        for label, weight in enumerate(self._of(part)):
+            target = memory[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
+            begin += aligned(weight.bytes)
+            source, raw = weight.mapped.contiguous(), target
+            if weight.cast_bytes:
+                raw = memory[begin : begin + weight.cast_bytes].view(source.dtype).view(source.shape)
+                begin += aligned(weight.cast_bytes)
+            targets.append(target)
+            if weight.stored_bytes:
+                copies.append(Copy(source, raw, label))
+            else:
+                target.copy_(weight.mapped)
+        goals = [targets[copy.label] for copy in copies]
+        if begins:
+            addresses = [begins[copy.source.data_ptr()] for copy in copies]
+            return Arrival(targets, self.link.bus.send_later(copies, addresses, goals, after))
+        self.link.bus.send(copies, CancelToken(), lambda _: None)
+        for copy, goal in zip(copies, goals, strict=True):
+            if copy.target is not goal:
+                goal.copy_(copy.target)
+        return Arrival(targets, self.link.bus.now())
+
+    def point_part(self, part: nn.Module, targets: list[torch.Tensor]) -> None:
+        """The tensors of `part` lie in `targets` now."""
+        for weight, target in zip(self._of(part), targets, strict=True):
+            weight.tensor.data = target
 
     def drop_part(self, part: nn.Module) -> None:
         """Free only the tensors of `part`."""
@@ -225,12 +294,41 @@ class Component:
             weight.tensor.data = self._hollow(weight)
 
     def _of(self, part: nn.Module) -> list[_Weight]:
-        inside = {id(tensor) for tensor in itertools.chain(part.parameters(), part.buffers())}
-        return [weight for weight in self._weights if id(weight.tensor) in inside]
+        known = self._parts.get(part)
+        if known is None:
+            inside = {id(tensor) for tensor in itertools.chain(part.parameters(), part.buffers())}
+            known = self._parts[part] = [weight for weight in self._weights if id(weight.tensor) in inside]
+        return known
+
+    def _located(self, sources: list[torch.Tensor]) -> Places | None:
+        """Where `sources` are mapped from; mappings stay, so each is looked for once."""
+        unknown = [one for one in sources if one.data_ptr() not in self._places]
+        if unknown:
+            found = locate(unknown)
+            if found is None:
+                return None
+            self._places |= {one.data_ptr(): place for one, place in zip(unknown, found, strict=True)}
+        return [self._places[one.data_ptr()] for one in sources]
 
     def _hollow(self, weight: _Weight) -> torch.Tensor:
-        return torch.zeros((), device=self.device, dtype=weight.dtype).expand(weight.mapped.shape)
+        if weight.dtype not in self._hollows:
+            self._hollows[weight.dtype] = torch.zeros((), device=self.device, dtype=weight.dtype)
+        return self._hollows[weight.dtype].expand(weight.mapped.shape)
 
     def _refuse_when_dropped(self, *_: object) -> None:
         if not (self.placed or self.streaming):
             raise RuntimeError(f"{self.name} was to compute while its weights are not on the device")
+
+
+def _grouped(weights: list[_Weight], labels: list[int]) -> list[list[int]]:
+    """`labels` in groups of at most :data:`CASTS` bytes as the files have them."""
+    groups: list[list[int]] = []
+    filled = CASTS
+    for label in labels:
+        size = weights[label].mapped.nbytes
+        if filled + size > CASTS:
+            groups.append([])
+            filled = 0
+        groups[-1].append(label)
+        filled += size
+    return groups

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from torch import nn
-
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
 from tui.worker.conditioning import replaced
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
 from tui.worker.residents import LoadProgress, Model, Residents
+from tui.worker.streaming import blocks_of, streamed
 
 
 class Placement:
@@ -26,12 +25,17 @@ class Placement:
         model: Model,
         controls: Sequence[Component],
         relief: Relief,
+        room: int,
         token: CancelToken,
         progress: LoadProgress,
     ) -> None:
+        """`room` is how many bytes of weights may stay while others are streamed."""
         self._residents = residents
         self._model = model
         self._relief = relief
+        self._room = room
+        self._streams: dict[str, ExitStack] = {}
+        self._controls = controls
         self._token = token
         self._progress = progress
         self._text = model.text_encoders
@@ -90,27 +94,24 @@ class Placement:
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Each component comes when it begins to compute, and the others leave for it."""
+        """Each component comes when it begins to compute, and the others leave for it; what computes in the same
+        steps stays together where it fits, and where not and all else is done, comes block by block."""
+        in_steps = [one for one in self._rest if one is self._model.denoiser or one in self._controls]
         with ExitStack() as undo:
             for component in (*self._text, *self._rest):
-                undo.enter_context(self._on_demand(component))
+                together = in_steps if component in in_steps else [component]
+                undo.enter_context(self._on_demand(component, together))
             try:
                 yield
             finally:
+                self._end_streams(())
                 self._residents.evict([component.key for component in (*self._text, *self._rest)])
 
     @contextmanager
-    def _on_demand(self, component: Component) -> Iterator[None]:
-        streams = self._relief >= Relief.LAYERS_STREAMED and blocks_of(component.module)
-        if streams:
-            with streamed(component, self._token):
-                yield
-            return
-
+    def _on_demand(self, component: Component, together: Sequence[Component]) -> Iterator[None]:
         def come(*_: object) -> None:
-            if not component.placed:
-                self._residents.evict_all_but([component])
-                self._ensure([component])
+            if not (component.placed or component.streaming):
+                self._come(component, together)
 
         hook = component.module.register_forward_pre_hook(come, prepend=True)
         entries = [name for name in ("encode", "decode") if hasattr(component.module, name)]
@@ -123,6 +124,30 @@ class Placement:
             for name in entries:
                 delattr(component.module, name)
 
+    def _come(self, component: Component, together: Sequence[Component]) -> None:
+        """Bring `component`, and nothing else stays but `together`."""
+        budget, size = self._residents.budget, sum(one.bytes for one in together)
+        if self._relief < Relief.LAYERS_STREAMED or not blocks_of(component.module):
+            kept = together if size <= budget else [component]
+            self._end_streams(kept)
+            self._residents.evict_all_but(kept)
+            self._ensure([component])
+            return
+        self._end_streams(together)
+        self._residents.evict_all_but(together)
+        if size <= self._room:
+            self._ensure([component])
+            return
+        stream = ExitStack()
+        stream.enter_context(streamed(component, self._room * component.bytes // size, self._token))
+        self._streams[component.key] = stream
+
+    def _end_streams(self, kept: Sequence[Component]) -> None:
+        """Stop to stream all components but these."""
+        keys = {component.key for component in kept}
+        for key in [key for key in self._streams if key not in keys]:
+            self._streams.pop(key).close()
+
 
 def _after(come: Any, method: Any) -> Any:
     def called(*arguments: Any, **named: Any) -> Any:
@@ -130,36 +155,6 @@ def _after(come: Any, method: Any) -> Any:
         return method(*arguments, **named)
 
     return called
-
-
-def blocks_of(module: nn.Module) -> list[nn.Module]:
-    """The blocks that a module computes one after another: the members of its outermost module lists."""
-    found: list[nn.Module] = []
-    for child in module.children():
-        if isinstance(child, nn.ModuleList):
-            found += [block for block in child if block is not None]
-        else:
-            found += blocks_of(child)
-    return found
-
-
-@contextmanager
-def streamed(component: Component, token: CancelToken) -> Iterator[None]:
-    """While inside, each block's weights come when it begins to compute and leave when it has."""
-    blocks = blocks_of(component.module)
-    inside = {id(tensor) for block in blocks for tensor in (*block.parameters(), *block.buffers())}
-    component.place_where(lambda tensor: id(tensor) not in inside, token)
-    hooks = []
-    for block in blocks:
-        hooks.append(block.register_forward_pre_hook(lambda part, _: component.place_part(part)))
-        hooks.append(block.register_forward_hook(lambda part, *_: component.drop_part(part)))
-    component.streaming = True
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-        component.drop()
 
 
 @contextmanager

@@ -90,7 +90,10 @@ class JobRun:
         self._outlet = outlet
         self._token = token
         rest = [one for one in model.components.values() if one not in model.text_encoders] + self._nets
-        self._relief = max(asked_for(job.memory), first_that_fits(model.text_encoders, rest, residents.budget))
+        fitting = first_that_fits(model.text_encoders, rest, residents.budget)
+        self._relief = max(asked_for(job.memory), fitting)
+        self._room = residents.budget if fitting is Relief.LAYERS_STREAMED else 0
+        """Bytes of weights that stay while others are streamed: none when memory ran out although they fit."""
 
     @property
     def relief(self) -> Relief:
@@ -137,9 +140,11 @@ class JobRun:
                     raise
                 log.warning("out of memory on rung %s: %s", self._relief.name, error)
             # outside the handler, so that the error and the tensors that its traceback holds are gone
-            if self._relief is Relief.LAYERS_STREAMED:
+            if self._relief is Relief.LAYERS_STREAMED and not self._room:
                 raise LatenttyError(self._nothing_fits())
-            self._relief = Relief(self._relief + 1)
+            if self._relief is Relief.LAYERS_STREAMED:
+                self._room = 0
+            self._relief = Relief(min(self._relief + 1, Relief.LAYERS_STREAMED))
             self._prompts.clear()
             return_memory()
             self._note("memory ran out")
@@ -178,7 +183,9 @@ class JobRun:
         """Everything that this run changes on what it shares with others, and its undoing."""
         model = self._model
         progress = Progress(job.id, index, scheduler)
-        placement = Placement(self._residents, model, self._nets, self._relief, self._token, self._outlet.progress)
+        placement = Placement(
+            self._residents, model, self._nets, self._relief, self._room, self._token, self._outlet.progress
+        )
         prompt_key = (*(one.key for one in model.text_encoders), *_beside_the_prompt(job))
         parts = [*model.components.values(), *self._nets]
         compiling = job.compiled and self._relief < Relief.LAYERS_STREAMED

@@ -72,6 +72,20 @@ class Copy:
     """Given back when it is there or surely will be."""
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """Weights that were sent without waiting for them."""
+
+    targets: list[torch.Tensor]
+    """Where they will be, in the order of what was sent."""
+    event: Any
+    """When."""
+
+    def await_on_current(self) -> None:
+        """What the device's current stream does from now on finds them."""
+        torch.cuda.current_stream(self.targets[0].device).wait_event(self.event)
+
+
 class Bus:
     """The way from the host to one GPU."""
 
@@ -102,6 +116,30 @@ class Bus:
             for slot in self._slots:
                 slot.sent = None
         self.rate = total / max(time.monotonic() - begun, 1e-9)
+
+    def now(self) -> Any:
+        """An event: when what was asked of the device so far is done."""
+        event = _cuda.Event()
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    def send_later(
+        self, copies: Sequence[Copy], addresses: Sequence[tuple[int, int]], casts: Sequence[torch.Tensor], after: Any
+    ) -> Any:
+        """Copy from registered memory once the event `after` has happened, and do not wait; when it will be done.
+
+        `addresses` are addresses and places in their files. Where the target in `casts` is not the copy's own, the
+        copy is cast to it.
+        """
+        self._stream.wait_event(after)
+        with torch.cuda.stream(self._stream):
+            for copy, (address, offset), cast in zip(copies, addresses, casts, strict=True):
+                copy_async(address, offset, copy.target, self._stream)
+                if cast is not copy.target:
+                    cast.copy_(copy.target)
+            event = _cuda.Event()
+            event.record(self._stream)
+        return event
 
     def _pump(self, copies: Sequence[Copy], token: CancelToken, arrived: Callable[[int], None]) -> None:
         if not self._slots:
