@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from tui.worker.cancel import CancelToken
+from tui.worker.mapped_pages import MappedPages
 from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, locate
 
 Progress = Callable[[int], None]
@@ -145,15 +146,23 @@ class Component:
             if self.link is not None:
                 self._place_by(self.link, self._weights, token, progress)
             else:
-                for weight in self._weights:
-                    token.check()
-                    weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
-                    progress(weight.stored_bytes)
+                self._place_here(token, progress)
         except BaseException:
             self.drop()
             raise
         self.placed = True
         self.reload_seconds = time.monotonic() - begun
+
+    def _place_here(self, token: CancelToken, progress: Progress) -> None:
+        """Place every tensor on the CPU: as it is mapped, or cast, and then its pages are given back."""
+        cast = MappedPages([weight.mapped for weight in self._weights if weight.cast_bytes and weight.stored_bytes])
+        for weight in self._weights:
+            token.check()
+            weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+            progress(weight.stored_bytes)
+            if weight.cast_bytes and weight.stored_bytes:
+                cast.add(weight.mapped)
+        cast.give_back()
 
     def _place_by(self, link: Link, weights: list[_Weight], token: CancelToken, progress: Progress) -> None:
         """Place these tensors in one stretch of device memory, over the bus."""

@@ -3,6 +3,7 @@
 Hung on the run's own pipeline and taken off after it: nothing of it stays in a view.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
 from tui.worker.conditioning import replaced
+from tui.worker.memory import is_out_of_memory, return_memory
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
 from tui.worker.residents import LoadProgress, Model, Residents
 from tui.worker.streaming import blocks_of, streamed
+
+log = logging.getLogger(__name__)
 
 
 class Placement:
@@ -56,9 +60,45 @@ class Placement:
                 undo.enter_context(self._one_at_a_time())
             elif not self._staged(pipeline):
                 self._ensure([*self._text, *self._rest])
+            if hasattr(getattr(pipeline, "vae", None), "decode"):
+                undo.enter_context(self._decoding(pipeline.vae))
             if hasattr(pipeline, "encode_prompt"):
                 undo.enter_context(self._encoding(pipeline, prompts, prompt_key))
             yield
+
+    @contextmanager
+    def _decoding(self, vae: Any) -> Iterator[None]:
+        """While inside, a decoding that memory does not suffice for is done again: alone, then in tiles.
+
+        So the steps before it are not taken again.
+        """
+        decode = vae.decode
+
+        def decoded(*arguments: Any, **named: Any) -> Any:
+            for ease in (self._leave_to_vae, vae.enable_tiling if hasattr(vae, "enable_tiling") else None):
+                try:
+                    return decode(*arguments, **named)
+                except Exception as error:
+                    if ease is None or not is_out_of_memory(error):
+                        raise
+                    log.warning("no memory to decode: %s", str(error).splitlines()[0])
+                # outside the handler, so that the tensors that the error's traceback holds are gone
+                ease()
+                return_memory()
+            return decode(*arguments, **named)
+
+        was_tiled = getattr(vae, "use_tiling", False)
+        with replaced(vae, "decode", decoded):
+            try:
+                yield
+            finally:
+                if getattr(vae, "use_tiling", False) and not was_tiled:
+                    vae.disable_tiling()
+
+    def _leave_to_vae(self) -> None:
+        """Drop everything but the VAE from the device."""
+        self._end_streams(())
+        self._residents.evict_all_but([one for name, one in self._model.components.items() if name == "vae"])
 
     def _staged(self, pipeline: Any) -> bool:
         """Whether text encoders come first and leave before the rest comes."""

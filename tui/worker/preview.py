@@ -4,7 +4,6 @@ The matrix is not a table: it is fitted to the model's own VAE, by encoding a mo
 linear map from latents to the mosaic's colours. So every VAE has one, whoever trained it.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,10 +35,10 @@ class LatentToRgb:
         return cls(matrix=solution[:-1], bias=solution[-1])
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """RGB bytes, shape (h, w, 3), of latents (channels, h, w)."""
+        """RGB bytes, shape (h, w, 3), of latents (channels, h, w), on their device; nothing is waited for."""
         matrix, bias = self.matrix.to(latents.device), self.bias.to(latents.device)
         colours = torch.einsum("chw,cr->hwr", latents.float(), matrix) + bias
-        return (colours.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        return (colours.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _encoded(vae: Any, picture: torch.Tensor) -> torch.Tensor:
@@ -85,10 +84,12 @@ def denoised(scheduler: Any, output: torch.Tensor, timestep: torch.Tensor, sampl
         clean: torch.Tensor = sample - _sigma(scheduler, timestep) * output
         return clean
     if kind == "trigflow":
-        return math.cos(float(timestep)) * sample - math.sin(float(timestep)) * output
-    alphas = scheduler.alphas_cumprod
-    alpha = float(alphas[min(max(round(float(timestep)), 0), len(alphas) - 1)])
-    signal, noise = math.sqrt(alpha), math.sqrt(1 - alpha)
+        angle = torch.as_tensor(timestep)
+        return angle.cos() * sample - angle.sin() * output
+    # as tensors, for reading a number from a GPU waits for all that it computes
+    alphas: torch.Tensor = scheduler.alphas_cumprod.to(sample.device)
+    alpha = alphas[torch.as_tensor(timestep, device=sample.device).round().long().clamp(0, len(alphas) - 1)]
+    signal, noise = alpha.sqrt(), (1 - alpha).sqrt()
     if float(scheduler.init_noise_sigma) > 1:
         sample = sample * signal  # this kind keeps the clean latents at full size and the noise growing
     match kind:

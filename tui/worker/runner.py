@@ -20,7 +20,7 @@ from tui.library.pictures import already_saved, save_picture
 from tui.library.prompt.reading import is_plain
 from tui.library.schedulers import OWN, SCHEDULERS
 from tui.protocol.commands import Target
-from tui.protocol.events import JobNote, SavedFile, WorkerEvent
+from tui.protocol.events import JobNote, SavedFile, Step, WorkerEvent
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem, bad_request
@@ -33,6 +33,7 @@ from tui.worker.finishing import finished_on_device
 from tui.worker.graphs import captured
 from tui.worker.inputs import fitted, kept_outside, open_picture
 from tui.worker.inversions import read_inversion
+from tui.worker.lane import SideLane
 from tui.worker.latents import raw_latents
 from tui.worker.memory import is_out_of_memory, return_memory
 from tui.worker.observed import Progress, interruptible, observed
@@ -89,6 +90,7 @@ class JobRun:
         self._colours = colours
         self._outlet = outlet
         self._token = token
+        self._lane = SideLane(residents.device)
         rest = [one for one in model.components.values() if one not in model.text_encoders] + self._nets
         fitting = first_that_fits(model.text_encoders, rest, residents.budget)
         self._relief = max(asked_for(job.memory), fitting)
@@ -213,8 +215,13 @@ class JobRun:
             if conditioning is not None:
                 undo.enter_context(self._steered(job, pipeline, scheduler, progress))
             undo.enter_context(interruptible(modules, self._token))
-            undo.enter_context(observed(scheduler, progress, self._token, self._outlet.tell, show))
+            undo.enter_context(observed(scheduler, progress, self._token, self._tell_step, show))
             yield
+            self._lane.deliver(wait=True)
+
+    def _tell_step(self, step: Step) -> None:
+        self._lane.deliver()
+        self._outlet.tell(step)
 
     def _conditioning(self, job: Job, pipeline: Any) -> Conditioning | None:
         if not self._model.family.weighting:
@@ -241,15 +248,19 @@ class JobRun:
     def _send_preview(self, pipeline: Any, scheduler: Any, given: dict[str, Any], index: int, number: int) -> None:
         if self._colours is None:
             return
-        clean = denoised(scheduler, given["model_output"], given["timestep"], given["sample"])
-        layout = self._model.family.latents
-        rgb = self._colours(raw_latents(layout, clean, pipeline, self._job.width, self._job.height))
-        height, width, _ = rgb.shape
-        self._outlet.show(
-            Preview(
-                job_id=self._job.id, index=index, step=number, width=width, height=height, rgb=rgb.numpy().tobytes()
-            )
-        )
+        layout, job, colours = self._model.family.latents, self._job, self._colours
+        output, timestep, sample = given["model_output"], given["timestep"], given["sample"]
+
+        def compute() -> torch.Tensor:
+            clean = denoised(scheduler, output, timestep, sample)
+            return colours(raw_latents(layout, clean, pipeline, job.width, job.height))
+
+        def deliver(rgb: torch.Tensor) -> None:
+            height, width, _ = rgb.shape
+            data = rgb.numpy().tobytes()
+            self._outlet.show(Preview(job_id=job.id, index=index, step=number, width=width, height=height, rgb=data))
+
+        self._lane.begin(compute, given, deliver)
 
     def _making(self, index: int, pipeline: Any, scheduler: Any) -> Making:
         return Making(

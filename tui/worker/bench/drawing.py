@@ -143,8 +143,8 @@ def preview_ours(path: Path) -> Told:
     job = job_for(path)
     side = pixels_per_latent(vae)
     latents = torch.randn(vae.config.latent_channels, job.height // side, job.width // side, device=vae.device)
-    colours(latents)
-    return {"value": median_seconds(lambda: colours(latents), 20)}
+    colours(latents).cpu()
+    return {"value": median_seconds(lambda: colours(latents).cpu(), 20)}
 
 
 def preview_naive(path: Path) -> Told:
