@@ -97,7 +97,8 @@ def linked(budget: int = PLENTY) -> Residents:
 def sums(residents: Residents) -> list[float]:
     model = residents.model("m", str(BUNDLED_PATH))
     residents.ensure(model.components.values(), CancelToken(), nothing)
-    return [float(weight.detach().double().sum()) for part in model.components.values() for weight in part.module.parameters()]
+    held = [weight for part in model.components.values() for weight in part.module.parameters()]
+    return [float(weight.detach().double().sum()) for weight in held]
 
 
 def test_every_way_brings_the_same_weights_and_the_second_needs_no_ring(runtime: Runtime) -> None:
