@@ -1,6 +1,7 @@
 """The app: one engine client, the screens, the keys that work on all of them."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,7 +13,8 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from tui.client import EngineClient
-from tui.keymap_files import complaints, read_keymap
+from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
+from tui.keymap_files import complaints, new_clashes, read_keymap
 from tui.library.paths import Paths, shipped_themes
 from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
@@ -24,10 +26,11 @@ from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.gallery import GalleryScreen
 from tui.screens.help import HelpScreen
+from tui.screens.key_places import built_in_keys, keys_by_place
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
-from tui.screens.settings import SettingsScreen, built_in_keys
+from tui.screens.settings import SettingsScreen
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.tour import TourScreen
@@ -104,6 +107,8 @@ class LatenttyApp(PictureApp[int]):
         self._themes_seen = signature(paths.themes)
         self._changed = False
         self._title = ""
+        self._ended = ""
+        """How the last job ended that did so while the app was open."""
         self._tour = tour
         self._open: dict[str, EngineScreen] = {}
         self._studio = StudioScreen(self._client)
@@ -116,6 +121,7 @@ class LatenttyApp(PictureApp[int]):
         for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal: leave as by the key
             asyncio.get_running_loop().add_signal_handler(number, self.exit)
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
+        self._write(KEEP_TITLE)
         self._read_themes()
         self._use_theme()
         self._use_keymap()
@@ -127,6 +133,15 @@ class LatenttyApp(PictureApp[int]):
         self.set_interval(PAINT_EVERY, self._paint)
         self.set_interval(LOOK_EVERY, self._look_at_themes)
         self.call_after_refresh(self._stay_attached)
+
+    def on_unmount(self) -> None:
+        """The terminal gets the title back that it had."""
+        self._write(GIVE_BACK_TITLE)
+
+    def _write(self, text: str) -> None:
+        """Send to the terminal what it shows outside the screen."""
+        if self._driver is not None:
+            self._driver.write(text)
 
     def _look_at_themes(self) -> None:
         """Take up what the user changed in a theme's file."""
@@ -156,16 +171,19 @@ class LatenttyApp(PictureApp[int]):
         except LatenttyError as error:
             tell(self, error.problem)
             return
-        for wrong in complaints(keymap, built_in_keys(self)):
-            tell(self, Problem(code="bad_request", cause=wrong, hint=f"Correct {self._paths.keymap_file}."))
+        wrong = complaints(keymap, built_in_keys(type(self))) + new_clashes(keymap.all, keys_by_place(type(self)))
+        for cause in wrong:
+            tell(self, Problem(code="bad_request", cause=cause, hint=f"Correct {self._paths.keymap_file}."))
         self.set_keymap(keymap.all)
 
     @on(SettingsScreen.Saved)
     def _setting_saved(self, event: SettingsScreen.Saved) -> None:
-        if event.name == "theme":
-            self.theme = load_settings(self._paths).theme
-        elif event.name.startswith("key"):
+        if event.name.startswith("key"):
             self._use_keymap()
+            return
+        self._settings = load_settings(self._paths)
+        if event.name == "theme":
+            self.theme = self._settings.theme
 
     def _opened(self, name: str) -> EngineScreen:
         screen = self._studio if name == "studio" else PLACES[name](self._client)
@@ -209,21 +227,25 @@ class LatenttyApp(PictureApp[int]):
             self._tell_end(self._client.snapshot.jobs.get(event.job_id))
 
     def _tell_end(self, record: JobRecord | None) -> None:
-        """Ring when a long job ends: whoever asked for it looks elsewhere by now."""
+        """Give a sign when a long job ends: whoever asked for it looks elsewhere by now."""
+        if record is None:
+            return
+        self._ended = "failed" if record.state == "failed" else "done"
         after = self._settings.ring_after
-        if record is None or not after or record.started is None or record.finished is None:
+        if not after or record.started is None or record.finished is None:
             return
         if record.finished - record.started >= after:
-            self.bell()
+            text = f"Latentty: {self._ended}: {record.job.prompt[:80] or record.job.model}"
+            self._write(end_signal(self._settings.ring_with, text, os.environ))
 
     def _show_title(self, snapshot: Snapshot) -> None:
         """The terminal's own title says what goes on; nothing is sent while that stays the same."""
         waiting = len(snapshot.waiting)
-        parts = ["Latentty", "drawing" if snapshot.running else "", f"{waiting} waiting" if waiting else ""]
-        title = " · ".join(part for part in parts if part)
-        if title != self._title and self._driver is not None:
-            self._title = title
-            self._driver.write(f"\x1b]2;{title}\x07")
+        does = "drawing" if snapshot.running else "" if waiting else self._ended
+        text = " · ".join(part for part in ("Latentty", does, f"{waiting} waiting" if waiting else "") if part)
+        if text != self._title:
+            self._title = text
+            self._write(title(text))
 
     def engine_preview(self, preview: Preview) -> None:
         """The picture as it forms."""
@@ -271,8 +293,10 @@ class LatenttyApp(PictureApp[int]):
         self.switch_mode("studio")
 
     def action_help(self) -> None:
-        """Show the keys that work now."""
-        if not isinstance(self.screen, HelpScreen):
+        """Show the keys that work now; where they are shown, no longer."""
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        else:
             self.push_screen(HelpScreen(self.screen.active_bindings.values()))
 
     def action_view(self) -> None:

@@ -85,6 +85,12 @@ def clashes(keymap: Mapping[str, str], groups: Mapping[str, Mapping[str, str]]) 
     return found
 
 
+def new_clashes(keymap: Mapping[str, str], groups: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The clashes that are there because of `keymap`: what is built in knows which of two meanings goes first."""
+    built_in = clashes({}, groups)
+    return list(dict.fromkeys(one for one in clashes(keymap, groups) if one not in built_in))
+
+
 def save_keymap(path: Path, keymap: Keymap) -> None:
     """Write `keymap` to the file at `path`; what is no key or preset in it stays, comments too.
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tui.keymap_files import PRESETS, Keymap, clashes, complaints, read_keymap, save_keymap
+from tui.app import LatenttyApp
+from tui.keymap_files import PRESETS, Keymap, clashes, complaints, new_clashes, read_keymap, save_keymap
 from tui.protocol.problem import LatenttyError
+from tui.screens.key_places import built_in_keys, keys_by_place
 
 BUILT_IN = {"generate": "ctrl+g", "cancel": "ctrl+x"}
 
@@ -32,3 +34,12 @@ def test_what_is_wrong_with_a_keymap_is_named(tmp_path: Path) -> None:
     (clash,) = clashes({"cancel": "ctrl+g"}, {"studio": BUILT_IN})
     assert "ctrl+g" in clash
     assert clashes({"cancel": "ctrl+g,x", "generate": "f12"}, {"studio": BUILT_IN}) == []
+    both = {"studio": {**BUILT_IN, "go": "ctrl+g"}}
+    assert new_clashes({}, both) == [], "what is built in knows which goes first"
+    assert len(new_clashes({"cancel": "ctrl+g"}, both)) == 2
+
+
+def test_no_preset_gives_a_key_two_meanings() -> None:
+    for preset, keys in PRESETS.items():
+        assert set(keys) <= set(built_in_keys(LatenttyApp)), preset
+        assert new_clashes(keys, keys_by_place(LatenttyApp)) == [], preset

@@ -56,8 +56,22 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         await pilot.press("escape", "d")
         assert read_keymap(home.keymap_file).keys == {}
+        await change("keys.cancel", "ctrl+g")
+        assert read_keymap(home.keymap_file).keys == {}
+        assert any("ctrl+g would mean both" in one.message for one in app._notifications)
+        await change("ring_with", "both")
+        assert app._settings.ring_with == "both", "without a restart"
+        assert "at once" in str(screen.query_one("#setting-help", Static).content)
         await change("keymap", "vim")
         assert read_keymap(home.keymap_file).preset == "vim"
+        await pilot.press("f2", "escape")  # and it is in force: i types, Escape acts on the picture, s sets
+        studio = app.screen
+        assert app.focused is studio.preview
+        await pilot.press("i", "a", "escape", "s")
+        assert (studio.prompts.prompt, app.focused) == ("a", studio.query_one("#model"))
+        studio.preview.focus()
+        await pilot.press("u")
+        await until(pilot, lambda: any("take back" in one.message for one in app._notifications))
 
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(app.screen, LogScreen))

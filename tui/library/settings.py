@@ -20,6 +20,8 @@ PREFIX = "LATENTTY_"
 
 Minutes = Annotated[float, Meta(ge=0)]
 
+EndSignal = Literal["bell", "osc9", "both", "off"]
+
 
 class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the engine gives back what it holds, and how long it waits for a worker. Minutes; 0 means never."""
@@ -74,7 +76,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preview: Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "ascii", "off"] = "auto"
     """How pictures are shown in the terminal; auto takes the best way that the terminal has."""
     ring_after: Annotated[float, Meta(ge=0)] = 30
-    """Ring the terminal's bell when a job ends that took this many seconds; 0 never."""
+    """Give a sign when a job ends that took this many seconds; 0 never."""
+    ring_with: EndSignal = "bell"
+    """Which sign: the terminal's bell, a notification of the desktop (OSC 9), or both."""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
     def pictures(self, paths: Paths) -> Path:

@@ -21,7 +21,7 @@ class HelpScreen(ModalScreen[None]):
     """What the keys do."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS = [Binding("escape,f1,q", "dismiss", "Close", id="help.close")]
+    BINDINGS = [Binding("escape,q", "dismiss", "Close", id="help.close")]
 
     def __init__(self, bindings: Iterable[ActiveBinding]) -> None:
         super().__init__()

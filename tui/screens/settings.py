@@ -1,32 +1,45 @@
 """The settings screen: every setting and every key with its help, changed where it is seen, kept in its file."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from rich.text import Text
 from textual import on
-from textual.app import App
 from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from tui.client import EngineClient
-from tui.keymap_files import Keymap, complaints, read_keymap, save_keymap
+from tui.keymap_files import Keymap, complaints, new_clashes, read_keymap, save_keymap
 from tui.library.plain_text import plain
 from tui.library.setting_fields import SettingField, setting_fields
 from tui.library.settings import load_settings, save_setting
 from tui.protocol.problem import LatenttyError, bad_request
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
+from tui.screens.key_places import KEY_HELP, built_in_keys, keys_by_place
 from tui.widgets.ask_line import AskLine
+from tui.widgets.row_table import RowTable
 
 KEYS: Final = "keys."
 """What the names of keys begin with, among the settings."""
 
+NAME_WIDTH: Final = 28
+OWN_WIDTH: Final = 16
+"""Columns that the word "changed" takes, with all gaps."""
+
 PRESET: Final = "keymap"
 PRESET_HELP: Final = "A set of keys to begin with: default or vim. Single keys below go before it."
-LATER: Final = "The engine takes it up when it starts next; the app, when it opens next."
+AT_ONCE: Final = "Takes effect at once."
+LATER: Final = "Takes effect when the engine starts next."
+EFFECT: Final = {
+    "theme": AT_ONCE,
+    "ring_after": AT_ONCE,
+    "ring_with": AT_ONCE,
+    "preview": "Takes effect when the app opens next; until then ^T goes through the ways.",
+}
+"""When a setting of the app takes effect; all others are the engine's."""
 
 
 class SettingsScreen(EngineScreen):
@@ -53,9 +66,10 @@ class SettingsScreen(EngineScreen):
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
-        self._table: DataTable[Text] = DataTable(id="setting-table", cursor_type="row")
+        self._table: DataTable[Text] = RowTable(id="setting-table", cursor_type="row")
         self._help = Static(id="setting-help", markup=False)
         self._ask = AskLine(id="setting-ask")
+        self._values: dict[str, str] = {}
         self._fields = {field.name: field for field in setting_fields()}
 
     def compose_body(self) -> Iterable[Widget]:
@@ -66,7 +80,7 @@ class SettingsScreen(EngineScreen):
 
     def on_mount(self) -> None:
         """The columns and the lines."""
-        self._table.add_column("Setting", key="name", width=28)
+        self._table.add_column("Setting", key="name", width=NAME_WIDTH)
         self._table.add_column("Value", key="value")
         self._table.add_column("", key="own")
         self._show()
@@ -78,7 +92,7 @@ class SettingsScreen(EngineScreen):
     @property
     def built_in(self) -> dict[str, str]:
         """The keys of everything that a key can do, as they are built in; the app's own too."""
-        return built_in_keys(self.app)
+        return built_in_keys(type(self.app))
 
     def _show(self) -> None:
         """Read both files anew and show what they say."""
@@ -99,7 +113,10 @@ class SettingsScreen(EngineScreen):
         self._table.move_cursor(row=row)
 
     def _add(self, name: str, value: str, own: str) -> None:
-        self._table.add_row(Text(name), Text(plain(value)), Text(own, "italic"), key=name)
+        shown = Text(plain(value))
+        shown.truncate(max(self.app.size.width - NAME_WIDTH - OWN_WIDTH, 10), overflow="ellipsis")
+        self._table.add_row(Text(name), shown, Text(own, "italic"), key=name)
+        self._values[name] = value
 
     @property
     def _under(self) -> str:
@@ -112,7 +129,7 @@ class SettingsScreen(EngineScreen):
         field = self._fields.get(self._under)
         if field is not None:
             choices = f" One of: {', '.join(field.choices)}." if field.choices else ""
-            self._help.update(f"{field.help}{choices}\n{'' if self._under == 'theme' else LATER}")
+            self._help.update(f"{field.help}{choices}\n{EFFECT.get(self._under, LATER)}")
         elif self._under == PRESET:
             self._help.update(PRESET_HELP)
         else:
@@ -127,8 +144,7 @@ class SettingsScreen(EngineScreen):
     def action_change(self) -> None:
         """Type another value."""
         if self._under:
-            value = self._table.get_cell(self._under, "value")
-            self._ask.ask(self._under, self._under, value.plain)
+            self._ask.ask(self._under, self._under, self._values[self._under])
 
     def action_default(self) -> None:
         """Set it back."""
@@ -179,7 +195,7 @@ class SettingsScreen(EngineScreen):
         else:
             others = {one: keys for one, keys in keymap.keys.items() if one != name}
             keymap = Keymap(preset=keymap.preset, keys=others | ({name: text} if text else {}))
-        if wrong := complaints(keymap, self.built_in):
+        if wrong := complaints(keymap, self.built_in) + new_clashes(keymap.all, keys_by_place(type(self.app))):
             raise bad_request(" ".join(wrong), "Keys are named such as ctrl+g, f12, a, space or shift+left.")
         save_keymap(path, keymap)
 
@@ -190,29 +206,3 @@ class SettingsScreen(EngineScreen):
 
 def _themes(screen: SettingsScreen) -> list[str]:
     return sorted(name for name in screen.app.available_themes if not name.startswith("textual-"))
-
-
-KEY_HELP: Final[dict[str, str]] = {}
-"""What each key does, by its id; filled together with :func:`built_in_keys`."""
-
-
-def built_in_keys(app: App[Any]) -> dict[str, str]:
-    """The keys of everything of ours that a key can do, by id: of the app, and of every screen, pane and widget."""
-    found: dict[str, str] = {}
-    for kind in (type(app), *_all(Widget)):
-        if kind.__module__.startswith("tui."):
-            _gather(kind, found)
-    return found
-
-
-def _all(kind: type[Widget]) -> Iterable[type[Widget]]:
-    for one in kind.__subclasses__():
-        yield one
-        yield from _all(one)
-
-
-def _gather(kind: type[Any], found: dict[str, str]) -> None:
-    for binding in kind.__dict__.get("BINDINGS", ()):
-        if isinstance(binding, Binding) and binding.id is not None:
-            found[binding.id] = binding.key
-            KEY_HELP[binding.id] = (binding.tooltip or "").strip() or binding.description
