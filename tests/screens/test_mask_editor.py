@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from textual.app import App
+from textual.widgets import Static
 
 from tests.screens.conftest import until
 from tui.library.mask import KEPT
-from tui.screens.mask_editor import MaskEditor
+from tui.protocol.job import Edges
+from tui.screens.mask_editor import MaskEditor, Painted
 from tui.widgets.ask_line import AskLine
 from tui.widgets.mask_canvas import MaskCanvas
 
@@ -17,7 +19,7 @@ from tui.widgets.mask_canvas import MaskCanvas
 async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) -> None:
     app: App[None] = App()
     Image.new("L", (10, 10), "white").save(tmp_path / "white.png")
-    answers: list[str | None] = []
+    answers: list[Painted | None] = []
     async with app.run_test(size=size) as pilot:
         editor = MaskEditor(tmp_path / "masks", Image.new("RGB", (96, 64), "teal"))
         await app.push_screen(editor, answers.append)
@@ -45,7 +47,8 @@ async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) ->
         await pilot.press("s", "x", "o", "down", "right", "down", "left", "up", "escape")
         assert canvas.begun is None
         radius = canvas.radius
-        await pilot.press("plus", "z", "z")
+        await pilot.press("j", "k", "h", "shift+left", "shift+right", "shift+up", "u", "U")
+        await pilot.press("equals_sign", "minus", "plus", "z", "z")
         assert (canvas.radius > radius, canvas.zoom) == (True, 4)
         await pilot.press("minus", "Z", "Z")
         assert canvas.zoom == 1
@@ -60,4 +63,29 @@ async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) ->
         assert editor.mask.share > dab
         await pilot.press("enter")
         await until(pilot, lambda: answers)
-        assert Image.open(str(answers[0])).size == (96, 64)
+        assert answers[0] is not None
+        assert Image.open(answers[0].mask).size == (96, 64)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_arrow_keys_grow_the_edges_on_the_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+    app: App[None] = App()
+    answers: list[Painted | None] = []
+    async with app.run_test(size=size) as pilot:
+        editor = MaskEditor(tmp_path, Image.new("RGB", (256, 256), "teal"), Edges())
+        await app.push_screen(editor, answers.append)
+        canvas = editor.query_one(MaskCanvas)
+        before = len(canvas.render_line(0).text.rstrip())
+        await pilot.press("space", "enter")
+        assert answers == []
+        assert not editor.mask.share
+        await pilot.press("left", "left", "l", "down", "down", "shift+down")
+        assert canvas.grow == Edges(left=32, right=16, bottom=16)
+        assert "← 32 · ↑ 0 · → 16 · ↓ 16 px · 304×272" in str(editor.query_one("#mask-title", Static).content)
+        assert len(canvas.render_line(0).text.rstrip()) > before, "the border is seen beside the picture"
+        await pilot.press("up", "u", "K")
+        assert canvas.grow.top == 0
+        await pilot.press("x", "u", "g", "space")
+        assert editor.mask.share
+        await pilot.press("g", "enter")
+        assert answers == [Painted(grow=Edges(left=32, right=16, bottom=16))]

@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from PIL import Image
 from textual import on
 from textual.app import ComposeResult
@@ -14,10 +15,11 @@ from textual.widgets import Footer, Static
 from tui.library.folders import make_folder
 from tui.library.mask import ANEW, KEPT, Mask
 from tui.library.picture_bounds import check_claims
+from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.engine_screen import tell
 from tui.widgets.ask_line import AskLine
-from tui.widgets.mask_canvas import MaskCanvas, Shape
+from tui.widgets.mask_canvas import MaskCanvas, Shape, Side
 
 BLUR: Final = 64
 """One key press blurs by this part of the shorter side."""
@@ -39,8 +41,16 @@ def open_picture(path: str) -> Image.Image:
         ) from None
 
 
-class MaskEditor(ModalScreen[str | None]):
-    """Answers with the path of the mask that was painted; None when it was left."""
+class Painted(Struct, frozen=True):
+    """What the editor answers with: a mask, or grown edges."""
+
+    mask: str = ""
+    """Its path."""
+    grow: Edges = Edges()
+
+
+class MaskEditor(ModalScreen[Painted | None]):
+    """Paints a mask, or grows the picture's edges; None when it was left."""
 
     DEFAULT_CSS = """
     MaskEditor { background: $background; layout: vertical; }
@@ -54,6 +64,7 @@ class MaskEditor(ModalScreen[str | None]):
         Binding("e", "erase", "Erase", id="mask.erase", tooltip="Erase instead of painting, and back"),
         Binding("r", "shape('rectangle')", "Rect", id="mask.rectangle", tooltip="A rectangle: one corner, the other"),
         Binding("o", "shape('ellipse')", "Oval", id="mask.ellipse", tooltip="An ellipse: one corner, the other"),
+        Binding("g", "grow", "Edges", id="mask.grow", tooltip="Let the arrow keys grow the edges, or paint again"),
         Binding("f", "fill", "Fill", id="mask.fill", tooltip="The area under the cursor"),
         Binding("i", "invert", "Invert", id="mask.invert"),
         Binding("u", "undo", "Undo", id="mask.undo"),
@@ -76,11 +87,12 @@ class MaskEditor(ModalScreen[str | None]):
         Binding("shift+down,J", "move(0, 8)", "Far down", show=False, id="mask.far_down"),
     ]
 
-    def __init__(self, folder: Path, picture: Image.Image, mask: Mask | None = None) -> None:
-        """`folder` is where the mask is saved."""
+    def __init__(self, folder: Path, picture: Image.Image, grow: Edges | None = None) -> None:
+        """`folder` is where the mask is saved; with `grow`, the edges are grown first, from there on."""
         super().__init__()
         self._folder = folder
-        self._canvas = MaskCanvas(picture, mask or Mask(*picture.size), id="canvas")
+        self._canvas = MaskCanvas(picture, Mask(*picture.size), id="canvas")
+        self._canvas.growing, self._canvas.grow = grow is not None, grow or Edges()
         self._title = Static(id="mask-title", markup=False)
         self._ask = AskLine(id="mask-ask")
 
@@ -98,6 +110,13 @@ class MaskEditor(ModalScreen[str | None]):
     @on(MaskCanvas.Changed)
     def _tell(self) -> None:
         canvas = self._canvas
+        if canvas.growing:
+            edges, (width, height) = canvas.grow, canvas.grown_size
+            self._title.update(
+                f"Edges  ← {edges.left} · ↑ {edges.top} · → {edges.right} · ↓ {edges.bottom} px · {width}×{height}"
+                " · arrows grow, Shift+arrows shrink"
+            )
+            return
         does = "erases" if canvas.value == KEPT else "paints"
         begun = f" · {canvas.begun[1]} begun" if canvas.begun else ""
         pen = " · pen down" if canvas.pen else ""
@@ -113,8 +132,24 @@ class MaskEditor(ModalScreen[str | None]):
         return self._canvas.mask
 
     def action_move(self, across: int, down: int) -> None:
-        """Move the cursor."""
-        self._canvas.move(across, down)
+        """Move the cursor; or grow an edge by a short way, take it back by a long one."""
+        if self._canvas.growing:
+            self._canvas.grow_edge(_side(across, down), 1 if abs(across + down) == 1 else -1)
+        else:
+            self._canvas.move(across, down)
+
+    def action_grow(self) -> None:
+        """Grow edges from now on, or paint again."""
+        self._canvas.growing = not self._canvas.growing
+        if self._canvas.growing and self.mask.share:
+            self.notify("Only the new edges will be drawn then: what is painted has no effect.", severity="warning")
+        self._canvas.begun, self._canvas.pen = None, False
+        self._canvas.redraw()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What paints does nothing while edges are grown, and is not offered."""
+        return not (self._canvas.growing and action in PAINTS)
 
     def action_dab(self) -> None:
         """Paint once."""
@@ -158,12 +193,15 @@ class MaskEditor(ModalScreen[str | None]):
 
     def action_clear(self) -> None:
         """Begin anew."""
+        if self._canvas.growing:
+            self._canvas.set_edges(Edges())
+            return
         self.mask.clear()
         self._canvas.redraw()
 
     def action_undo(self) -> None:
         """Take the last change back."""
-        if not self.mask.undo():
+        if not (self._canvas.undo_edges() if self._canvas.growing else self.mask.undo()):
             self.notify("Nothing is left to take back.")
         self._canvas.redraw()
 
@@ -190,7 +228,13 @@ class MaskEditor(ModalScreen[str | None]):
         self._canvas.focus()
 
     def action_keep(self) -> None:
-        """Save the mask and leave with it."""
+        """Save the mask and leave with it, or with the edges."""
+        if self._canvas.growing:
+            if self._canvas.grow.any:
+                self.dismiss(Painted(grow=self._canvas.grow))
+            else:
+                self.notify("No edge is grown yet: an arrow key grows one.", severity="warning")
+            return
         if not self.mask.share:
             self.notify("Nothing is painted yet: white is drawn anew.", severity="warning")
             return
@@ -202,7 +246,7 @@ class MaskEditor(ModalScreen[str | None]):
             cause = f"The mask {path} cannot be written: {error}."
             tell(self.app, Problem(code="output_unwritable", cause=cause, hint="Make room there."))
             return
-        self.dismiss(str(path))
+        self.dismiss(Painted(mask=str(path)))
 
     def action_leave(self) -> None:
         """End a shape that was begun, or leave without a mask."""
@@ -211,3 +255,13 @@ class MaskEditor(ModalScreen[str | None]):
             self._canvas.redraw()
         else:
             self.dismiss(None)
+
+
+PAINTS: Final = frozenset({"dab", "pen", "erase", "shape", "fill", "invert", "redo", "blur", "brush", "zoom", "load"})
+"""What has no meaning while edges are grown."""
+
+
+def _side(across: int, down: int) -> Side:
+    if across:
+        return "left" if across < 0 else "right"
+    return "top" if down < 0 else "bottom"

@@ -2,6 +2,7 @@
 
 from typing import Final, Literal
 
+from msgspec.structs import replace
 from PIL import Image, ImageDraw
 from textual import events
 from textual.message import Message
@@ -9,13 +10,22 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.library.mask import ANEW, KEPT, Box, Mask
+from tui.protocol.job import Edges
 from tui.terminal.half_blocks import half_blocks
 
 ZOOMS: Final = (1, 2, 4, 8, 16)
 DIMMED: Final = 0.4
 """How bright what is kept is shown, beside what is drawn anew."""
 
+SMALL: Final = 1024
+"""Pixels along the longer side from which the picture is drawn while its edges grow."""
+
+MOST_GROWN: Final = 4096
+GREYS: Final = ((96, 96, 96), (144, 144, 144))
+"""What is not drawn yet is a chequered border, which is told from a picture without colours too."""
+
 Shape = Literal["rectangle", "ellipse"]
+Side = Literal["left", "top", "right", "bottom"]
 
 
 class MaskCanvas(Widget, can_focus=True):
@@ -27,7 +37,13 @@ class MaskCanvas(Widget, can_focus=True):
     def __init__(self, picture: Image.Image, mask: Mask, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._picture = picture.convert("RGB")
-        self._dark = self._picture.point(lambda level: int(level * DIMMED))
+        self._seen: tuple[Box, tuple[int, int], Image.Image, Image.Image] | None = None
+        """What was in sight last, bright and dark: painting changes the mask alone."""
+        self._small: Image.Image | None = None
+        self.growing = False
+        """Whether edges are grown, not painted."""
+        self.grow = Edges()
+        self._grown: list[Edges] = []
         self.mask = mask
         self.cursor = (picture.width // 2, picture.height // 2)
         """The pixel that keys act on."""
@@ -118,8 +134,58 @@ class MaskCanvas(Widget, can_focus=True):
         self.zoom = ZOOMS[place]
         self.redraw()
 
+    # ---- growing -----------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> int:
+        """Pixels by which one key grows an edge: about a sixteenth of the picture, and what every model can draw."""
+        return max(min(self._picture.size) // 16 // 8 * 8, 8)
+
+    def grow_edge(self, side: Side, by: int) -> None:
+        """Grow an edge by so many steps, or take it back."""
+        pixels = min(max(getattr(self.grow, side) + by * self.step, 0), MOST_GROWN)
+        self.set_edges(replace(self.grow, **{side: pixels}))
+
+    def set_edges(self, edges: Edges) -> None:
+        """Grow as far as `edges` says."""
+        if edges != self.grow:
+            self._grown.append(self.grow)
+            self.grow = edges
+        self.redraw()
+
+    def undo_edges(self) -> bool:
+        """Take the last change of the edges back; False when there is none."""
+        if not self._grown:
+            return False
+        self.grow = self._grown.pop()
+        self.redraw()
+        return True
+
+    @property
+    def grown_size(self) -> tuple[int, int]:
+        """Width and height with the grown edges."""
+        width, height = self._picture.size
+        return self.grow.left + width + self.grow.right, self.grow.top + height + self.grow.bottom
+
+    def _with_edges(self) -> Image.Image:
+        """All of it, as small as it is shown."""
+        if self._small is None:
+            self._small = self._picture.copy()
+            self._small.thumbnail((SMALL, SMALL), reducing_gap=2.0)
+        (width, height), (all_width, all_height) = self._picture.size, self.grown_size
+        scale = max(all_width / max(self.size.width, 1), all_height / max(2 * self.size.height, 1))
+        dots = max(round(all_width / scale), 1), max(round(all_height / scale), 1)
+        shown = Image.new("RGB", (dots[0], dots[1] + dots[1] % 2), GREYS[0])
+        draw = ImageDraw.Draw(shown)
+        draw.point([(x, y) for y in range(shown.height) for x in range(shown.width) if (x // 2 + y // 2) % 2], GREYS[1])
+        inside = max(round(width / scale), 1), max(round(height / scale), 1)
+        shown.paste(self._small.resize(inside), (round(self.grow.left / scale), round(self.grow.top / scale)))
+        return shown
+
     def on_mouse_down(self, event: events.MouseDown) -> None:
         """The left button paints, the right one erases."""
+        if self.growing:
+            return
         self.cursor = self._dragged = self.pixel_at(event.x, event.y)
         self.mask.brush([self.cursor], self.radius, KEPT if event.button == 3 else self.value)
         self.capture_mouse()
@@ -155,13 +221,22 @@ class MaskCanvas(Widget, can_focus=True):
 
     def redraw(self) -> None:
         """Draw what is seen."""
-        box, dots = self._view
-        shown = Image.composite(self._picture.crop(box), self._dark.crop(box), self.mask.image.crop(box))
-        shown = shown.resize(dots, Image.Resampling.BOX)
-        self._draw_marks(shown, box)
-        self._strips = [Strip(line) for line in half_blocks(shown, dots[0], dots[1] // 2)]
+        if self.growing:
+            shown = self._with_edges()
+        else:
+            box, dots = self._view
+            bright, dark = self._in_sight(box, dots)
+            shown = Image.composite(bright, dark, self.mask.image.resize(dots, Image.Resampling.BOX, box))
+            self._draw_marks(shown, box)
+        self._strips = [Strip(line) for line in half_blocks(shown, shown.width, shown.height // 2)]
         self.refresh()
         self.post_message(self.Changed())
+
+    def _in_sight(self, box: Box, dots: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+        if self._seen is None or self._seen[:2] != (box, dots):
+            bright = self._picture.resize(dots, Image.Resampling.BOX, box)
+            self._seen = box, dots, bright, bright.point(lambda level: int(level * DIMMED))
+        return self._seen[2], self._seen[3]
 
     def _draw_marks(self, shown: Image.Image, box: Box) -> None:
         """The brush around the cursor, and what was begun."""
