@@ -1,5 +1,7 @@
 """How long a prompt is for each text encoder of a model, from its tokenizers' files alone."""
 
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -41,12 +43,11 @@ def count_tokens(model: ModelInfo, prompt: str, steps: int, vectors: Mapping[str
     """
     family = FAMILIES.get(model.family)
     told = notices(prompt) if family is None or family.weighting else []
-    text = without_tags(prompt)
     counts = []
     for name in TOKENIZERS:
         tokenizer = read_tokenizer(tokenizer_folder(Path(model.configuration or model.path), name))
         if tokenizer is not None and family is not None:
-            counts.append(_count(name, tokenizer, family, text, steps, vectors))
+            counts.append(_count(name, tokenizer, family, prompt, steps, vectors))
     return TokenCounts(encoders=counts, notices=told)
 
 
@@ -56,21 +57,39 @@ def _count(
     encoder = name.replace("tokenizer", "text_encoder").replace("processor", "text_encoder")
     clip = tokenizer.token_to_id("<|startoftext|>") is not None
     if not family.weighting:
-        tokens = len(tokenizer.encode(unescaped(prompt), add_special_tokens=False).ids)
+
+        def plain_length(text: str) -> int:
+            return len(tokenizer.encode(unescaped(without_tags(text)), add_special_tokens=False).ids)
+
+        tokens = plain_length(prompt)
         limit = LENGTH if clip else LIMITS.get(family.id, 0)
-        return EncoderCount(encoder=encoder, tokens=tokens, limit=limit, cut=bool(limit) and tokens > limit)
+        cut = bool(limit) and tokens > limit
+        starts = _starts(prompt, [limit] if cut else [], plain_length)
+        return EncoderCount(encoder=encoder, tokens=tokens, limit=limit, starts=starts, cut=cut)
 
     def tokenize(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    texts = {stage.text for one in subprompts(prompt) for stage in stages(one.text, steps)}
     comma = tokenizer.token_to_id(",</w>")
-    longest = max(
-        (chunked(tokens_of(weigh(text), tokenize, vectors), comma) for text in texts),
-        key=lambda chunks: (len(chunks), sum(map(len, chunks))),
-    )
+
+    def longest_of(text: str) -> list[list[Token]]:
+        texts = {stage.text for one in subprompts(without_tags(text)) for stage in stages(one.text, steps)}
+        return max(
+            (chunked(tokens_of(weigh(text), tokenize, vectors), comma) for text in texts),
+            key=lambda chunks: (len(chunks), sum(map(len, chunks))),
+        )
+
+    longest = longest_of(prompt)
     ends = [sum(len(chunk) for chunk in longest[: number + 1]) for number in range(len(longest) - 1)]
-    return EncoderCount(encoder=encoder, tokens=sum(map(len, longest)), limit=LENGTH, chunks=ends)
+    starts = _starts(prompt, ends, lambda text: sum(map(len, longest_of(text))))
+    return EncoderCount(encoder=encoder, tokens=sum(map(len, longest)), limit=LENGTH, chunks=ends, starts=starts)
+
+
+def _starts(prompt: str, ends: list[int], length: Callable[[str], int]) -> list[int]:
+    """The letters at which the words begin that bring `length` above each of `ends`."""
+    words = [(found.start(), found.end()) for found in re.finditer(r"\w+|[^\w\s]", prompt)] if ends else []
+    places = (bisect_right(words, end, key=lambda word: length(prompt[: word[1]])) for end in ends)
+    return [words[place][0] for place in places if place < len(words)]
 
 
 def tokens_of(runs: Iterable[Weighted], tokenize: Tokenize, vectors: Mapping[str, int]) -> Iterator[Token | None]:

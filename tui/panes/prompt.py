@@ -1,5 +1,10 @@
 """The prompt pane: what the picture shows, and what it should not."""
 
+from collections.abc import Iterable
+from typing import Final
+
+from rich.style import Style
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -9,9 +14,18 @@ from textual.widgets import Static, TextArea
 from tui.library.plain_text import plain
 from tui.protocol.prompts import EncoderCount, TokenCounts
 
+CHUNK: Final = Style(bold=True, underline=True)
+"""The first letter that a text encoder reads in a further chunk."""
+
+LEFT_OUT: Final = Style(strike=True, dim=True)
+"""What no text encoder reads any more."""
+
 
 class PromptArea(TextArea):
     """Text to draw. Enter draws it; Ctrl+J begins a new line."""
+
+    _chunks: tuple[int, ...] = ()
+    _end: int | None = None
 
     BINDINGS = [
         Binding("enter", "submit", "Generate", show=False, priority=True, id="prompt.submit"),
@@ -25,6 +39,25 @@ class PromptArea(TextArea):
     def on_mount(self) -> None:
         """A cursor that blinks would send bytes for ever."""
         self.cursor_blink = False
+
+    def mark(self, chunks: Iterable[int], end: int | None) -> None:
+        """Mark the letters where chunks begin, and all from `end` on, which is left out."""
+        marks = tuple(chunks), end
+        if marks != (self._chunks, self._end):
+            self._chunks, self._end = marks
+            self.notify_style_update()
+            self.refresh()
+
+    def get_line(self, line_index: int) -> Text:
+        """A line with its marks."""
+        line = super().get_line(line_index)
+        before = sum(len(self.document.get_line(number)) + 1 for number in range(line_index))
+        for start in self._chunks:
+            if 0 <= start - before < len(line):
+                line.stylize(CHUNK, start - before, start - before + 1)
+        if self._end is not None:
+            line.stylize(LEFT_OUT, max(self._end - before, 0))
+        return line
 
     def action_submit(self) -> None:
         """Ask for the picture."""
@@ -64,10 +97,19 @@ class PromptPane(Vertical):
     def show_counts(self, counts: TokenCounts) -> None:
         """How long the prompt is for each text encoder, and what may not be meant in it."""
         self._prompt.border_subtitle = " · ".join(told for one in counts.encoders if (told := _length(one)))
+        self._mark(counts)
         self._notice.display = bool(counts.notices)
         if counts.notices:
             one = counts.notices[0]
             self._notice.update(plain(f"letter {one.start + 1}: {one.text}"))
+
+    def _mark(self, counts: TokenCounts) -> None:
+        text = self._prompt.text
+        blank = len(text) - len(text.lstrip())
+        cut = [one.starts[0] for one in counts.encoders if one.cut and one.starts]
+        end = max(cut) if cut and len(cut) == len(counts.encoders) else None
+        starts = {start for one in counts.encoders for start in one.starts}
+        self._prompt.mark(sorted(blank + start for start in starts), blank + end if end is not None else None)
 
     def append(self, words: str) -> None:
         """Put `words` at the end of the prompt."""

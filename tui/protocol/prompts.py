@@ -29,6 +29,8 @@ class EncoderCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many it takes at once: a chunk of CLIP's, or all that a family lets it read."""
     chunks: list[int] = []
     """Where each chunk but the last ends, as a number of tokens from the start; empty for one chunk."""
+    starts: list[int] = []
+    """The letters of the prompt, counted from 0, where a further chunk begins, or what is left out."""
     cut: bool = False
     """Whether what is beyond the limit is left out, rather than read in a further chunk."""
 
