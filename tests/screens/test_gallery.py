@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tests.engine.conftest import Running
 from tests.screens.conftest import type_text, until
@@ -11,6 +11,8 @@ from tests.screens.scripted import draw, open_scripted
 from tui.screens.compare import CompareScreen, differences
 from tui.screens.gallery import GalleryScreen
 from tui.screens.studio import StudioScreen
+from tui.screens.viewer import ViewerScreen
+from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid
 from tui.widgets.picture_view import PictureView
 
@@ -66,6 +68,8 @@ async def test_every_key_of_the_gallery(running: Running, size: tuple[int, int],
         await until(pilot, lambda: "TRASH · 1 picture" in told(screen, "#summary"))
         await pilot.press("b")
         await until(pilot, lambda: told(screen, "#summary").startswith("5 pictures"))
+        await pilot.press("E")  # only where the trash is seen
+        assert not screen.query_one(AskLine).display
         await pilot.press("z", "z")
         await until(pilot, lambda: told(screen, "#summary").startswith("6 pictures"))
 
@@ -74,12 +78,12 @@ async def test_every_key_of_the_gallery(running: Running, size: tuple[int, int],
         await pilot.press("n")
         assert "selected" not in told(screen, "#summary")
         for key, name in (("x", "copies"), ("X", "bare")):
-            await pilot.press(key, *["backspace"] * 2)
-            await type_text(pilot, str(tmp_path / name))
+            await pilot.press(key)
+            screen.query_one("#ask Input", Input).value = str(tmp_path / name)
             await pilot.press("enter")
             await until(pilot, lambda name=name: len(list((tmp_path / name).glob("*.png"))) == 1)
-        await pilot.press("a", "p", *["backspace"] * 30)
-        await type_text(pilot, str(tmp_path / "sheet.png"))
+        await pilot.press("a", "p")
+        screen.query_one("#ask Input", Input).value = str(tmp_path / "sheet.png")
         await pilot.press("enter", "n", "y")
         await until(pilot, (tmp_path / "sheet.png").exists)
         assert pilot.app.clipboard.endswith(".png")
@@ -119,9 +123,34 @@ async def test_pictures_are_compared_side_by_side_and_in_one_place(running: Runn
         await pilot.press("b")
         assert [view.parent.display for view in views] == [True, True]
         await pilot.press("escape", "n", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ViewerScreen))
+        await until(pilot, lambda: "3/3" in str(pilot.app.screen.query_one("#about", Static).content))
         await pilot.press("q")
         assert pilot.app.screen is gallery
+
+
+async def test_the_trash_is_emptied_after_a_question(running: Running, tmp_path: Path) -> None:
+    await draw(running, "a fox", "a crow", "a cat")
+    async with open_scripted(running) as pilot:
+        await until(pilot, lambda: len(pilot.app.screen.preview._recent._images) == 3)
+        await pilot.press("f3")
+        gallery = pilot.app.screen
+        await until(pilot, lambda: "3 pictures" in told(gallery, "#summary"))
+        await pilot.press("space", "space", "d")
+        await until(pilot, lambda: told(gallery, "#summary").startswith("1 picture"))
+        await pilot.press("f2")
+        await until(pilot, lambda: len(pilot.app.screen.preview._recent._images) == 1)
+        await until(pilot, lambda: "1 of 1" in told(pilot.app.screen, "#caption"))
+        await pilot.press("f3", "b")
+        await until(pilot, lambda: "TRASH · 2 pictures" in told(gallery, "#summary"))
+        await pilot.press("E", "n", "o", "enter")
+        await pilot.press("E", "y", "e", "s", "enter")
+        await until(pilot, lambda: "TRASH · 0 pictures" in told(gallery, "#summary"))
+        assert len(list(tmp_path.rglob("*.png"))) == 1
+        await pilot.press("b")
+        await until(pilot, lambda: told(gallery, "#summary").startswith("1 picture"))
+        await pilot.press("z")
+        assert "2 pictures are deleted for good." in [one.message for one in pilot.app._notifications]
 
 
 async def test_twenty_thousand_pictures_cost_what_is_in_sight(

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from PIL import Image
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tests.conftest import make_job
 from tests.engine.conftest import Running
@@ -16,8 +16,8 @@ from tui.library.sweeps import read_axes
 from tui.protocol.commands import GetSweep, StartSweep
 from tui.protocol.problem import LatenttyError
 from tui.protocol.sweep import Sweep, SweepState
-from tui.screens.compare import CompareScreen
 from tui.screens.sweep import SweepScreen
+from tui.screens.viewer import ViewerScreen
 from tui.widgets.picture_grid import PictureGrid
 
 
@@ -68,8 +68,8 @@ async def test_every_key_of_the_sweep_screen(running: Running, size: tuple[int, 
         await pilot.press("z")
         await until(pilot, lambda: "6 of 6 drawn" in told(screen, "#summary"))
         running.script.gate.clear()
-        await pilot.press("n", *["backspace"] * 30)
-        await type_text(pilot, "seed=1,2")
+        await pilot.press("n")
+        screen.query_one("#ask Input", Input).value = "seed=1,2"
         await pilot.press("enter")
         await until(pilot, lambda: "sweep 1 of 2" in told(screen, "#summary"))
         await pilot.press("x")
@@ -85,9 +85,9 @@ async def test_every_key_of_the_sweep_screen(running: Running, size: tuple[int, 
         attached = await running.attach()
         for picture in attached.snapshot.pictures:
             Image.new("RGB", (64, 64), "teal").save(picture.path)
-        await pilot.press("p", *["backspace"] * 40)
-        await type_text(pilot, str(tmp_path / "sheet.png"))
+        await pilot.press("p")
+        screen.query_one("#ask Input", Input).value = str(tmp_path / "sheet.png")
         await pilot.press("enter")
         await until(pilot, (tmp_path / "sheet.png").exists)
         await pilot.press("l", "h", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ViewerScreen))

@@ -59,6 +59,7 @@ from tui.protocol.commands import (
     CancelScan,
     ClientCommand,
     CountTokens,
+    EmptyTrash,
     EnsureAdapter,
     EnsureControlNet,
     ExportPictures,
@@ -390,6 +391,10 @@ class Engine:
                 await self._gallery.trash(pictures, trashed=isinstance(command, TrashPictures))
                 recent = await self._gallery.recent(RECENT_PICTURES)
                 self._board.tell(PicturesChanged(pictures=pictures, recent=recent))
+            case EmptyTrash():
+                count = await self._gallery.empty_trash()
+                self._board.tell(PicturesChanged(pictures=[]))
+                return count
             case ExportPictures():
                 return await self._export(command)
             case MakeContactSheet():

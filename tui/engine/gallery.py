@@ -10,7 +10,8 @@ from tui.engine.database import Database
 from tui.engine.picture_text import tag
 from tui.engine.rows import picture_of
 from tui.library.picture_search import Search, read_search
-from tui.library.trash import move, place_now
+from tui.library.pictures import write_problem
+from tui.library.trash import move, place_now, trash_place
 from tui.protocol.commands import FindPictures, MarkPictures
 from tui.protocol.events import Picture
 from tui.protocol.gallery import PictureInfo, PicturePage, Sort
@@ -129,6 +130,41 @@ class Gallery:
                 connection.execute("UPDATE picture SET trashed = ? WHERE id = ?", (when, one))
 
         await self._database.run(work)
+
+    async def empty_trash(self) -> int:
+        """Delete for good what was thrown away; how many pictures that were.
+
+        Raises:
+            LatenttyError: a file cannot be deleted; those before it are gone.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[list[int], OSError | None, Path]:
+            gone: list[int] = []
+            place = Path()
+            for row in connection.execute("SELECT id, path FROM picture WHERE trashed IS NOT NULL").fetchall():
+                place = place_now(Path(row["path"]), trashed=True)
+                try:
+                    if place == trash_place(Path(row["path"])):
+                        place.unlink(missing_ok=True)
+                except OSError as error:
+                    return gone, error, place
+                for statement in FORGET:
+                    connection.execute(statement, (row["id"],))
+                gone.append(row["id"])
+            return gone, None, place
+
+        gone, error, place = await self._database.run(work)
+        if error is not None:
+            raise LatenttyError(write_problem(error, place.parent))
+        return len(gone)
+
+
+FORGET: Final = (
+    "DELETE FROM picture_text WHERE rowid = ?",
+    "DELETE FROM tag WHERE picture_id = ?",
+    "DELETE FROM picture WHERE id = ?",
+)
+"""All that is known about a picture."""
 
 
 def _conditions(search: Search, *, trashed: bool) -> tuple[str, list[object]]:

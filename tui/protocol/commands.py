@@ -227,6 +227,10 @@ class RestorePictures(Command, frozen=True):
     pictures: _Ids
 
 
+class EmptyTrash(Command, frozen=True):
+    """Delete for good every picture that was thrown away; answered with how many there were."""
+
+
 class ExportPictures(Command, frozen=True):
     """Copy pictures into a folder, which is made; answered with the paths of the copies. Nothing is overwritten."""
 
@@ -392,6 +396,7 @@ ClientCommand = (
     | MarkPictures
     | TrashPictures
     | RestorePictures
+    | EmptyTrash
     | ExportPictures
     | MakeContactSheet
     | StartSweep

@@ -1,4 +1,4 @@
-"""One to four pictures, as large as the terminal allows, and the settings in which they differ."""
+"""Two to four pictures, as large as the terminal allows, and the settings in which they differ."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -110,11 +110,10 @@ class CompareScreen(EngineScreen):
         return told_settings(job.picture(info.picture.index), info.picture.seed)
 
     def _show_captions(self) -> None:
-        several = len(self._pictures) > 1
-        names = differences(self._settings) if several and not self._all else list(self._settings[0])
+        names = list(self._settings[0]) if self._all else differences(self._settings)
         for number, (settings, caption) in enumerate(zip(self._settings, self._captions, strict=True), 1):
             told = " · ".join(self._told(settings, names))
-            caption.update(plain(f"{number}  {told or 'alike in all settings'}" if several else told))
+            caption.update(plain(f"{number}  {told or 'alike in all settings'}"))
 
     def _told(self, settings: dict[str, str], names: Iterable[str]) -> Iterable[str]:
         return (f"{name} {settings[name]}" for name in names if settings.get(name))

@@ -20,6 +20,7 @@ from tui.library.picture_search import HELP
 from tui.library.plain_text import plain
 from tui.protocol.commands import (
     ClientCommand,
+    EmptyTrash,
     ExportPictures,
     FindPictures,
     GetJob,
@@ -34,7 +35,8 @@ from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.screens.compare import CompareScreen
-from tui.screens.undo import UndoingScreen
+from tui.screens.undo import UNDO_HELP, UndoingScreen
+from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid, Tile
 
@@ -61,7 +63,7 @@ class GalleryScreen(UndoingScreen):
         Binding("c", "compare", "Compare", id="gallery.compare", tooltip="Two to four pictures side by side"),
         Binding("r", "recall", "Recall", id="gallery.recall", tooltip="Take all settings of the picture to the studio"),
         Binding("d,delete", "trash", "Delete", id="gallery.trash", tooltip="To the trash; there: back from it"),
-        Binding("z", "undo", "Undo", id="gallery.undo"),
+        Binding("z", "undo", "Undo", id="gallery.undo", tooltip=UNDO_HELP),
         Binding("s", "sort", "Sort", id="gallery.sort"),
         Binding("x", "export", "Export", id="gallery.export", tooltip="Copy into a folder"),
         Binding("X", "export_bare", "Export bare", show=False, id="gallery.export_bare", tooltip="Without metadata"),
@@ -69,6 +71,7 @@ class GalleryScreen(UndoingScreen):
         Binding("y", "copy", "Copy path", show=False, id="gallery.copy"),
         Binding("a", "select_page", "Select all in sight", show=False, id="gallery.select_all"),
         Binding("n", "select_none", "Select none", show=False, id="gallery.select_none"),
+        Binding("E", "empty", "Empty", id="gallery.empty", tooltip="Delete for good what was thrown away"),
         Binding("b", "bin", "Trash", id="gallery.bin", tooltip="Show what was thrown away, or the rest again"),
     ]
 
@@ -237,6 +240,7 @@ class GalleryScreen(UndoingScreen):
         """Show what was thrown away, or the rest again."""
         self._selected = []
         self._look(trashed=not self._find.trashed)
+        self.refresh_bindings()
 
     def _look(self, **changes: object) -> None:
         self._find = replace(self._find, **changes)
@@ -275,7 +279,8 @@ class GalleryScreen(UndoingScreen):
     def _open(self) -> None:
         info = self._under_cursor
         if info is not None:
-            self.app.push_screen(CompareScreen(self.client, [info]))
+            listed = [one.picture for _, page in sorted(self._pages.items()) for one in page]
+            self.app.push_screen(ViewerScreen(self.client, listed, listed.index(info.picture)))
 
     def action_compare(self) -> None:
         """Show the selected pictures side by side; a single one beside the next."""
@@ -336,6 +341,23 @@ class GalleryScreen(UndoingScreen):
         self.ask(there if back else again)
         self.notify(f"{count} {'brought back' if back else 'thrown away'}. z takes it back.")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the trash is emptied, where it is seen."""
+        return action != "empty" or self._find.trashed
+
+    def action_empty(self) -> None:
+        """Ask whether the trash shall be emptied."""
+        if self._total:
+            self._line.ask("empty", f"Delete all {self._total:,} for good?", hint="yes deletes them; Esc does not")
+
+    @work(group="commands")
+    async def _empty(self) -> None:
+        result = await self.result(EmptyTrash())
+        if result is not None:
+            self._undo.forget()
+            count = msgspec.msgpack.decode(result, type=int)
+            self.notify(f"{count:,} {'picture is' if count == 1 else 'pictures are'} deleted for good.")
+
     # ---- copies ------------------------------------------------------------------------------------------------
 
     def action_export(self) -> None:
@@ -363,6 +385,8 @@ class GalleryScreen(UndoingScreen):
         match event.purpose:
             case "search":
                 self._look(text=value)
+            case "empty" if value.lower() == "yes":
+                self._empty()
             case "tag":
                 self._tag(value.replace(",", " ").split())
             case "export" | "bare" if value:

@@ -18,7 +18,7 @@ from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Ret
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
 from tui.protocol.snapshot import Snapshot
-from tui.screens.undo import UndoingScreen
+from tui.screens.undo import UNDO_HELP, UndoingScreen
 
 COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
 SHOWN_LETTERS: Final = 300
@@ -47,7 +47,7 @@ class QueueScreen(UndoingScreen):
         Binding("K", "move(-1)", "Sooner", id="queue.sooner", tooltip="Move the waiting job up"),
         Binding("J", "move(1)", "Later", id="queue.later", tooltip="Move the waiting job down"),
         Binding("T", "move_first", "First", show=False, id="queue.first", tooltip="Run the waiting job next"),
-        Binding("z", "undo", "Undo", id="queue.undo"),
+        Binding("z", "undo", "Undo", id="queue.undo", tooltip=UNDO_HELP),
         Binding("j", "cursor(1)", "Down", show=False, id="queue.cursor_down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="queue.cursor_up"),
     ]

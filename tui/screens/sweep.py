@@ -31,14 +31,13 @@ from tui.protocol.events import (
     JobStarted,
     PicturesChanged,
 )
-from tui.protocol.gallery import PictureInfo
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.protocol.sweep import Axis, Sweep, SweepCell, SweepState
-from tui.screens.compare import CompareScreen
 from tui.screens.engine_screen import tell
-from tui.screens.undo import UndoingScreen
+from tui.screens.undo import UNDO_HELP, UndoingScreen
+from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid, Tile
 
@@ -72,7 +71,7 @@ class SweepScreen(UndoingScreen):
         Binding("x", "cancel", "Cancel", id="sweep.cancel", tooltip="End every cell that is not drawn yet"),
         Binding("r", "retry", "Go on", id="sweep.retry", tooltip="Queue failed and cancelled cells again"),
         Binding("p", "sheet", "Sheet", id="sweep.sheet", tooltip="Write a contact sheet with all labels"),
-        Binding("z", "undo", "Undo", id="sweep.undo"),
+        Binding("z", "undo", "Undo", id="sweep.undo", tooltip=UNDO_HELP),
         Binding("left_square_bracket", "other(1)", "Older", id="sweep.older"),
         Binding("right_square_bracket", "other(-1)", "Newer", id="sweep.newer"),
     ]
@@ -253,9 +252,8 @@ class SweepScreen(UndoingScreen):
         except LatenttyError as error:
             tell(self.app, error.problem)
             return
-        infos = [PictureInfo(picture=picture) for picture in pictures[:1]]
-        if infos:
-            self.app.push_screen(CompareScreen(self.client, infos))
+        if pictures:
+            self.app.push_screen(ViewerScreen(self.client, pictures))
 
     def action_sheet(self) -> None:
         """Ask where the contact sheet goes."""

@@ -11,6 +11,8 @@ from tui.screens.engine_screen import EngineScreen
 
 MAX_KEPT: Final = 50
 
+UNDO_HELP: Final = "Take the last change back, of those since Latentty was opened; the trash is kept longer"
+
 
 class Undoable(Struct, frozen=True):
     """One thing done."""
@@ -29,6 +31,10 @@ class Undo:
     def add(self, told: str, *commands: ClientCommand) -> None:
         """Something was done that `commands` take back."""
         self._done = [*self._done, Undoable(told, list(commands))][-MAX_KEPT:]
+
+    def forget(self) -> None:
+        """Nothing can be taken back any more."""
+        self._done = []
 
     def take(self) -> Undoable | None:
         """The last thing done that was not taken back yet."""

@@ -40,7 +40,7 @@ class ViewerScreen(Screen[None]):
 
     CSS_PATH = "viewer.tcss"
     BINDINGS = [
-        Binding("escape,f9,q", "dismiss", "Close", id="viewer.close"),
+        Binding("escape,q", "dismiss", "Close", id="viewer.close"),
         Binding("pageup,p", "step(-1)", "Previous", show=False, id="viewer.previous"),
         Binding("pagedown,n", "step(1)", "Next", id="viewer.next"),
         Binding("plus,equals_sign,z", "zoom(1)", "Nearer", key_display="+", id="viewer.nearer"),
