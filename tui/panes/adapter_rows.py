@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
+from tui.library.plain_text import plain
 from tui.protocol.fields import fields_of
 from tui.protocol.job import Adapter
 from tui.widgets.number_input import NumberInput
@@ -23,8 +24,9 @@ class AdapterRow(Vertical):
         super().__init__(classes="block")
         self._given = adapter
         self.path = PathInput(
-            "A LoRA's file", "A LoRA's safetensors file, a path on the box; or name it in the prompt."
+            "A LoRA's file", "A LoRA's file on the box. Enter or Ctrl+F chooses one of the library.", kind="lora"
         )
+        self._words = Static(classes="state", markup=False)
         self.path.add_class("lora")
         self.path.value = adapter.path if adapter is not None else ""
         self.weight = NumberInput(fields_of(Adapter)["weight"], adapter.weight if adapter is not None else 1.0)
@@ -32,6 +34,17 @@ class AdapterRow(Vertical):
     def compose(self) -> ComposeResult:
         """Path and weight."""
         yield row("LoRA", self.path, self.weight)
+        yield self._words
+
+    def on_mount(self) -> None:
+        """No line before there are words."""
+        self._words.display = False
+
+    def take(self, path: str, words: list[str]) -> None:
+        """Name the file at `path`, and tell its trigger words."""
+        self.path.value = path
+        self._words.display = bool(words)
+        self._words.update(plain(f"words: {', '.join(words)}"))
 
     @property
     def adapter(self) -> Adapter | None:

@@ -1,7 +1,7 @@
 """The settings pane: everything about a job but its prompts, each with its range and a line of help."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec.structs import asdict, replace
 from textual import on
@@ -62,6 +62,8 @@ SHOWN: Final[dict[str, frozenset[Mode]]] = {
 }
 """The modes in which a row has an effect, and is seen."""
 
+FORMATS: Final[tuple[Literal["png", "jpg", "webp"], ...]] = ("png", "jpg", "webp")
+
 OFFLOADS: Final[dict[Offload, str]] = {
     "none": "all weights stay",
     "components": "one component at a time",
@@ -120,7 +122,10 @@ class SettingsPane(Vertical):
         self._edges = {name: NumberInput(fields_of(Edges)[name], None, id=f"grow_{name}") for name in EDGES}
         self._controls = ControlRows()
         self._adapters = AdapterRows()
-        self._vae = PathInput("The VAE", fields["vae"].help, id="vae")
+        self._vae = PathInput("The VAE", f"{fields['vae'].help} Enter chooses one.", id="vae", kind="vae")
+        self._encoder = PathInput(
+            "The text encoder", f"{fields['text_encoder'].help} Enter chooses one.", id="encoder", kind="text encoder"
+        )
         self._texts = {name: Input(id=name, compact=True, placeholder="the same") for name in SECOND}
         self._tile = Checkbox("decode in tiles", compact=True, id="tile_vae", tooltip=TILE_HELP)
         self._drop = Checkbox("drop text encoders", compact=True, id="drop_text_encoders", tooltip=DROP_HELP)
@@ -133,6 +138,13 @@ class SettingsPane(Vertical):
         )
         self._output = PathInput("The folder", "Where pictures go; empty: the folder in the settings.", id="folder")
         self._output.placeholder = "as in the settings"
+        self._format = Choice(
+            [(name, name) for name in FORMATS],
+            "Of the picture's file; all three carry how it was made. PNG keeps every bit.",
+            prompt="as in the settings",
+            id="format",
+        )
+        self._quality = NumberInput(fields["quality"], None, id="quality")
         self._stem = Input(id="file_stem", compact=True, placeholder="made from the job")
         self._help = Static(id="help", markup=False)
 
@@ -168,6 +180,7 @@ class SettingsPane(Vertical):
                 for name, text in self._texts.items():
                     yield row(SECOND[name], text, id=f"row-{name}")
                 yield row("VAE", self._vae)
+                yield row("Encoder", self._encoder)
             with Vertical(classes="group", id="group-memory"):
                 yield row("Memory", self._tile)
                 yield row("", self._drop)
@@ -175,6 +188,8 @@ class SettingsPane(Vertical):
             with Vertical(classes="group", id="group-output"):
                 yield row("Folder", self._output)
                 yield row("File name", self._stem)
+                yield row("Format", self._format)
+                yield row("Quality", self._quality, id="row-quality")
         yield self._help
 
     def on_mount(self) -> None:
@@ -185,6 +200,7 @@ class SettingsPane(Vertical):
         self._numbers["clip_skip"].set_number(1)
         self._numbers["strength"].set_number(0.6)
         self._numbers["mask_blur"].set_number(4)
+        self._quality.set_number(95)
         for name, text in {**self._texts, "file_stem": self._stem}.items():
             text.cursor_blink = False
             text.tooltip = job_fields()[name].help
@@ -292,6 +308,12 @@ class SettingsPane(Vertical):
                 model is not None and model.second_prompt and (model.negative_prompt or not negative)
             )
         self.query_one("#group-controls").display = bool(self._controls.nets)
+        self._show_quality()
+
+    @on(Select.Changed, "#format")
+    def _show_quality(self) -> None:
+        """Only some formats have one."""
+        self.query_one("#row-quality").display = self._format.chosen in ("jpg", "webp")
 
     # ---- jobs --------------------------------------------------------------------------------------------------
 
@@ -310,13 +332,19 @@ class SettingsPane(Vertical):
         self._show_drawn(job)
         for name, text in self._texts.items():
             text.value = getattr(job, name)
+        if job.format:
+            self._format.value = job.format
+        else:
+            self._format.clear()
+        self._quality.set_number(job.quality)
 
     def _show_drawn(self, drawn: DrawSettings) -> None:
         for name, number in self._numbers.items():
             number.set_number(getattr(drawn, name))
         if self.model is not None and drawn.scheduler in self.model.schedulers:
             self._scheduler.value = drawn.scheduler
-        for name, path in {"image": self._image, "mask": self._mask, "vae": self._vae}.items():
+        paths = {"image": self._image, "mask": self._mask, "vae": self._vae, "text_encoder": self._encoder}
+        for name, path in paths.items():
             path.value = getattr(drawn, name)
         for name, edge in self._edges.items():
             edge.set_number(getattr(drawn.grow, name))
@@ -356,6 +384,11 @@ class SettingsPane(Vertical):
             edge.set_number(getattr(grow, name))
 
     @property
+    def controlnets(self) -> list[str]:
+        """The ControlNets that fit model and mode."""
+        return self._controls.nets
+
+    @property
     def image(self) -> str:
         """The picture to begin with."""
         return self._image.path
@@ -387,7 +420,7 @@ class SettingsPane(Vertical):
         paths = [(self._image, "row-image"), (self._mask, "row-mask")]
         inputs: list[NumberInput | PathInput] = [one for one, name in paths if mode in SHOWN[name]]
         inputs += [*self._numbers.values(), self._seed, *self._edges.values(), *self._controls.inputs]
-        inputs += [*self._adapters.inputs, self._vae, self._output]
+        inputs += [*self._adapters.inputs, self._vae, self._encoder, self._output, self._quality]
         return next((one for one in inputs if one.complaint is not None), None)
 
     def _wrong_numbers(self) -> bool:
@@ -412,6 +445,8 @@ class SettingsPane(Vertical):
             seed=random_seed() if seed is None else int(seed),
             folder=self._output.path,
             file_stem=self._stem.value.strip(),
+            format=next((one for one in FORMATS if one == self._format.chosen), ""),
+            quality=int(self._quality.number or 95),
             **drawn,
         )
 
@@ -429,6 +464,7 @@ class SettingsPane(Vertical):
             **numbers,
             "scheduler": self._scheduler.chosen or self.model.scheduler,
             "vae": self._vae.path,
+            "text_encoder": self._encoder.path,
             "controls": self._controls.controls,
             "adapters": self._adapters.adapters,
             "memory": MemoryOptions(tile_vae=self._tile.value, drop_text_encoders=self._drop.value, offload=offload),

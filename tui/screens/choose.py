@@ -33,8 +33,8 @@ class ChooseScreen(ModalScreen[int | None]):
     """
     BINDINGS = [
         Binding("escape", "dismiss(None)", "Close", id="choose.close"),
-        Binding("down,ctrl+n", "move(1)", "Down", show=False, priority=True, id="choose.down"),
-        Binding("up,ctrl+p", "move(-1)", "Up", show=False, priority=True, id="choose.up"),
+        Binding("down", "move(1)", "Down", show=False, priority=True, id="choose.down"),
+        Binding("up", "move(-1)", "Up", show=False, priority=True, id="choose.up"),
     ]
 
     def __init__(self, title: str, options: list[str], hint: str = "part of it") -> None:

@@ -9,7 +9,7 @@ import msgspec
 from PIL import Image
 from textual import work
 from textual.app import App, ComposeResult
-from textual.binding import ActiveBinding
+from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
@@ -129,10 +129,13 @@ def tell(app: App[Any], problem: Problem) -> None:
     app.notify(plain(str(problem)), severity="error", timeout=10, markup=False)
 
 
-def _rank(active: ActiveBinding) -> int:
+def _rank(active: ActiveBinding) -> tuple[int, int]:
+    """Help, then what has the focus, then its screen, then the app; each in the order in which it names its keys."""
+    names = [one.id for one in getattr(type(active.node), "BINDINGS", ()) if isinstance(one, Binding)]
+    place = names.index(active.binding.id) if active.binding.id in names else len(names)
     if active.binding.id == "help":
-        return 0
-    return 2 if isinstance(active.node, App) else 1
+        return 0, 0
+    return (3 if isinstance(active.node, App) else 2 if isinstance(active.node, Screen) else 1), place
 
 
 def _device(snapshot: Snapshot) -> str:

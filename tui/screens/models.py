@@ -37,9 +37,13 @@ from tui.protocol.library import LibraryPage, ModelFile
 from tui.protocol.snapshot import Snapshot
 from tui.screens.download_rows import details, progress, short_progress
 from tui.screens.engine_screen import EngineScreen
+from tui.widgets.row_table import RowTable
 
-MOST_FILES: Final = 1000
-"""Files in the table beside models; the filter finds those that it shows, and so does latentty models."""
+PAGE: Final = 1000
+"""Files that are asked for at a time."""
+
+MOST_LINES: Final = 1000
+"""Lines of the table; the filter looks through all that was found."""
 
 GET_HINT: Final = "hf:org/name, hf:org/name:file.safetensors, civitai:12345 or https://…"
 
@@ -218,7 +222,7 @@ class ModelsScreen(EngineScreen):
         self._rows: dict[str, ModelRow] = {}
         self._files: list[ModelFile] = []
         self._scan = Static(id="scan", markup=False)
-        self._table: DataTable[Text] = DataTable(id="models", cursor_type="row", zebra_stripes=False)
+        self._table: DataTable[Text] = RowTable(id="models", cursor_type="row", zebra_stripes=False)
         self._filter = Input(id="filter", placeholder="part of a name, kind or family", compact=True)
         self._source = Input(id="source", placeholder=GET_HINT, compact=True)
         self._details = Static(id="details", markup=False)
@@ -243,7 +247,8 @@ class ModelsScreen(EngineScreen):
         """Bring the lines up to date; the cursor stays on its line."""
         super().show_state(snapshot)
         matcher = Matcher(self._filter.value) if self._filter.value else None
-        found = {row.key: row for row in model_rows(snapshot, self._files) if _matches(row, matcher)}
+        fitting = [row for row in model_rows(snapshot, self._files) if _matches(row, matcher)]
+        found = {row.key: row for row in fitting[:MOST_LINES]}
         if list(found) == list(self._rows):
             for key, row in found.items():
                 if row != self._rows[key]:
@@ -257,7 +262,8 @@ class ModelsScreen(EngineScreen):
             if under is not None and under.key in found:
                 self._table.move_cursor(row=list(found).index(under.key))
         self._rows = found
-        self._scan.update(_scan(snapshot))
+        left = len(fitting) - len(found)
+        self._scan.update(f"{left:,} more fit; / finds them by a part of their name" if left > 0 else _scan(snapshot))
         self._show_details()
 
     def on_screen_resume(self) -> None:
@@ -272,10 +278,14 @@ class ModelsScreen(EngineScreen):
 
     @work(group="files", exclusive=True)
     async def _fetch_files(self) -> None:
-        result = await self.result(GetLibrary(limit=MOST_FILES))
-        if result is not None:
-            self._files = msgspec.msgpack.decode(result, type=LibraryPage).files
-            self._look()
+        files: list[ModelFile] = []
+        while (result := await self.result(GetLibrary(offset=len(files), limit=PAGE))) is not None:
+            page = msgspec.msgpack.decode(result, type=LibraryPage)
+            files += page.files
+            if len(files) >= page.total or not page.files:
+                self._files = files
+                self._look()
+                return
 
     @property
     def _under_cursor(self) -> ModelRow | None:

@@ -18,6 +18,7 @@ from textual.widgets import Input
 
 from tui.client import EngineClient
 from tui.library.saved_prompts import SavedPrompt, read_saved_prompts, save_prompt
+from tui.panes.adapter_rows import AdapterRow
 from tui.panes.control_rows import ControlRows
 from tui.panes.preview import PreviewPane
 from tui.panes.prompt import PromptArea, PromptPane
@@ -28,6 +29,7 @@ from tui.protocol.commands import (
     CountTokens,
     EnsureControlNet,
     GetJob,
+    GetLibrary,
     GetPrompts,
     LoadModel,
     MarkPictures,
@@ -36,18 +38,31 @@ from tui.protocol.commands import (
     SwapMode,
     TrashPictures,
 )
-from tui.protocol.events import ClientEvent, ImageSaved, JobFailed, JobInterrupted, JobRecord, JobStarted, Picture
+from tui.protocol.events import (
+    ClientEvent,
+    ImageSaved,
+    JobFailed,
+    JobInterrupted,
+    JobRecord,
+    JobStarted,
+    Picture,
+    PicturesChanged,
+)
 from tui.protocol.frames import Preview
-from tui.protocol.job import MODES, Job, ModeState, new_job_id, random_seed
+from tui.protocol.job import MODES, Edges, Job, Mode, ModeState, new_job_id, random_seed
+from tui.protocol.library import FileKind, LibraryPage, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.prompts import PastPrompt, TokenCounts
 from tui.protocol.snapshot import Snapshot
 from tui.screens.choose import ChooseScreen
 from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
+from tui.screens.library_choice import choose_file, choose_words, fitting, in_prompt
 from tui.screens.mask_editor import MaskEditor, open_picture
 from tui.screens.undo import Undo
 from tui.widgets.ask_line import AskLine
+from tui.widgets.path_input import PathInput
+from tui.widgets.row import Choice
 
 VARIATIONS: Final = 4
 """Pictures that one key makes like another."""
@@ -70,6 +85,9 @@ SEND: Final = {
 """What can be done with a picture; the letters do it too, where the preview has the focus."""
 
 
+LIBRARY_HELP: Final = "Choose a LoRA, embedding, VAE or ControlNet for what has the focus"
+
+
 class StudioScreen(EngineScreen):
     """Lays the panes out, makes jobs of what they say, and hands them what they show."""
 
@@ -80,6 +98,7 @@ class StudioScreen(EngineScreen):
         Binding("ctrl+x", "cancel", "Cancel", priority=True, id="cancel"),
         Binding("ctrl+e", "send_to", "Send to…", priority=True, id="send", tooltip="What to do with the picture"),
         Binding("ctrl+r", "prompts", "Prompts", priority=True, id="prompts", tooltip="Past and saved prompts, styles"),
+        Binding("ctrl+f", "library", "Library", priority=True, id="library", tooltip=LIBRARY_HELP),
         Binding("ctrl+o", "editor", "Editor", priority=True, show=False, id="editor", tooltip="Write it in $EDITOR"),
         Binding("ctrl+n", "again", "New seed", priority=True, id="again", tooltip="Generate with a new seed"),
     ]
@@ -141,6 +160,8 @@ class StudioScreen(EngineScreen):
                 self._selected = 0
                 self._fetch_picture(picture)
                 self._fetch_recent(snapshot.pictures)
+            case PicturesChanged(recent=recent) if recent is not None:
+                self._show_left(snapshot)
             case JobStarted():
                 self.preview.show_problem(None)
             case JobFailed(problem=problem) | JobInterrupted(problem=problem):
@@ -164,6 +185,16 @@ class StudioScreen(EngineScreen):
         if jobs and not self.prompts.prompt:
             self.prompts.fill(jobs[-1].prompt, jobs[-1].negative_prompt)
             self.settings.fill(jobs[-1])
+
+    def _show_left(self, snapshot: Snapshot) -> None:
+        """Show the pictures that are left, or that came back."""
+        self._selected = max(min(self._selected, len(snapshot.pictures) - 1), 0)
+        self._fetch_recent(snapshot.pictures)
+        if snapshot.pictures:
+            self._fetch_picture(snapshot.pictures[self._selected])
+        else:
+            self.preview.show_picture(None)
+            self._show_caption()
 
     @work(group="picture", exclusive=True)
     async def _fetch_picture(self, picture: Picture) -> None:
@@ -288,11 +319,12 @@ class StudioScreen(EngineScreen):
             name = self.settings.add_control(picture.path)
             if name is None:
                 self.notify("No ControlNet that was found fits this model and mode.", severity="warning")
-        elif where == "inpaint":
-            self._paint_mask(picture.path, self.settings.fitted(picture.width, picture.height))
+        elif where in ("inpaint", "outpaint"):
+            size = self.settings.fitted(picture.width, picture.height)
+            self._paint_mask(picture.path, size, Edges() if where == "outpaint" else None)
         else:
             mode = next(one for one in MODES if one == where)
-            size = {} if mode == "outpaint" else self.settings.fitted(picture.width, picture.height)
+            size = self.settings.fitted(picture.width, picture.height)
             if not self.settings.enter(mode, image=picture.path, mask="", **size):
                 self.notify(f"This model has no mode {mode}.", severity="warning")
 
@@ -301,23 +333,36 @@ class StudioScreen(EngineScreen):
         """Enter, where the mask's file is named, paints one."""
         self._paint_mask(self.settings.image, {})
 
+    @on(Input.Submitted, "#grow_left")
+    @on(Input.Submitted, "#grow_top")
+    @on(Input.Submitted, "#grow_right")
+    @on(Input.Submitted, "#grow_bottom")
+    def _edges_wanted(self) -> None:
+        """Enter, where an edge is told, grows them on the picture."""
+        self._paint_mask(self.settings.image, {}, self.settings.grow)
+
     @work(group="mask", exclusive=True)
-    async def _paint_mask(self, path: str, size: dict[str, int]) -> None:
-        """Paint a mask on a picture, and inpaint with it."""
-        model = self.settings.model
-        if model is None or "inpaint" not in model.modes:
-            self.notify("This model has no mode inpaint.", severity="warning")
+    async def _paint_mask(self, path: str, size: dict[str, int], grow: Edges | None = None) -> None:
+        """Paint a mask on a picture, and inpaint with it; or, from `grow` on, grow its edges and outpaint."""
+        model, wanted = self.settings.model, "inpaint" if grow is None else "outpaint"
+        if model is None or wanted not in model.modes:
+            self.notify(f"This model has no mode {wanted}.", severity="warning")
             return
         try:
             picture = await asyncio.to_thread(open_picture, path)
         except LatenttyError as error:
             tell(self.app, error.problem)
             return
-        mask = await self.app.push_screen_wait(MaskEditor(self.client.paths.masks, picture))
-        if mask is not None and self.settings.mode == "inpaint" and self.settings.image == path:
-            self.settings.set_mask(mask)
-        elif mask is not None:
-            self.settings.enter("inpaint", image=path, mask=mask, **size)
+        painted = await self.app.push_screen_wait(MaskEditor(self.client.paths.masks, picture, grow))
+        if painted is None:
+            return
+        mode: Mode = "outpaint" if painted.grow.any else "inpaint"
+        if (self.settings.mode, self.settings.image) == (mode, path):
+            self.settings.set_mask(painted.mask, painted.grow if painted.grow.any else None)
+            return
+        then = {"grow": painted.grow} if painted.grow.any else {"mask": painted.mask, **size}
+        if not self.settings.enter(mode, image=path, **then):
+            self.notify(f"This model has no mode {mode}.", severity="warning")
 
     @work(group="recall", exclusive=True)
     async def action_recall(self) -> None:
@@ -412,6 +457,57 @@ class StudioScreen(EngineScreen):
             one = offered[chosen][1]
             here = self.prompts.prompt, self.prompts.negative_prompt
             self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
+
+    # ---- the library -------------------------------------------------------------------------------------------
+
+    @on(Input.Submitted, "#vae")
+    @on(Input.Submitted, "#encoder")
+    @on(Input.Submitted, ".lora")
+    @work(group="choose", exclusive=True)
+    async def action_library(self) -> None:
+        """Choose a file of the library for what has the focus."""
+        focused = self.focused
+        if isinstance(focused, Choice) and focused.has_class("control-net"):
+            await self._choose_controlnet(focused)
+        elif isinstance(focused, PathInput) and focused.kind is not None:
+            file = await self._choose_file("The library", [focused.kind])
+            if file is not None:
+                await self._take_file(focused, file)
+        else:
+            file = await self._choose_file("For the prompt", ["lora", "embedding"])
+            if file is not None:
+                words = await choose_words(self.app, file)
+                area = focused if isinstance(focused, PromptArea) else self.query_one("#prompt", PromptArea)
+                area.insert(", ".join(part for part in (in_prompt(file), words) if part))
+
+    async def _choose_controlnet(self, choice: Choice) -> None:
+        nets = self.settings.controlnets
+        chosen = await self.app.push_screen_wait(ChooseScreen("ControlNets that fit", nets, "part of a name"))
+        if chosen is not None:
+            choice.value = nets[chosen]
+
+    async def _choose_file(self, title: str, kinds: list[FileKind]) -> ModelFile | None:
+        found: list[ModelFile] = []
+        while (answer := await self.result(GetLibrary(kinds=kinds, offset=len(found), limit=1000))) is not None:
+            page = msgspec.msgpack.decode(answer, type=LibraryPage)
+            found += page.files
+            if len(found) >= page.total or not page.files:
+                break
+        model = self.settings.model
+        files = fitting(found, model.family if model is not None else "")
+        if not files:
+            self.notify(f"The library has no {' or '.join(kinds)} that fits this model. F5 shows all there is.")
+            return None
+        return await choose_file(self.app, title, files)
+
+    async def _take_file(self, place: PathInput, file: ModelFile) -> None:
+        row = next((one for one in place.ancestors if isinstance(one, AdapterRow)), None)
+        if row is None:
+            place.value = file.path
+            return
+        row.take(file.path, file.trigger_words)
+        if words := await choose_words(self.app, file):
+            self.prompts.append(words)
 
     def action_save_prompt(self) -> None:
         """Ask for the name under which the prompt is kept."""

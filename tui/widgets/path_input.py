@@ -5,6 +5,8 @@ from pathlib import Path
 from textual.reactive import reactive
 from textual.widgets import Input
 
+from tui.protocol.library import FileKind
+
 
 class PathInput(Input):
     """Takes a path, `~` and relative ones too; says why not while one types."""
@@ -12,7 +14,17 @@ class PathInput(Input):
     complaint: reactive[str | None] = reactive(None)
     """Why the text is not possible; None when it is."""
 
-    def __init__(self, label: str, explanation: str, *, id: str | None = None, required: bool = False) -> None:  # noqa: A002
+    def __init__(
+        self,
+        label: str,
+        explanation: str,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        required: bool = False,
+        kind: FileKind | None = None,
+    ) -> None:
+        """With `kind`, the library has files that fit."""
+        self.kind = kind
         self.explanation = explanation
         """A line of help."""
         self._label = label

@@ -197,7 +197,7 @@ class PictureGrid(ScrollView, can_focus=True):
         if line < self.tile_height - 2:
             drawn = self._picture(tile.key, width, self.tile_height - 2) if tile is not None else None
             return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
-        caption = f"{tile.marks}{plain(tile.caption)}" if tile is not None else ""
+        caption = f"{tile.marks + ' ' if tile.marks else ''}{plain(tile.caption)}" if tile is not None else ""
         chosen = tile is not None and tile.key in self._selected
         if chosen:
             caption = f"✓{caption}"

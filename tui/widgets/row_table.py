@@ -1,0 +1,11 @@
+"""A table whose Enter is the screen's, which says in its footer what it does."""
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.widgets import DataTable
+
+
+class RowTable(DataTable[Text], inherit_bindings=False):
+    """Moves by keys; a click tells which row is meant."""
+
+    BINDINGS = [one for one in DataTable.BINDINGS if not (isinstance(one, Binding) and one.key == "enter")]
