@@ -22,6 +22,7 @@ from tui.protocol.snapshot import Snapshot
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long-faults", action="store_true", help="try every fault as often as the promises are worth")
+    parser.addoption("--rewrite-shown", action="store_true", help="keep what the screens look like now")
 
 
 def make_job(**changes: object) -> Job:

@@ -8,10 +8,20 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.engine.conftest import running as running  # a fixture for these tests too
+from tests.screens.pressed import note_keys
 from tui.app import LatenttyApp
 from tui.library.paths import Paths
 from tui.library.settings import load_settings
 from tui.protocol.snapshot import Snapshot
+
+note_keys()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What was pressed is known at the end."""
+    items.sort(key=lambda item: item.path.name == "test_pressed_keys.py")
+
 
 OpenApp = Callable[..., AbstractAsyncContextManager[Pilot[int]]]
 

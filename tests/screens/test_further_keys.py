@@ -1,0 +1,150 @@
+"""The keys that no other flow needs: second keys for the same thing, and what works on every screen."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import DataTable
+
+from tests.engine.conftest import Running
+from tests.library.model_files import KOHYA, KOHYA_XL, write_safetensors
+from tests.screens.conftest import snapshot_of, type_text, until
+from tests.screens.scripted import draw, open_scripted
+from tests.screens.test_gallery import told
+from tui.protocol.commands import Rescan
+from tui.screens.choose import ChooseScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.help import HelpScreen
+from tui.screens.tour import TourScreen
+from tui.screens.viewer import ViewerScreen
+from tui.widgets.ask_line import AskLine
+from tui.widgets.picture_grid import PictureGrid
+
+
+async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDITOR", "true")
+    await draw(running, "a fox", "a crow", "a cat")
+    async with open_scripted(running) as pilot:
+        app, studio = pilot.app, pilot.app.screen
+
+        def said(part: str) -> bool:
+            return any(part in one.message for one in app._notifications)
+
+        await until(pilot, lambda: "1 of 3" in told(studio, "#caption"))
+        await pilot.press("ctrl+j", "alt+enter", "shift+enter")
+        assert studio.query_one("#prompt").text.endswith("\n\n\n")
+        await pilot.press("ctrl+o")
+        assert said("cannot be left"), "there is no terminal here to leave"
+        await pilot.press("escape", "ctrl+z", "1", "0", "3", "4")
+        assert studio._count == "103", "a thousand at most"
+        await pilot.press("p")
+        assert studio.focused is studio.query_one("#prompt")
+        await pilot.press("escape", "5", "6", "7")
+        assert studio._count == "567"
+        await pilot.press("escape")
+        assert studio.focused is studio.query_one("#prompt")
+        await pilot.press("escape", "8", "9", "p", "escape")
+        await pilot.press("l", "l")
+        await until(pilot, lambda: "3 of 3" in told(studio, "#caption"))
+        await pilot.press("h")
+        await until(pilot, lambda: "2 of 3" in told(studio, "#caption"))
+        await pilot.press("f")
+        await until(pilot, lambda: said("favourite now"))
+        await pilot.press("delete")
+        await until(pilot, lambda: len(snapshot_of(pilot).pictures) == 2 and said("in the trash"))
+        await pilot.press("n")
+        await until(pilot, lambda: len(snapshot_of(pilot).pictures) == 3)
+        await pilot.press("v")
+        await until(pilot, lambda: len(snapshot_of(pilot).pictures) == 7)
+        await pilot.press("f1")
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("f1")
+        assert app.screen is studio
+        await pilot.press("f1", "q")
+        for key in ("q", "space"):
+            await app.push_screen(TourScreen())
+            await pilot.press(key)
+            assert app.screen is studio
+        await pilot.press("ctrl+q")
+    assert app.return_code == 0
+
+
+async def test_a_lora_and_its_words_are_chosen_from_the_library(running: Running, tmp_path: Path) -> None:
+    await running.stop()
+    words = {"modelspec.trigger_phrase": "pixel art, sprite"}
+    lora = write_safetensors(tmp_path / "models" / "loras" / "pixels.safetensors", KOHYA, words)
+    write_safetensors(tmp_path / "models" / "loras" / "large.safetensors", KOHYA_XL)
+    running.paths.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    running.paths.settings_file.write_text(f"model_folders = ['{tmp_path / 'models'}']\nother_programs = false\n")
+    await running.start()
+    attached = await running.attach()
+    await attached.client.request(Rescan())
+    await attached.until(lambda: attached.snapshot.library.counts.get("lora") == 2)
+    async with open_scripted(running) as pilot:
+        app, studio = pilot.app, pilot.app.screen
+
+        def title() -> str:
+            return app.screen._title if isinstance(app.screen, ChooseScreen) else ""
+
+        await pilot.press("a", "space", "ctrl+f")
+        await until(pilot, lambda: title() == "For the prompt")
+        assert len(app.screen._options) == 1, "another family's are not offered"
+        assert "words: pixel art, sprite" in app.screen._options[0]
+        await type_text(pilot, "pxl")
+        await pilot.press("enter")
+        await until(pilot, lambda: "trigger words" in title())
+        await pilot.press("down", "down", "up", "down", "enter")
+        await until(pilot, lambda: studio.prompts.prompt == "a <lora:pixels:1>, sprite")
+
+        row = studio.settings._adapters._rows[0]
+        row.path.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: title() == "The library")
+        await pilot.press("enter")
+        await until(pilot, lambda: "trigger words" in title())
+        assert row.adapter.path == str(lora)
+        assert "pixel art, sprite" in str(row._words.content)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is studio)
+        assert studio.prompts.prompt == "a <lora:pixels:1>, sprite", "only on request"
+        studio.query_one("#vae").focus()
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: any("has no vae" in one.message for one in app._notifications))
+
+
+async def test_keys_of_the_other_screens(running: Running) -> None:
+    await draw(running, "a fox", "a crow", "a cat")
+    async with open_scripted(running) as pilot:
+        app = pilot.app
+        await until(pilot, lambda: len(snapshot_of(pilot).pictures) == 3)
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(app.screen, ViewerScreen))
+        await pilot.press("pagedown")
+        await until(pilot, lambda: told(app.screen, "#about").startswith("2/3"))
+        await pilot.press("p")
+        await until(pilot, lambda: told(app.screen, "#about").startswith("1/3"))
+        await pilot.press("n", "pageup", "z", "equals_sign", "minus")
+        await pilot.press("left", "h", "right", "l", "up", "k", "down", "j", "f9")
+        assert not isinstance(app.screen, ViewerScreen)
+        await pilot.press("f3")
+        grid = app.screen.query_one(PictureGrid)
+        await until(pilot, lambda: "3 pictures" in told(app.screen, "#summary"))
+        await pilot.press("right", "right", "left", "down", "up")
+        assert grid.cursor == 1
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await pilot.press("right", "h")
+        assert app.screen._alone == 1
+        await pilot.press("q", "f5")
+        await until(pilot, lambda: app.screen.query_one(DataTable).row_count)
+        await pilot.press("enter")
+        assert app.current_mode == "studio"
+        await pilot.press("f7")
+        await until(pilot, lambda: app.screen.query_one(DataTable).row_count)
+        await pilot.press("j", "j", "k")
+        table, line = app.screen.query_one(DataTable), app.screen.query_one(AskLine)
+        assert table.cursor_row == 1
+        for key in ("e", "enter"):
+            await pilot.press(key)
+            assert line.display
+            await pilot.press("escape")
+        await pilot.press("delete")
