@@ -10,7 +10,9 @@ from tests.library.model_files import KOHYA, KOHYA_XL, write_safetensors
 from tests.screens.conftest import snapshot_of, type_text, until
 from tests.screens.scripted import draw, open_scripted
 from tests.screens.test_gallery import told
+from tui.panes.prompt import PromptArea
 from tui.protocol.commands import Rescan
+from tui.protocol.prompts import EncoderCount, TokenCounts
 from tui.screens.choose import ChooseScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
@@ -32,6 +34,15 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         await until(pilot, lambda: "1 of 3" in told(studio, "#caption"))
         await pilot.press("ctrl+j", "alt+enter", "shift+enter")
         assert studio.query_one("#prompt").text.endswith("\n\n\n")
+        area = studio.query_one("#prompt", PromptArea)
+        area.text = "a red apple, " * 20
+        await until(pilot, lambda: "80/75 in 2 chunks" in str(area.border_subtitle))
+        (mark,) = area.get_line(0).spans
+        assert (mark.start, mark.style.underline) == (18 * 13 + 11, True)
+        studio.prompts.show_counts(
+            TokenCounts(encoders=[EncoderCount(encoder="e", tokens=9, limit=2, starts=[6], cut=True)])
+        )
+        assert [(span.start, span.style.strike) for span in area.get_line(0).spans] == [(6, None), (6, True)]
         await pilot.press("ctrl+o")
         assert said("cannot be left"), "there is no terminal here to leave"
         await pilot.press("escape", "ctrl+z", "1", "0", "3", "4")

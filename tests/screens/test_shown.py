@@ -14,6 +14,8 @@ from tests.screens.conftest import snapshot_of, until
 from tests.screens.scripted import draw, open_scripted
 from tests.screens.test_gallery import told
 from tui.library.saved_prompts import SavedPrompt, save_prompt
+from tui.library.setting_fields import setting_fields
+from tui.screens import settings
 from tui.screens.choose import ChooseScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
@@ -33,6 +35,10 @@ OTHERS = (
 """What is another text each time."""
 
 
+SOME = ("output_folder", "picture_quality", "download_hosts", "autoload", "theme", "engine.exit_after")
+"""The settings that are shown: more come with time."""
+
+
 def shown(pilot: Pilot[int]) -> str:
     """The screen as text, without colours."""
     strips = pilot.app.screen._compositor.render_strips(pilot.app.size)
@@ -44,8 +50,11 @@ def shown(pilot: Pilot[int]) -> str:
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80x24", "120x36"])
 async def test_every_screen_looks_as_it_did(
-    running: Running, size: tuple[int, int], request: pytest.FixtureRequest
+    running: Running, size: tuple[int, int], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    some = [field for field in setting_fields() if field.name in SOME]
+    monkeypatch.setattr(settings, "setting_fields", lambda: some)
+    monkeypatch.setattr(settings, "built_in_keys", lambda _: {"generate": "ctrl+g", "gallery.trash": "d,delete"})
     different: list[str] = []
 
     async def compare(pilot: Pilot[int], name: str) -> None:

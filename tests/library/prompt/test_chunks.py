@@ -46,6 +46,7 @@ def test_the_bundled_models_tokens_are_counted() -> None:
     (long,) = count_tokens(model, "a red apple, " * 40, 20, {}).encoders
     assert long.tokens == 160
     assert long.chunks == [75, 148]
+    assert long.starts == [18 * 13 + 11, 37 * 13], "the comma after the 75th token, the word after the next 73"
     assert count_tokens(model, "(a:1.2.3)", 20, {}).notices[0].kind == "error"
 
 
