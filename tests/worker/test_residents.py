@@ -118,6 +118,26 @@ def test_a_model_whose_files_change_is_read_anew(tiny_models: TinyModels, tmp_pa
     assert after.components["unet"] is not before.components["unet"]
 
 
+def test_a_model_that_comes_back_is_built_from_what_was_kept_of_it(
+    tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = known(residents, tiny_models["sd"])
+    ensure(residents, model)
+    skeletons = {name: component.module for name, component in model.components.items()}
+    tokenizer = model.parts["tokenizer"]
+    residents.forget(model.path)
+    assert residents.ledger.placed_bytes == 0
+    monkeypatch.setattr("tui.worker.residents.load_module", refuse)
+    monkeypatch.setattr("tui.worker.residents.load_processor", refuse)
+    again = known(residents, tiny_models["sd"])
+    assert again is not model
+    assert {name: component.module for name, component in again.components.items()} == skeletons
+    assert again.parts["tokenizer"] is tokenizer
+    monkeypatch.setattr("tui.worker.residents.blueprint_of", refuse)
+    assert known(residents, tiny_models["sd"]) is again, "as long as no file changes, none is opened"
+
+
 class Watched:
     """The device side of a supervisor, and what it told."""
 
@@ -241,6 +261,37 @@ def test_reading_ahead_stops_when_there_is_another_thing_to_read(tiny_models: Ti
     prefetch.begin("")
     prefetch.wait()
     assert prefetch.read_bytes <= 20 * 2_000_000
+
+
+def test_what_was_cast_is_not_kept_as_the_file_has_it_too(tmp_path: Path) -> None:
+    code = "import sys, pathlib, tests.worker.test_residents as t; t.load_and_look(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def load_and_look(folder: Path) -> None:
+    """Load a large model whose file is in half precision and count the pages of its file that this process holds."""
+    large = large_model(folder / "large")
+    watched = Watched(folder)
+    watched.load(large)
+    weights = large / "text_encoder" / "model.safetensors"
+    assert weights.stat().st_size > 80 << 20
+    assert mapped_bytes(weights) < 8 << 20
+    before = watched.pipelines._residents.model("again", str(large)).components["text_encoder"]
+    wanted = load_file(weights)
+    held = dict(before.module.named_parameters())
+    assert all(torch.equal(held[name].half(), tensor) for name, tensor in wanted.items())
+
+
+def mapped_bytes(file: Path) -> int:
+    """Of `file`, in this process's memory."""
+    total, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if not line.split()[0].endswith(":"):
+            ours = line.endswith(str(file))
+        elif ours and line.startswith("Rss:"):
+            total += int(line.split()[1]) * 1024
+    return total
 
 
 def test_unloading_returns_the_memory(tmp_path: Path) -> None:

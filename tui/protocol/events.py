@@ -16,6 +16,11 @@ ControlNetPhase = Literal["absent", "queued", "loading", "ready", "failed"]
 WorkerState = Literal["absent", "starting", "idle", "loading", "running", "stopping"]
 
 
+Reader = Literal["direct", "registered", "ring", "sequential"]
+"""How weights come to the device: by torch's own copy, from a file that the GPU reads itself, by several readers and
+pinned memory, or by one reader, because the disk is slow."""
+
+
 class JobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A job and what became of it. Times are seconds since the epoch."""
 
@@ -210,6 +215,9 @@ class Loading(Event, frozen=True):
     component: str
     done_bytes: int
     total_bytes: int
+    rate: float = 0.0
+    """Bytes a second so far."""
+    reader: Reader = "direct"
 
 
 class ModelReady(Event, frozen=True):

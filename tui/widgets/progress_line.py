@@ -4,10 +4,12 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tui.protocol.events import Loading
 from tui.protocol.snapshot import Snapshot
 
 FULL, HALF = "━", "╸"
 MEBIBYTE = 1 << 20
+GIGABYTE = 10**9
 
 
 class ProgressLine(Widget):
@@ -29,7 +31,7 @@ class ProgressLine(Widget):
         elif loading is not None:
             self.fraction = loading.done_bytes / max(loading.total_bytes, 1)
             done, total = loading.done_bytes / MEBIBYTE, loading.total_bytes / MEBIBYTE
-            self.told = f"loading {loading.component}  {done:.0f}/{total:.0f} MiB"
+            self.told = f"loading {loading.component}  {done:.0f}/{total:.0f} MiB{_way(loading)}"
         elif snapshot.running is not None:
             self.fraction, self.told = 0.0, "reading the prompt"
         elif snapshot.waiting and snapshot.engine.worker == "starting":
@@ -52,3 +54,9 @@ def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+
+
+def _way(loading: Loading) -> str:
+    """How fast a model comes, and that its disk is slow where it is."""
+    rate = f"  {loading.rate / GIGABYTE:.1f} GB/s" if loading.rate >= GIGABYTE / 10 else ""
+    return f"{rate}  slow disk, one reader" if loading.reader == "sequential" else rate

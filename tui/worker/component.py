@@ -302,6 +302,13 @@ class Component:
         for weight in self._weights:
             weight.tensor.data = self._hollow(weight)
 
+    def forget_pages(self) -> None:
+        """Give the memory that its mapped files take in this process back to the kernel."""
+        pages = MappedPages([weight.mapped for weight in self._weights])
+        for weight in self._weights:
+            pages.add(weight.mapped)
+        pages.give_back()
+
     def _of(self, part: nn.Module) -> list[_Weight]:
         known = self._parts.get(part)
         if known is None:

@@ -236,13 +236,22 @@ class Pipelines:
         return self._colours[vae.key]
 
     def _progress(self, name: str) -> LoadProgress:
-        told = 0.0
+        begun, told = time.monotonic(), 0.0
 
         def at(component: str, done: int, total: int) -> None:
             nonlocal told
             now = time.monotonic()
             if now - told >= TELL_EVERY or done == total:
                 told = now
-                self._tell(Loading(model=name, component=component, done_bytes=done, total_bytes=total))
+                self._tell(
+                    Loading(
+                        model=name,
+                        component=component,
+                        done_bytes=done,
+                        total_bytes=total,
+                        rate=done / max(now - begun, 1e-9),
+                        reader=self._residents.reader,
+                    )
+                )
 
         return at

@@ -1,15 +1,16 @@
 """The models that are known and where their weights are. Runs on the device thread alone."""
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from tui.library.families import Family
-from tui.protocol.events import ResidentComponent
+from tui.protocol.events import Reader, ResidentComponent
 from tui.worker.adapters import AdapterSet
 from tui.worker.blueprint import Blueprint, Part
 from tui.worker.cancel import CancelToken
@@ -30,6 +31,14 @@ LoadProgress = Callable[[str, int, int], None]
 """Told the component's name, the bytes that are on the device, and all that are on their way, as on the disk."""
 
 
+RETIRED: Final = 16
+"""Components and tokenizers that nobody has any more and that are kept in case someone wants them again: skeletons
+whose weights are in their files alone."""
+
+Seen = tuple[tuple[str, int, int, int], ...]
+"""Path, size, time of change and inode of files."""
+
+
 @dataclass
 class Model:
     """A model that is known: what every pipeline of it is built from."""
@@ -41,6 +50,8 @@ class Model:
     views: dict[tuple[str, ...], Any] = field(default_factory=dict)
     """Pipelines built so far, by class and by what else they were built from."""
     adapters: AdapterSet = field(default_factory=AdapterSet)
+    seen: Seen = ()
+    """Its files when they were last looked into."""
 
     @property
     def family(self) -> Family:
@@ -84,8 +95,15 @@ class Residents:
         self._replaced: dict[tuple[str, ...], Model] = {}
         self._controlnets: dict[str, Component] = {}
         self._known: dict[str, tuple[Part, Component]] = {}
+        self._retired: OrderedDict[str, tuple[Part, Component]] = OrderedDict()
+        self._processors: OrderedDict[tuple[object, ...], Any] = OrderedDict()
         self._wanted: set[str] = set()
         self._pinned: set[str] = set()
+
+    @property
+    def reader(self) -> Reader:
+        """How weights come to the device just now."""
+        return "direct" if self.link is None else self.link.bus.reader
 
     def model(self, name: str, path: str) -> Model:
         """The model in `path`: known already and unchanged on the disk, or read now.
@@ -95,10 +113,13 @@ class Residents:
         Raises:
             LatenttyError: it is missing or damaged; whatever was known before still is.
         """
+        known = self._models.get(path)
+        if known is not None and known.seen == _seen(known.blueprint):
+            return known
         blueprint = blueprint_of(Path(path), self._folders)
         keys = {part.name: part.key for part in blueprint.parts.values() if part is not None}
-        known = self._models.get(path)
         if known is not None and keys == _keys(known.blueprint):
+            known.seen = _seen(known.blueprint)
             return known
         parts = {label: part and self._part(part) for label, part in blueprint.parts.items()}
         for label, settings in blueprint.family.settings.items():
@@ -107,7 +128,7 @@ class Residents:
         check_tokenizers(blueprint.path, {name: _module(part) for name, part in parts.items()})
         if known is not None:  # its files have changed
             self.forget(path)
-        model = Model(name=name, blueprint=blueprint, parts=parts)
+        model = Model(name=name, blueprint=blueprint, parts=parts, seen=_seen(blueprint))
         for label, component in model.components.items():
             self.ledger.enter(component, path, label)
         self._models[path] = model
@@ -221,7 +242,7 @@ class Residents:
         self._replaced = {key: model for key, model in self._replaced.items() if key[0] != path}
         self._controlnets.pop(path, None)
         for gone in self.ledger.forget(path):
-            self._known.pop(gone.key)[1].drop()
+            self._retire(*self._known.pop(gone.key))
         if self.link is not None:
             self.link.host.release_changed()
         return_memory()
@@ -251,11 +272,31 @@ class Residents:
         ]
 
     def _part(self, part: Part) -> Component | Any:
-        return self._component(part) if holds_weights(part) else load_processor(part)
+        if holds_weights(part):
+            return self._component(part)
+        key = part.key, _files(part.folder)
+        if key not in self._processors:
+            self._processors[key] = load_processor(part)
+        self._processors.move_to_end(key)
+        while len(self._processors) > RETIRED:
+            self._processors.popitem(last=False)
+        return self._processors[key]
+
+    def _retire(self, part: Part, component: Component) -> None:
+        """Drop `component`, and keep its skeleton for a while, unless adapters were built into it."""
+        component.drop()
+        if not hasattr(component.module, "peft_config"):
+            component.forget_pages()
+            self._retired[part.key] = part, component
+        while len(self._retired) > RETIRED:
+            self._retired.popitem(last=False)
 
     def _component(self, part: Part) -> Component:
         """The component for `part`: one that is known and equal, or a new one."""
         if part.key in self._known:
+            return self._known[part.key][1]
+        if part.key in self._retired:
+            self._known[part.key] = self._retired.pop(part.key)
             return self._known[part.key][1]
         twin = next((one for known, one in self._known.values() if same_weights(known, part)), None)
         if twin is not None:
@@ -269,6 +310,19 @@ class Residents:
 
 def _keys(blueprint: Blueprint) -> dict[str, str]:
     return {part.name: part.key for part in blueprint.parts.values() if part is not None}
+
+
+def _seen(blueprint: Blueprint) -> Seen:
+    """The files of a model as they are now."""
+    places = {blueprint.path, *(part.folder for part in blueprint.parts.values() if part is not None)}
+    return tuple(one for place in sorted(places) for one in _files(place))
+
+
+def _files(place: Path) -> Seen:
+    """The files at `place` and below, as they are now."""
+    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
+    found = [(str(file), file.stat()) for file in files if file.exists()]
+    return tuple((name, one.st_size, one.st_mtime_ns, one.st_ino) for name, one in found)
 
 
 def _module(part: object) -> object:

@@ -21,16 +21,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 
+from tui.protocol.events import Reader
 from tui.worker.cancel import CancelToken
 
 log = logging.getLogger(__name__)
-
-Reader = Literal["direct", "registered", "ring", "sequential"]
-"""How weights come to the device; "direct" is torch's own copy."""
 
 SLOT: Final = 16 << 20
 """Bytes of one pinned slot."""
