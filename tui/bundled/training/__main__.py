@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_prepare(commands)
     _add_evaluate(commands)
+    _add_abilities(commands)
     return parser
 
 
@@ -91,6 +92,28 @@ def _evaluate(parsed: argparse.Namespace) -> None:
         raise bad_request(f"There is no measure {', '.join(unknown)}.", f"There are: {', '.join(MEASURES)}.")
     painter = Painter(parsed.model, parsed.device, parsed.steps, parsed.guidance)
     evaluate(painter, parsed.data, parsed.out, parsed.only or list(MEASURES), Console(stderr=True))
+
+
+def _add_abilities(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "abilities",
+        help="measure img2img, inpainting, a ControlNet for edges and a LoRA for pixel art",
+        description="Measure what a finished model does beside drawing prompts.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's folder")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the data it was made from, as prepare wrote it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="where figures and sheets go")
+    parser.add_argument("--control", type=Path, metavar="PATH", help="the folder of a ControlNet for edges")
+    parser.add_argument("--lora", type=Path, metavar="PATH", help="the folder of a LoRA for pixel art")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="such as cpu or cuda (default: cpu)")
+    parser.set_defaults(run=_abilities)
+
+
+def _abilities(parsed: argparse.Namespace) -> None:
+    from tui.bundled.training.abilities import measure_abilities
+
+    console = Console(stderr=True)
+    measure_abilities(parsed.model, parsed.data, parsed.out, parsed.control, parsed.lora, parsed.device, console)
 
 
 if __name__ == "__main__":

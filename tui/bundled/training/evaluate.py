@@ -242,7 +242,8 @@ def evaluate(painter: Painter, data: Path, out: Path, names: Sequence[str], cons
         evaluation = Evaluation(painter, data, out)
         figures = msgspec.json.decode(path.read_bytes(), type=dict[str, Figure]) if path.exists() else {}
         for name in names:
-            figures[name] = MEASURES[name](evaluation)
+            with console.status(name):
+                figures[name] = MEASURES[name](evaluation)
             console.print(f"{name}: {figures[name]}")
             path.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
     except OSError as error:

@@ -2,27 +2,42 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+import transformers
 
 from tui.bundled.training.measures import Bytes
 from tui.protocol.problem import LatenttyError, Problem
+
+
+def load_pipeline(model: Path, device: str) -> Any:
+    """The diffusers pipeline in the folder `model`, on `device`, which tells no progress.
+
+    Raises:
+        LatenttyError: it is no folder of a model.
+    """
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        pipeline = diffusers.StableDiffusionPipeline.from_pretrained(model, local_files_only=True).to(device)
+    except OSError as error:
+        hint = "Name the folder of a diffusers model."
+        raise LatenttyError(
+            Problem(code="model_missing", cause=f"{model} cannot be loaded: {error}.", hint=hint)
+        ) from None
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 class Painter:
     """The model in the folder `model`, on `device`."""
 
     def __init__(self, model: Path, device: str, steps: int, guidance: float) -> None:
-        try:
-            self._pipeline = StableDiffusionPipeline.from_pretrained(model, local_files_only=True).to(device)
-        except OSError as error:
-            hint = "Name the folder of a diffusers model."
-            raise LatenttyError(
-                Problem(code="model_missing", cause=f"{model} cannot be loaded: {error}.", hint=hint)
-            ) from None
-        self._pipeline.set_progress_bar_config(disable=True)
+        self._pipeline = load_pipeline(model, device)
         self._device, self._steps, self._guidance = device, steps, guidance
 
     def paint(
