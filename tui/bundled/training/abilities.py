@@ -175,7 +175,7 @@ class _Studio:
         return found
 
     def _view(self, kind: Any, **parts: Any) -> Any:
-        pipeline = kind(**self._pipeline.components, **parts)
+        pipeline = kind(**self._pipeline.components, **parts, requires_safety_checker=False)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 

@@ -20,6 +20,7 @@ def load_pipeline(model: Path, device: str) -> Any:
         LatenttyError: it is no folder of a model.
     """
     diffusers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     try:
