@@ -18,6 +18,9 @@ _MODES = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
 _OFFLOADS = ("none", "components", "layers")
 """The same."""
 
+_QUANTISES = ("none", "int8")
+"""The same."""
+
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
 
 
@@ -101,6 +104,7 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
     parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
     parser.add_argument("--compile", action="store_true", help="compile the model first: minutes once, quicker steps")
+    parser.add_argument("--quantise", choices=_QUANTISES, default="none", help="weights of 8 bits, with extra torchao")
     parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a name that ends in .png, .jpg or .webp")
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
@@ -279,6 +283,7 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
             tile_vae=arguments.tile_vae,
             compiled=arguments.compile,
             offload=arguments.offload,
+            quantise=arguments.quantise,
             out=arguments.out,
             as_json=arguments.json,
             show=not arguments.no_picture,

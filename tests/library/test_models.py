@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tui.library import models
 from tui.library.models import BUNDLED, find_models, read_model
 from tui.library.paths import bundled_models
 from tui.protocol.problem import LatenttyError
@@ -86,3 +87,23 @@ def test_a_damaged_model_is_listed_with_its_problem(model: Path) -> None:
     damage(model, "weights cut")
     info = next(info for info in find_models([model.parent]) if info.name == "mine")
     assert info.problem is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("bitsandbytes", r"bitsandbytes is not installed.*latentty\[bitsandbytes\]"),
+        ("torchao", r"latentty\[torchao\]"),
+        ("quip", "not supported"),
+    ],
+)
+def test_a_model_that_was_saved_quantised_says_what_it_needs(
+    tmp_path: Path, method: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(bundled_models() / BUNDLED, tmp_path / "model")
+    config = json.loads((model / "unet" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": method, "load_in_4bit": True}
+    (model / "unet" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(models, "find_spec", lambda _: None)
+    with pytest.raises(LatenttyError, match=told):
+        read_model(model)

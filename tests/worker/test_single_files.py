@@ -349,3 +349,20 @@ def test_a_controlnet_in_a_file_is_the_one_in_its_folder(
     residents.ensure(nets, CancelToken(), nothing)
     for name, tensor in nets[0].module.state_dict().items():
         assert all(torch.equal(tensor, net.module.state_dict()[name]) for net in nets[1:]), name
+
+
+@pytest.mark.parametrize("name", ["sd", "flux"])
+def test_a_denoiser_of_eight_bits_draws_nearly_the_same_in_less_memory(
+    tiny_models: TinyModels, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("torchao")
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model(name, str(tiny_models[name]))
+    small = residents.in_eight_bits(model)
+    denoiser = "unet" if "unet" in model.components else "transformer"
+    assert small.components[denoiser].bytes < 0.9 * model.components[denoiser].bytes
+    scheduler = {"flux": {"scheduler": "flow-euler"}}.get(name, {})
+    drawn = [draw(residents, one, tmp_path, **scheduler) for one in (model, small)]
+    assert 0 < numpy.abs(drawn[0].astype(int) - drawn[1]).mean() < 4
+    residents.evict_all_but([])
+    assert numpy.array_equal(drawn[1], draw(residents, small, tmp_path, **scheduler)), "brought back"

@@ -31,7 +31,18 @@ from tui.protocol.events import (
 )
 from tui.protocol.fields import complaints
 from tui.protocol.frames import Preview
-from tui.protocol.job import Adapter, Control, Edges, Job, MemoryOptions, Mode, Offload, new_job_id, random_seed
+from tui.protocol.job import (
+    Adapter,
+    Control,
+    Edges,
+    Job,
+    MemoryOptions,
+    Mode,
+    Offload,
+    Quantise,
+    new_job_id,
+    random_seed,
+)
 from tui.protocol.library import LibraryPage
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import Snapshot
@@ -80,6 +91,7 @@ class Request:
     tile_vae: bool = False
     compiled: bool = False
     offload: Offload = "none"
+    quantise: Quantise = "none"
     out: Path | None = None
     as_json: bool = False
     show: bool = True
@@ -293,7 +305,7 @@ def _drawn_from(request: Request) -> dict[str, Any]:
         "vae": _path_or_name(request.vae),
         "text_encoder": _path_or_name(request.text_encoder),
         "compiled": request.compiled,
-        "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload),
+        "memory": MemoryOptions(tile_vae=request.tile_vae, offload=request.offload, quantise=request.quantise),
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -1,6 +1,7 @@
 """Whether a job can be drawn: everything that can be known before it is accepted, from files' headers alone."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -64,8 +65,19 @@ def _model(job: Job, model: ModelInfo) -> Iterator[str]:
     if job.width % multiple or job.height % multiple:
         yield f"{model.name} cannot draw {job.width}×{job.height}: it needs multiples of {multiple} pixels."
     yield from _strength(job, model)
+    if job.memory.quantise != "none":
+        yield from _quantised(job, model)
     if job.negative_prompt and not model.negative_prompt:
         yield f"{model.name} takes no negative prompt."
+
+
+def _quantised(job: Job, model: ModelInfo) -> Iterator[str]:
+    if find_spec("torchao") is None:
+        yield 'Weights of 8 bits need the package torchao: pip install "latentty[torchao]".'
+    if model.path.endswith(".gguf"):
+        yield f"{model.name} is quantised already."
+    if job.adapters or any(one.adapters for one in job.variations):
+        yield "LoRAs cannot be added to weights of 8 bits; leave out one or the other."
 
 
 def _prompts(job: Job, model: ModelInfo) -> Iterator[str]:

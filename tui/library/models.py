@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,6 +162,7 @@ def _check_component(folder: Path, name: str) -> int:
     place = folder / name
     if not name.isidentifier() or len(name) > MAX_NAME or not place.is_dir():
         raise _unusable(folder, f"its component {name} is missing")
+    _refuse_lacking_package(folder, name)
     files = sorted(place.glob("*.safetensors"))
     if not files and any(path.suffix in _PICKLES for path in place.iterdir()):
         raise _unusable(
@@ -171,6 +173,29 @@ def _check_component(folder: Path, name: str) -> int:
     if not files and (place / "config.json").exists():
         raise _unusable(folder, f"the weights of {name} are missing")
     return sum(read_header(path).bytes for path in files)
+
+
+_QUANTISERS: Final = {"bitsandbytes": "bitsandbytes", "torchao": "torchao", "gguf": "gguf"}
+"""Packages that read a component which was saved quantised, by the method that its configuration names."""
+
+
+def _refuse_lacking_package(folder: Path, name: str) -> None:
+    """Nothing, unless the component was saved quantised and what reads it is not installed."""
+    if not (folder / name / "config.json").is_file():
+        return
+    told = read_json(folder, f"{name}/config.json").get("quantization_config")
+    method = str(told.get("quant_method", "")) if isinstance(told, dict) else ""
+    if not method:
+        return
+    package = _QUANTISERS.get(method)
+    if package is None:
+        raise _unusable(folder, f"its {name} was quantised by {method!r}, which is not supported")
+    if find_spec(package) is None:
+        raise _unusable(
+            folder,
+            f"its {name} was quantised by {method}, and the package {package} is not installed",
+            f'Install it: pip install "latentty[{package}]"',
+        )
 
 
 def _modes(folder: Path, family: Family) -> list[Mode]:

@@ -93,12 +93,17 @@ class Edges(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(self.left or self.top or self.right or self.bottom)
 
 
+Quantise = Literal["none", "int8"]
+"""How the denoiser's weights are made smaller as they are read: not at all, or to 8 bits each."""
+
+
 class MemoryOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a job does to need less memory, from its start; more is done by itself when memory runs out."""
 
     tile_vae: bool = False
     drop_text_encoders: bool = False
     offload: Offload = "none"
+    quantise: Quantise = "none"
 
 
 class DrawSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -56,16 +56,53 @@ class _Weight:
     """On the device."""
     stored_bytes: int
     """In the file; 0 for buffers that the skeleton makes up."""
+    owner: nn.Module | None = None
+    """Of a quantised weight, which is several tensors in one and is exchanged whole: the layer that it belongs to."""
+    label: str = ""
+    """What the owner calls it."""
 
     @property
     def bytes(self) -> int:
         """On the device."""
-        return self.mapped.numel() * self.dtype.itemsize
+        return self.stored_bytes if self.owner is not None else self.mapped.numel() * self.dtype.itemsize
+
+    def bring(self, device: torch.device) -> None:
+        """Have it on `device`, by torch's own copy."""
+        if self.owner is None:
+            self.tensor.data = self.mapped.to(device=device, dtype=self.dtype)
+        else:
+            self._exchange(self.mapped.to(device=device))
+
+    def leave(self, hollow: torch.Tensor) -> None:
+        """Have `hollow`, which takes no memory, in its place."""
+        if self.owner is None:
+            self.tensor.data = hollow
+        else:
+            self._exchange(hollow)
+
+    def _exchange(self, tensor: torch.Tensor) -> None:
+        assert self.owner is not None
+        # those of bitsandbytes are parameters already and carry their scales along
+        whole = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
+        self.tensor = self.owner._parameters[self.label] = whole
 
     @property
     def cast_bytes(self) -> int:
         """As the file has it, where that is of another type; else 0."""
         return 0 if self.mapped.dtype == self.dtype else self.mapped.nbytes
+
+
+def is_quantised(tensor: torch.Tensor) -> bool:
+    """Whether `tensor` is several in one: blocks of few bits with their scales."""
+    return hasattr(tensor, "quant_state") or hasattr(tensor.data, "__tensor_flatten__")
+
+
+def bytes_of(tensor: torch.Tensor) -> int:
+    """Of all that a tensor consists of."""
+    if not hasattr(tensor.data, "__tensor_flatten__"):
+        return int(tensor.nbytes)
+    names, _ = tensor.data.__tensor_flatten__()
+    return sum(bytes_of(getattr(tensor.data, name)) for name in names)
 
 
 @dataclass
@@ -111,13 +148,18 @@ class Component:
         """
         module.eval()
         types = {weight.dtype for weight in module.parameters()}
-        quantised = any(not one.is_floating_point for one in types)
+        quantised = any(not one.dtype.is_floating_point or is_quantised(one) for one in module.parameters())
         kept = types if quantised else {torch.float32} if types - {torch.float32} else set()
         stored = set(module.state_dict())
         component = cls(key=key, name=name, module=module, device=device, link=link)
         for label, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+            if is_quantised(tensor):
+                place, _, mine = label.rpartition(".")
+                whole = _Weight(tensor, tensor, tensor.dtype, bytes_of(tensor), module.get_submodule(place), mine)
+                component._weights.append(whole)
+                continue
             wanted = dtype if tensor.is_floating_point() and tensor.dtype not in kept else tensor.dtype
-            mapped = tensor.data
+            mapped = tensor.data.as_subclass(torch.Tensor)
             component._weights.append(_Weight(tensor, mapped, wanted, mapped.nbytes if label in stored else 0))
         component.reload_seconds = component.stored_bytes / 1e9  # a guess until it has been placed once
         for part in (module, *module.children()):
@@ -158,7 +200,7 @@ class Component:
         cast = MappedPages([weight.mapped for weight in self._weights if weight.cast_bytes and weight.stored_bytes])
         for weight in self._weights:
             token.check()
-            weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+            weight.bring(self.device)
             progress(weight.stored_bytes)
             if weight.cast_bytes and weight.stored_bytes:
                 cast.add(weight.mapped)
@@ -166,6 +208,11 @@ class Component:
 
     def _place_by(self, link: Link, weights: list[_Weight], token: CancelToken, progress: Progress) -> None:
         """Place these tensors in one stretch of device memory, over the bus."""
+        for weight in (one for one in weights if one.owner is not None):
+            token.check()
+            weight.bring(self.device)
+            progress(weight.stored_bytes)
+        weights = [one for one in weights if one.owner is None]
         begins, size = [], 0
         for weight in weights:
             begins.append(size)
@@ -223,12 +270,12 @@ class Component:
             return
         for weight in chosen:
             token.check()
-            weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+            weight.bring(self.device)
 
     def place_part(self, part: nn.Module) -> None:
         """Bring only the tensors of `part`, a module inside, to the device."""
         for weight in self._of(part):
-            weight.tensor.data = weight.mapped.to(device=self.device, dtype=weight.dtype)
+            weight.bring(self.device)
 
     def bytes_inside(self, part: nn.Module) -> int:
         """Of the weights of `part`, a module inside, on the device."""
@@ -236,14 +283,14 @@ class Component:
 
     def room_inside(self, part: nn.Module) -> int:
         """The bytes that :meth:`send_part` needs for `part`."""
-        return sum(aligned(weight.bytes) + aligned(weight.cast_bytes) for weight in self._of(part))
+        return sum(aligned(weight.bytes) + aligned(weight.cast_bytes) for weight in self._plain(part))
 
     @contextmanager
     def registered(self, parts: Sequence[nn.Module]) -> Iterator[dict[int, tuple[int, int]]]:
         """Where the tensors of `parts` lie in memory that CUDA knows as pinned, and in their files, by their address;
         nothing where that cannot be. It holds for as long as one is inside; the first time takes a while."""
         assert self.link is not None, "there is a bus"
-        sources = [weight.mapped for part in parts for weight in self._of(part) if weight.stored_bytes]
+        sources = [weight.mapped for part in parts for weight in self._plain(part) if weight.stored_bytes]
         places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
         if not places:
             yield {}
@@ -262,8 +309,11 @@ class Component:
         `begins` is what :meth:`registered` gave; without it, they are there when this returns.
         """
         assert self.link is not None, "there is a bus to send it over"
+        for weight in self._of(part):
+            if weight.owner is not None:
+                weight.bring(self.device)
         copies, targets, begin = [], [], 0
-        for label, weight in enumerate(self._of(part)):
+        for label, weight in enumerate(self._plain(part)):
             target = memory[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
             begin += aligned(weight.bytes)
             source, raw = weight.mapped.contiguous(), target
@@ -287,20 +337,20 @@ class Component:
 
     def point_part(self, part: nn.Module, targets: list[torch.Tensor]) -> None:
         """The tensors of `part` lie in `targets` now."""
-        for weight, target in zip(self._of(part), targets, strict=True):
+        for weight, target in zip(self._plain(part), targets, strict=True):
             weight.tensor.data = target
 
     def drop_part(self, part: nn.Module) -> None:
         """Free only the tensors of `part`."""
         for weight in self._of(part):
-            weight.tensor.data = self._hollow(weight)
+            weight.leave(self._hollow(weight))
 
     def drop(self) -> None:
         """Free the device's memory."""
         self.placed = self.streaming = False
         self.captured.clear()
         for weight in self._weights:
-            weight.tensor.data = self._hollow(weight)
+            weight.leave(self._hollow(weight))
 
     def forget_pages(self) -> None:
         """Give the memory that its mapped files take in this process back to the kernel."""
@@ -315,6 +365,10 @@ class Component:
             inside = {id(tensor) for tensor in itertools.chain(part.parameters(), part.buffers())}
             known = self._parts[part] = [weight for weight in self._weights if id(weight.tensor) in inside]
         return known
+
+    def _plain(self, part: nn.Module) -> list[_Weight]:
+        """Those of `part` that are one tensor each, which a bus can carry."""
+        return [weight for weight in self._of(part) if weight.owner is None]
 
     def _located(self, sources: list[torch.Tensor]) -> Places | None:
         """Where `sources` are mapped from; mappings stay, so each is looked for once."""

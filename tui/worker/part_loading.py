@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
+from tui.worker.quantised import EightBitFolder
 from tui.worker.single_file import TORCH_DTYPES, FilePart, SharedTokenizer
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
         LatenttyError: it is damaged or incomplete.
     """
 
-    if isinstance(part, FilePart):
+    if isinstance(part, FilePart | EightBitFolder):
         return _whole(part, _guarded(part, lambda: part.load(dtype)), {})
 
     def read() -> Any:
@@ -104,6 +105,8 @@ def same_weights(one: Part, other: Part) -> bool:
 
     A part whose files have changed since it was read equals nothing.
     """
+    if isinstance(one, EightBitFolder) or isinstance(other, EightBitFolder):
+        return False
     if isinstance(one, FilePart) and isinstance(other, FilePart):
         if one.quantised or other.quantised:
             return False

@@ -177,6 +177,8 @@ class Pipelines:
         model = self._residents.model(job.model, command.model_path)
         if job.vae:
             model = self._residents.with_vae(model, Path(job.vae))
+        if job.memory.quantise == "int8":
+            model = self._residents.in_eight_bits(model)
         if job.text_encoder:
             model = self._residents.with_text_encoder(model, Path(job.text_encoder))
         controls = [

@@ -20,6 +20,7 @@ from tui.worker.ledger import Ledger
 from tui.worker.memory import return_memory
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
+from tui.worker.quantised import in_eight_bits
 from tui.worker.single_file import blueprint_of
 from tui.worker.text_override import encoder_part
 from tui.worker.vae_override import check_vae, vae_part
@@ -152,6 +153,18 @@ class Residents:
             LatenttyError: it is missing, damaged, or like none of the model's.
         """
         part = encoder_part(model.blueprint, path)
+        return self._with(model, part, self._component(part))
+
+    def in_eight_bits(self, model: Model) -> Model:
+        """`model` with a denoiser whose weights have 8 bits each; all else is shared.
+
+        Raises:
+            LatenttyError: it cannot be read so.
+        """
+        name = next(name for name in ("transformer", "unet") if name in model.components)
+        own = model.blueprint.parts[name]
+        assert own is not None
+        part = in_eight_bits(own)
         return self._with(model, part, self._component(part))
 
     def _with(self, model: Model, part: Part, component: Component) -> Model:

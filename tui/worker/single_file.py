@@ -98,13 +98,15 @@ class FilePart(Part):
         return self._load_quantised(dtype) if self.quantised else self._load_mapped()
 
     def _load_quantised(self, dtype: torch.dtype) -> Any:
+        return self._from_file(quantization_config=GGUFQuantizationConfig(compute_dtype=dtype), dtype=dtype)
+
+    def _from_file(self, **how: Any) -> Any:
         return self.kind.from_single_file(
             str(self.single.path),
             config=str(self.folder.parent),
             subfolder=self.folder.name,
-            quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
-            dtype=dtype,
             local_files_only=True,
+            **how,
             **self.single.variant.config,
         )
 
