@@ -1,5 +1,6 @@
 """A contact sheet: pictures side by side on white, each with its label, as one PNG."""
 
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,13 @@ LINE: Final = 22
 LETTERS: Final = 15
 EDGE: Final = 512
 """Pixels along the longer side of a picture on the sheet, at most."""
+
+FONTS: Final = ("NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "DejaVuSans.ttf")
+"""Looked for where the box keeps its fonts."""
+
+NO_LETTER: Final = "\U0010fffe"
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 MAX_SIDE: Final = 16_000
 """Pixels along a side of the sheet; above it the pictures are made smaller."""
@@ -56,16 +64,43 @@ def _draw(images: list[Image.Image | None], columns: int, rows: int, labels: lis
     top = GAP + (LINE if title else 0)
     size = (GAP + columns * (width + GAP), top + rows * (height + LINE + GAP))
     sheet = Image.new("RGB", size, "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
+    pen = ImageDraw.Draw(sheet)
     if title:
-        pen.text((GAP, GAP // 2), _cut(plain(title), font, size[0] - 2 * GAP), "black", font)
+        told, font = drawable(plain(title))
+        pen.text((GAP, GAP // 2), _cut(told, font, size[0] - 2 * GAP), "black", font)
     for place, image in enumerate(images):
         left, upper = GAP + place % columns * (width + GAP), top + place // columns * (height + LINE + GAP)
         if image is not None:
             sheet.paste(image, (left + (width - image.width) // 2, upper + (height - image.height) // 2))
         if place < len(labels):
-            pen.text((left, upper + height + 2), _cut(plain(labels[place]), font, width), "black", font)
+            told, font = drawable(plain(labels[place]))
+            pen.text((left, upper + height + 2), _cut(told, font, width), "black", font)
     return sheet
+
+
+@cache
+def _fonts() -> list[Font]:
+    """The font that comes with Pillow, which knows Latin letters, and those of the box that know more."""
+    found: list[Font] = [ImageFont.load_default(LETTERS)]
+    for name in FONTS:
+        try:
+            found.append(ImageFont.truetype(name, LETTERS))
+        except OSError:
+            continue  # not installed
+    return found
+
+
+def drawable(text: str) -> tuple[str, Font]:
+    """`text` as a font can draw it, and that font; letters that even the best font lacks are question marks."""
+    _, best = min(((sum(not has(font, one) for one in text), -place) for place, font in enumerate(_fonts())))
+    font = _fonts()[-best]
+    return "".join(one if has(font, one) else "?" for one in text), font
+
+
+@lru_cache(maxsize=4096)
+def has(font: Font, letter: str) -> bool:
+    """Whether `font` has a picture of `letter`, not just its mark for letters that it does not know."""
+    return letter.isspace() or bytes(font.getmask(letter)) != bytes(font.getmask(NO_LETTER))
 
 
 def _small(path: Path | None, edge: int) -> Image.Image | None:
@@ -80,7 +115,7 @@ def _small(path: Path | None, edge: int) -> Image.Image | None:
         raise bad_request(f"The picture {path} cannot be read: {error}.", "Leave it out.") from None
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+def _cut(text: str, font: Font, width: float) -> str:
     """`text`, its end cut off where it is wider than `width` pixels."""
     if font.getlength(text) <= width:
         return text
