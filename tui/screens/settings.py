@@ -46,7 +46,7 @@ class SettingsScreen(EngineScreen):
     """A table and a line to type in."""
 
     DEFAULT_CSS = """
-    SettingsScreen #setting-table { height: 1fr; background: $background; scrollbar-size-vertical: 1; }
+    SettingsScreen #setting-table { height: 1fr; }
     SettingsScreen #setting-help { height: 3; padding: 0 1; color: $text-muted; border-top: solid $border-blurred; }
     """
     AUTO_FOCUS = "#setting-table"

@@ -21,10 +21,9 @@ Welcome. Three panes: the prompt, the settings, the picture.
   Tab goes to the settings; the last line explains each of them.
 
   F3 gallery   F4 queue   F5 models   F6 sweep   F7 settings   F8 log
-  F1 lists every key that works where you are; ^P finds commands by name.
+  F1 lists the keys that work where you are; ^P finds commands by name.
 
-The engine does the work. Close this window or lose the connection: it goes on.
-"""
+The engine does the work. Close this window, lose the connection: it goes on."""
 
 
 class TourScreen(ModalScreen[None]):

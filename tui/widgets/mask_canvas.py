@@ -55,6 +55,8 @@ class MaskCanvas(Widget, can_focus=True):
         self.begun: tuple[tuple[int, int], Shape] | None = None
         """Where a rectangle or an ellipse began."""
         self._strips: list[Strip] = []
+        self._margin = 0
+        """Columns left of the picture."""
         self._dragged: tuple[int, int] | None = None
 
     # ---- where things are --------------------------------------------------------------------------------------
@@ -82,6 +84,7 @@ class MaskCanvas(Widget, can_focus=True):
     def pixel_at(self, column: int, row: int) -> tuple[int, int]:
         """The pixel in the middle of a cell, or the one of the picture that is next to it."""
         (left, top, right, bottom), (across, down) = self._view
+        column -= self._margin
         x = left + (column + 0.5) * (right - left) / across
         y = top + (2 * row + 1) * (bottom - top) / down
         return self._inside(int(x), int(y))
@@ -228,6 +231,7 @@ class MaskCanvas(Widget, can_focus=True):
             bright, dark = self._in_sight(box, dots)
             shown = Image.composite(bright, dark, self.mask.image.resize(dots, Image.Resampling.BOX, box))
             self._draw_marks(shown, box)
+        self._margin = max(self.size.width - shown.width, 0) // 2
         self._strips = [Strip(line) for line in half_blocks(shown, shown.width, shown.height // 2)]
         self.refresh()
         self.post_message(self.Changed())
@@ -254,7 +258,8 @@ class MaskCanvas(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of it."""
         if y < len(self._strips):
-            return self._strips[y].adjust_cell_length(self.size.width, self.rich_style)
+            whole = Strip.join([Strip.blank(self._margin, self.rich_style), self._strips[y]])
+            return whole.adjust_cell_length(self.size.width, self.rich_style)
         return Strip.blank(self.size.width, self.rich_style)
 
 

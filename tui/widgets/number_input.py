@@ -21,6 +21,7 @@ class NumberInput(Input):
             placeholder=empty,
             type="integer" if field.whole else "number",
             compact=True,
+            valid_empty=bool(empty),
             select_on_focus=True,
             id=id,
         )

@@ -8,4 +8,8 @@ from textual.widgets import DataTable
 class RowTable(DataTable[Text], inherit_bindings=False):
     """Moves by keys; a click tells which row is meant."""
 
+    DEFAULT_CSS = """
+    RowTable { background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
+    RowTable > .datatable--header { background: $background; color: $text-muted; text-style: none; }
+    """
     BINDINGS = [one for one in DataTable.BINDINGS if not (isinstance(one, Binding) and one.key == "enter")]
