@@ -20,12 +20,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def return_memory() -> None:
-    """Return what was freed: collect cycles, empty torch's cache, and have glibc trim its heap.
-
-    Without the last, glibc keeps a freed model's fp32 weights for itself (measured: 2.2 GB instead of 0.5 GB).
-    """
+    """Return what was freed: collect cycles, empty torch's cache, and have glibc trim its heap."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Have glibc return what was freed.
+
+    Without it, glibc keeps a freed model's fp32 weights for itself (measured: 2.2 GB instead of 0.5 GB).
+    """
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)

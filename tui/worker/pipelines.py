@@ -1,5 +1,6 @@
 """The device side of the supervisor: every method runs on the device thread."""
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class Pipelines:
         self._show = show
         self._cache = cache
         self._model_folders = model_folders
+        gc.freeze()  # what was imported stays; looking through it takes most of a collection's time
         self._compiling = compiling
         keep_in(cache / "compiled")
         device = choose_device()

@@ -1,8 +1,10 @@
 """The models that are known and where their weights are. Runs on the device thread alone."""
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +19,7 @@ from tui.worker.cancel import CancelToken
 from tui.worker.component import Component, Link
 from tui.worker.control_file import control_part
 from tui.worker.ledger import Ledger
-from tui.worker.memory import return_memory
+from tui.worker.memory import return_memory, trim_heap
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.quantised import in_eight_bits
@@ -222,8 +224,8 @@ class Residents:
         for component in dropped:
             log.info("dropping %s (%d MB)", component.name, component.bytes >> 20)
             component.drop()
-        if dropped:
-            return_memory()
+        if dropped and self.device.type == "cpu":
+            trim_heap()  # a GPU's memory stays with torch, which gives it to what comes next
 
     def want(self, path: str) -> None:
         """Someone means to use the ControlNet in `path` soon: it goes last."""
@@ -243,6 +245,7 @@ class Residents:
     def shrink(self) -> None:
         """Drop what is above the budget, after the budget has changed."""
         self.evict(action.key for action in plan([], self.ledger.held(), self.budget) if isinstance(action, Evict))
+        return_memory()
 
     def evict_all_but(self, kept: Iterable[Component]) -> None:
         """Drop everything else from the device."""
@@ -327,15 +330,26 @@ def _keys(blueprint: Blueprint) -> dict[str, str]:
 
 def _seen(blueprint: Blueprint) -> Seen:
     """The files of a model as they are now."""
-    places = {blueprint.path, *(part.folder for part in blueprint.parts.values() if part is not None)}
+    folders = {part.folder for part in blueprint.parts.values() if part is not None}
+    places = {blueprint.path, *(folder for folder in folders if blueprint.path not in folder.parents)}
     return tuple(one for place in sorted(places) for one in _files(place))
 
 
 def _files(place: Path) -> Seen:
     """The files at `place` and below, as they are now."""
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
-    found = [(str(file), file.stat()) for file in files if file.exists()]
-    return tuple((name, one.st_size, one.st_mtime_ns, one.st_ino) for name, one in found)
+    if not place.is_dir():
+        return (_told(str(place), place.stat()),) if place.exists() else ()
+    found: list[tuple[str, int, int, int]] = []
+    for folder, _, names in os.walk(place):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118 - a model's many files are looked at before each job
+            with suppress(FileNotFoundError):  # a link that leads nowhere
+                found.append(_told(path, os.stat(path)))  # noqa: PTH116
+    return tuple(sorted(found))
+
+
+def _told(path: str, found: os.stat_result) -> tuple[str, int, int, int]:
+    return path, found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _module(part: object) -> object:

@@ -40,6 +40,8 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the GPU's memory."""
     first_seconds: float | None = None
     """What the first time took, where it is not like the others."""
+    again_seconds: float | None = None
+    """What it takes when the same was there before."""
     others: dict[str, float] = {}
     """By what else diffusers offers."""
     failed: dict[str, str] = {}

@@ -105,6 +105,7 @@ def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *,
         naive_loads=_whole(found.get("naive", {}).get("loads")),
         peak_bytes=None if row.name in ("peak_rss", "model_swap_disk") else _whole(mine.get("peak_bytes")),
         first_seconds=mine.get("first_seconds"),
+        again_seconds=mine.get("again_seconds"),
         others=values,
         failed=failed,
     )
@@ -149,6 +150,8 @@ def _notes(one: Result) -> str:
         notes.append(f"{one.peak_bytes / 2**30:.1f} GiB at most")
     if one.first_seconds is not None:
         notes.append(f"the first {one.first_seconds:,.1f} s")
+    if one.again_seconds is not None:
+        notes.append(f"again {_shown(one.again_seconds, 's')}")
     notes += [f"{way} {_shown(value, one.unit)}" for way, value in one.others.items()]
     notes += [f"{way} failed" for way in one.failed]
     return ", ".join(notes)

@@ -4,6 +4,7 @@ A request is [row, way, seconds, model, other …]. Each is carried out in a pro
 this one: the libraries are imported once, and no measure finds anything of another.
 """
 
+import gc
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from tui.worker.bench.measures import MEASURES
 
 def main() -> None:
     """Answer until stdin ends; what the libraries print goes to stderr."""
+    gc.freeze()  # as the worker does
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -29,10 +29,20 @@ CHUNK = 16 << 20
 
 
 def load_warm_ours(path: Path) -> Told:
-    """A model to the device, its files in the page cache."""
-    Stage.of(path)  # what is imported and cached once
+    """A model to the device, its files in the page cache; and once more when it was there before."""
+    told = {"again_seconds": _again(path)}
     collect()
-    return {"value": median_seconds(lambda: Stage.of(path), 5), "bytes_moved": read_model(path).bytes}
+    return told | {"value": median_seconds(lambda: Stage.of(path), 5), "bytes_moved": read_model(path).bytes}
+
+
+def _again(path: Path) -> float:
+    """Seconds of a load after an unload."""
+    stage = Stage.of(path)  # what is imported and cached once
+    taken = []
+    for _ in range(3):
+        stage.residents.forget(str(path))
+        taken.append(seconds(lambda: stage.place(stage.residents.model(path.name, str(path)))))
+    return sorted(taken)[1]
 
 
 def load_warm_naive(path: Path) -> Told:
