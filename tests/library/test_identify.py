@@ -89,6 +89,25 @@ def test_damaged_and_dangerous_files_are_listed_with_the_reason(tmp_path: Path) 
         assert word in reason
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-lfs"),
+        ("a.safetensors", b"<!DOCTYPE html><html>" * 300, "web page"),
+        ("a.safetensors", gguf(files.FLUX, "flux"), "must be called .gguf"),
+        ("a.ckpt", None, "call it .safetensors"),
+        ("a.ckpt", b"\x80\x02" * 3000, "pickle"),
+        ("a.safetensors", b"", "cut off"),
+    ],
+)
+def test_what_a_renamed_or_wrong_file_really_is_is_told(
+    tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    whole = write_safetensors(tmp_path / "whole.safetensors", files.SD1).read_bytes()
+    (tmp_path / name).write_bytes(whole if content is None else content)
+    assert told in str(identify_file(tmp_path / name).problem)
+
+
 def test_diffusers_folders_are_known(tmp_path: Path) -> None:
     model = identify_folder(bundled_models() / "emoji-tiny")
     assert model is not None

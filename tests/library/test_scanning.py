@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.library import model_files as files
 from tests.library.model_files import write_safetensors
-from tui.library.places import places
+from tui.library.places import Place, places
 from tui.library.scanning import candidates, changed, look_at
 
 
@@ -58,3 +58,11 @@ def test_a_stray_configuration_hides_no_file(tmp_path: Path) -> None:
 def test_a_broken_file_of_paths_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "extra_model_paths.yaml").write_text("a: [\n" + "[" * 5000)
     assert [place.path for place in places([tmp_path], others=False)] == [tmp_path]
+
+
+def test_a_folder_that_links_lead_to_is_looked_through_once(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "real" / "a b.safetensors", files.SDXL)
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "way").symlink_to(tmp_path / "real")
+    found = list(candidates([Place(path=tmp_path, owner="folder"), Place(path=tmp_path / "way", owner="folder")]))
+    assert [one.path for one in found] == [tmp_path / "real" / "a b.safetensors"]

@@ -6,6 +6,7 @@ A kind is recognised by weights that every file of it has; a file that has none 
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -357,6 +358,9 @@ def _short(text: str) -> str:
 
 
 def _pickle(path: Path) -> Problem:
+    with suppress(LatenttyError):
+        read_header(path)
+        return _unknown(path, "it is a safetensors file under another ending; call it .safetensors")
     return Problem(
         code="model_damaged",
         cause=f"{plain(path.name)} is a Python pickle, which can run code when it is opened.",

@@ -82,7 +82,7 @@ def read_header(path: Path) -> Header:
                 raise _pickled(path)
             length = int.from_bytes(head[:8], "little")
             if size < 8 or length > min(MAX_HEADER, size - 8):
-                raise _damaged(path, "it is cut off, or no safetensors file")
+                raise _damaged(path, _told_by(head) or "it is cut off, or no safetensors file")
             file.seek(8)
             raw = file.read(length)
     except OSError as error:
@@ -90,6 +90,17 @@ def read_header(path: Path) -> Header:
             Problem(code="model_missing", cause=f"{path} cannot be read: {error.strerror}.", hint="Put it back.")
         ) from None
     return _checked(path, raw, size - 8 - length)
+
+
+def _told_by(head: bytes) -> str:
+    """What a file is instead that begins with `head`, where that can be told."""
+    if head.startswith(b"version https://git-lfs"):
+        return "it is git-lfs's note of where the file is, not the file (git lfs pull fetches it)"
+    if head.lstrip().startswith(b"<"):
+        return "it is a web page, such as one that asks to log in"
+    if head.startswith(b"GGUF"):
+        return "it is a GGUF file and must be called .gguf"
+    return ""
 
 
 def _checked(path: Path, raw: bytes, data_bytes: int) -> Header:

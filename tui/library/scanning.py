@@ -30,13 +30,14 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 def candidates(places: list[Place]) -> Iterator[Candidate]:
-    """What may be a model below `places`. No file is opened; folders that cannot be read hold nothing."""
+    """What may be a model below `places`, each folder once. No file is opened; what cannot be read holds nothing."""
+    seen: set[tuple[int, int]] = set()
     for place in places:
         for folder, inside, names in os.walk(place.path, followlinks=True):
             here = Path(folder)
             depth = len(here.relative_to(place.path).parts)
             inside[:] = sorted(name for name in inside if not name.startswith(".") and name != "blobs")
-            if depth >= MAX_DEPTH or _in_a_circle(here, place.path):
+            if depth >= MAX_DEPTH or _met(here, seen):
                 inside.clear()
                 continue
             if not is_tellable(here):
@@ -70,13 +71,17 @@ def _files(folder: Path, names: list[str], owner: str) -> Iterator[Candidate]:
         yield Candidate(path=path, place=owner, folder=False, stamp=f"{found.st_size}:{found.st_mtime_ns}")
 
 
-def _in_a_circle(folder: Path, root: Path) -> bool:
-    """Whether a link leads back to a folder above; os.walk would go round for ever."""
+def _met(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether `folder` was looked through already, by another way; links can lead back to a folder above as well."""
     try:
-        real = folder.resolve()
-        return folder != root and any(real == parent.resolve() for parent in folder.parents if parent >= root)
-    except (OSError, RuntimeError):
+        found = folder.stat()
+    except OSError:
         return True
+    here = (found.st_dev, found.st_ino)
+    if here in seen:
+        return True
+    seen.add(here)
+    return False
 
 
 def _stamp_of_model(folder: Path) -> str:
