@@ -118,3 +118,26 @@ def least_recently_used(trace: list[str], room: int) -> int:
             del held[: max(len(held) - room + 1, 0)]
         held.append(key)
     return loads
+
+
+@given(trace=st.lists(st.sampled_from("abcde"), max_size=24), room=st.integers(1, 4))
+def test_short_traces_stay_near_the_fewest_loads_that_foresight_allows(trace: list[str], room: int) -> None:
+    """The bound that Sleator and Tarjan (1985) give for equal sizes and costs; where all fits, the optimum itself."""
+    best, ours = with_foresight(trace, room), loads_of(trace, room * 100)
+    assert best <= ours <= room * best
+    if len(set(trace)) <= room:
+        assert ours == best
+
+
+def with_foresight(trace: list[str], room: int) -> int:
+    """The fewest loads there can be: what is needed again latest goes first (Belady 1966)."""
+    held: set[str] = set()
+    loads = 0
+    for now, key in enumerate(trace):
+        if key not in held:
+            loads += 1
+            if len(held) == room:
+                rest = trace[now:]
+                held.remove(max(held, key=lambda one: rest.index(one) if one in rest else len(rest)))
+            held.add(key)
+    return loads
