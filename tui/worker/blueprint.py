@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +56,7 @@ class Part:
     @property
     def changed(self) -> bool:
         """Whether its files are no longer those that it was read from."""
-        return Part(self.name, self.folder, self.kind).key != self.key
+        return replace(self).key != self.key
 
     @cached_property
     def configuration(self) -> bytes:

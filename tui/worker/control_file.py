@@ -1,6 +1,5 @@
 """ControlNets in a file alone, under the names of their authors or of diffusers."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +8,14 @@ from diffusers import ControlNetModel
 from safetensors.torch import load_file
 
 from tui.library.controlnets import controlnet_configuration
-from tui.library.safetensors_header import Header, read_header
+from tui.library.safetensors_header import read_header
 from tui.library.single_files import SingleFile, Variant
 from tui.worker.blueprint import Part, read_controlnet_part
-from tui.worker.single_file import TORCH_DTYPES, FilePart
+from tui.worker.single_file import TORCH_DTYPES, OwnFile
 
 
-class ControlFile(FilePart):
+class ControlFile(OwnFile):
     """A ControlNet in a file; its configuration is the one that comes with the program."""
-
-    @cached_property
-    def headers(self) -> list[Header]:
-        """One, of all that is in it."""
-        return [self.single.header]
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file is no longer the one that was read."""
-        return ControlFile(self.name, self.folder, self.kind, self.single).key != self.key
 
     def load(self, dtype: torch.dtype) -> Any:
         """Its module; the weights are mapped, where they need no conversion."""

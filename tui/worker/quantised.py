@@ -32,11 +32,6 @@ class EightBitFolder(Part):
         """Another than that of the weights as they are."""
         return f"int8 {Part(self.name, self.folder, self.kind).key}"
 
-    @property
-    def changed(self) -> bool:
-        """Whether its files are no longer those that it was read from."""
-        return EightBitFolder(self.name, self.folder, self.kind).key != self.key
-
     def load(self, dtype: torch.dtype) -> Any:
         """Its module."""
         return self.kind.from_pretrained(
@@ -51,11 +46,6 @@ class EightBitFile(FilePart):
     def key(self) -> str:
         """Another than that of the weights as they are."""
         return f"int8 {FilePart(self.name, self.folder, self.kind, self.single).key}"
-
-    @property
-    def changed(self) -> bool:
-        """Whether the checkpoint is no longer the one that was read."""
-        return EightBitFile(self.name, self.folder, self.kind, self.single).key != self.key
 
     @property
     def quantised(self) -> bool:

@@ -163,9 +163,9 @@ class Residents:
         Raises:
             LatenttyError: it cannot be read so.
         """
-        name = next(name for name in ("transformer", "unet") if name in model.components)
-        own = model.blueprint.parts[name]
-        assert own is not None
+        assert model.denoiser is not None, "every model that is drawn with has one"
+        own = model.blueprint.parts[model.denoiser.name]
+        assert own is not None, "it was read from its blueprint"
         part = in_eight_bits(own)
         return self._with(model, part, self._component(part))
 

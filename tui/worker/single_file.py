@@ -78,11 +78,6 @@ class FilePart(Part):
         return digest.hexdigest()
 
     @property
-    def changed(self) -> bool:
-        """Whether the checkpoint is no longer the one that was read."""
-        return FilePart(self.name, self.folder, self.kind, self.single).key != self.key
-
-    @property
     def quantised(self) -> bool:
         """Whether its weights stay as they are in the file, blocks of few bits, and are unpacked layer by layer."""
         return self.single.path.suffix.lower() == GGUF
@@ -141,6 +136,15 @@ class FilePart(Part):
         begin = self.single.path.stat().st_size - self.single.header.bytes
         for _, tensor in sorted(self.headers[0].tensors.items()):
             yield begin + tensor.data_offsets[0], tensor.bytes
+
+
+class OwnFile(FilePart):
+    """A part in a file of its own; its configuration is another's."""
+
+    @cached_property
+    def headers(self) -> list[Header]:
+        """One, of all that is in it."""
+        return [self.single.header]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Another text encoder than a model's own: a folder of transformers', or a file with the weights alone."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from tui.library.safetensors_header import Header, read_header
 from tui.library.single_files import SingleFile, Variant
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Blueprint, Part
-from tui.worker.single_file import TORCH_DTYPES, FilePart
+from tui.worker.single_file import TORCH_DTYPES, OwnFile
 
 _PREFIXES = ("text_model.", "transformer.", "model.", "language_model.")
 """What some writers put before the same names, and others leave out."""
@@ -21,18 +20,8 @@ _MADE_UP = ("position_ids", "embed_tokens.weight")
 """Weights that files may leave out: counted up, or the same as others."""
 
 
-class EncoderFile(FilePart):
+class EncoderFile(OwnFile):
     """A text encoder in a file of its own; its configuration is that of the one whose place it takes."""
-
-    @cached_property
-    def headers(self) -> list[Header]:
-        """One, of all that is in it."""
-        return [self.single.header]
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file is no longer the one that was read."""
-        return EncoderFile(self.name, self.folder, self.kind, self.single).key != self.key
 
     def load(self, dtype: torch.dtype) -> Any:
         """Its module, with the file's weights under the names that its class has."""

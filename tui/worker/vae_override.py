@@ -1,6 +1,5 @@
 """Another VAE than a model's own: a diffusers folder, or a file in LDM's layout or diffusers'."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +7,11 @@ import torch
 from torch import nn
 
 from tui.library.models import read_json
-from tui.library.safetensors_header import Header, read_header
+from tui.library.safetensors_header import read_header
 from tui.library.single_files import SingleFile, Variant
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Blueprint, Part, class_named, incomplete
-from tui.worker.single_file import FilePart
-
-
-class VaeFile(FilePart):
-    """A VAE in a file of its own; its configuration is that of the model's VAE."""
-
-    @cached_property
-    def headers(self) -> list[Header]:
-        """One, of all that is in it."""
-        return [self.single.header]
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file is no longer the one that was read."""
-        return VaeFile(self.name, self.folder, self.kind, self.single).key != self.key
+from tui.worker.single_file import OwnFile
 
 
 def vae_part(blueprint: Blueprint, path: Path) -> Part:
@@ -53,7 +38,7 @@ def vae_part(blueprint: Blueprint, path: Path) -> Part:
         raise _unusable(path, "it holds no VAE")
     variant = Variant(id="vae", family=blueprint.family.id, pipeline="", denoiser="")
     single = SingleFile(path=path, header=header, variant=variant, pack=own.folder.parent)
-    return VaeFile("vae", own.folder, own.kind, single)
+    return OwnFile("vae", own.folder, own.kind, single)
 
 
 def check_vae(path: Path, other: nn.Module, own: nn.Module) -> None:
