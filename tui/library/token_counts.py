@@ -159,6 +159,11 @@ def _clip(folder: Path) -> Tokenizer | None:
         end_of_word_suffix="</w>",
         unk_token="<|endoftext|>",
     )
+    return clip_tokenizer(model)
+
+
+def clip_tokenizer(model: BPE) -> Tokenizer:
+    """`model` behind what CLIP does to a text first: small letters, one space, and its way to tell words."""
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]

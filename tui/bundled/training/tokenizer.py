@@ -7,14 +7,14 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import RobertaProcessing
 from tokenizers.trainers import BpeTrainer
 
 from tui.bundled.training.catalogue import Catalogue
 from tui.bundled.training.vocabulary import vocabulary
-from tui.library.token_counts import CLIP_WORDS
+from tui.library.token_counts import clip_tokenizer
 from tui.protocol.problem import LatenttyError, Problem
 
 FOLDER: Final = "tokenizer"
@@ -50,7 +50,7 @@ def training_texts(catalogue: Catalogue, captions: Iterable[str]) -> list[str]:
 
 def learn_merges(texts: Iterable[str], most: int = MERGES) -> list[Merge]:
     """The pairs to merge, `most` at most, the first first."""
-    tokenizer = _untrained(BPE(end_of_word_suffix=WORD_END, continuing_subword_prefix=""))
+    tokenizer = clip_tokenizer(BPE(end_of_word_suffix=WORD_END, continuing_subword_prefix=""))
     trainer = BpeTrainer(
         vocab_size=4000,
         end_of_word_suffix=WORD_END,
@@ -106,7 +106,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     merges = read_merges(folder)
     ids = _token_ids(merges)
     begin, end = ids[BEGIN], ids[END]
-    tokenizer = _untrained(
+    tokenizer = clip_tokenizer(
         BPE(vocab=ids, merges=merges, continuing_subword_prefix="", end_of_word_suffix=WORD_END, unk_token=END)
     )
     tokenizer.post_processor = RobertaProcessing((END, end), (BEGIN, begin), trim_offsets=False, add_prefix_space=False)
@@ -126,16 +126,6 @@ def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
     ends = {tokenizer.token_to_id(BEGIN), tokenizer.token_to_id(END)}
     tokens = [tokenizer.id_to_token(int(one)) or "" for one in ids if int(one) not in ends]
     return "".join(tokens).replace(WORD_END, " ").strip()
-
-
-def _untrained(model: BPE) -> Tokenizer:
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    words = pre_tokenizers.Split(Regex(CLIP_WORDS), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    return tokenizer
 
 
 def _token_ids(merges: Sequence[Merge]) -> dict[str, int]:
