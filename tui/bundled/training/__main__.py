@@ -73,14 +73,19 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="measure a finished model by what it draws",
         description="Draw prompts with a finished model and count how often it did what was asked.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's folder")
-    parser.add_argument("data", type=Path, metavar="DATA", help="the data it was made from, as prepare wrote it")
-    parser.add_argument("out", type=Path, metavar="OUT", help="where figures and sheets go")
+    _add_measured(parser)
     parser.add_argument("--only", action="append", metavar="MEASURE", help="only this measure, repeatable")
     parser.add_argument("--steps", type=int, default=15, metavar="N", help="denoising steps (default: 15)")
     parser.add_argument("--guidance", type=float, default=5.0, metavar="X", help="guidance scale (default: 5)")
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="such as cpu or cuda (default: cpu)")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_measured(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and with what."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's folder")
+    parser.add_argument("data", type=Path, metavar="DATA", help="the data it was made from, as prepare wrote it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="where figures and sheets go")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="such as cpu or cuda (default: cpu)")
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
@@ -100,12 +105,9 @@ def _add_abilities(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         help="measure img2img, inpainting, a ControlNet for edges and a LoRA for pixel art",
         description="Measure what a finished model does beside drawing prompts.",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the model's folder")
-    parser.add_argument("data", type=Path, metavar="DATA", help="the data it was made from, as prepare wrote it")
-    parser.add_argument("out", type=Path, metavar="OUT", help="where figures and sheets go")
+    _add_measured(parser)
     parser.add_argument("--control", type=Path, metavar="PATH", help="the folder of a ControlNet for edges")
     parser.add_argument("--lora", type=Path, metavar="PATH", help="the folder of a LoRA for pixel art")
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="such as cpu or cuda (default: cpu)")
     parser.set_defaults(run=_abilities)
 
 
