@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tui.library.plain_text import plain
 from tui.library.settings import EndSignal
+from tui.terminal.kitty import through_tmux
 
 BELL = "\a"
 KEEP_TITLE, GIVE_BACK_TITLE = "\x1b[22;2t", "\x1b[23;2t"
@@ -16,8 +17,7 @@ def end_signal(how: EndSignal, text: str, environment: Mapping[str, str]) -> str
     if how in ("osc9", "both"):
         notification = f"\x1b]9;{plain(text)}\a"
         if environment.get("TMUX"):
-            doubled = notification.replace("\x1b", "\x1b\x1b")
-            notification = f"\x1bPtmux;{doubled}\x1b\\"
+            notification = through_tmux(notification)
         parts.append(notification)
     if how in ("bell", "both"):
         parts.append(BELL)
