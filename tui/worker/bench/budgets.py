@@ -9,7 +9,6 @@ from typing import Any, Final
 import diffusers
 import torch
 
-from tui.protocol.commands import Target
 from tui.worker.bench.stage import Stage, Told, job_for, naive_call, peak_device_bytes, seconds
 from tui.worker.device import choose_device, choose_dtype, default_budget
 
@@ -32,10 +31,7 @@ def ours(size: int, path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw() -> None:
-            job = job_for(path)
-            run = stage.run(job)
-            run.make(Target(index=0, path=f"{folder}/{job.id}.png"))
-            rungs.append(int(run.relief))
+            rungs.append(int(stage.draw(job_for(path), folder).relief))
 
         return _second(draw) | {"rung": float(rungs[-1])}
 
@@ -65,7 +61,7 @@ def naive(size: int, way: str, path: Path) -> Told:
 
 
 MEASURES: Final[dict[tuple[str, str], Callable[..., Told]]] = {
-    (f"budget_{size}", "ours" if way == "ours" else way): (
+    (f"budget_{size}", way): (
         partial(ours, size) if way == "ours" else partial(naive, size, "model" if way == "naive" else way)
     )
     for size in SIZES

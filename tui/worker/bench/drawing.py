@@ -15,6 +15,7 @@ from tui.protocol.commands import Target
 from tui.worker.bench.stage import (
     Stage,
     Told,
+    asker,
     job_for,
     median_seconds,
     naive_call,
@@ -35,8 +36,7 @@ def end_to_end_ours(path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw() -> None:
-            job = job_for(path)
-            stage.run(job).make(Target(index=0, path=f"{folder}/{job.id}.png"))
+            stage.draw(job_for(path), folder)
 
         draw()
         return {"value": median_seconds(draw, 3)}
@@ -60,8 +60,7 @@ def peak_device_ours(path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw() -> None:
-            job = job_for(path, steps=FEW)
-            stage.run(job).make(Target(index=0, path=f"{folder}/{job.id}.png"))
+            stage.draw(job_for(path, steps=FEW), folder)
 
         draw()
         return {"value": float(peak_device_bytes(draw))}
@@ -92,8 +91,7 @@ def step_ours(path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw(steps: int) -> None:
-            job = job_for(path, steps=steps)
-            stage.run(job, colours=colours).make(Target(index=0, path=f"{folder}/{job.id}.png"))
+            stage.draw(job_for(path, steps=steps), folder, colours)
 
         return _step(draw)
 
@@ -104,8 +102,7 @@ def step_compiled_ours(path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw(steps: int) -> None:
-            job = job_for(path, steps=steps, compiled=True)
-            stage.run(job).make(Target(index=0, path=f"{folder}/{job.id}.png"))
+            stage.draw(job_for(path, steps=steps, compiled=True), folder)
 
         first = seconds(lambda: draw(FEW))
         return _step(draw) | {"first_seconds": first}
@@ -118,9 +115,8 @@ def step_limit(path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
         operations = []
         for steps in (1, 2):
-            job = job_for(path, steps=steps)
             with counter:
-                stage.run(job).make(Target(index=0, path=f"{folder}/{job.id}.png"))
+                stage.draw(job_for(path, steps=steps), folder)
             operations.append(counter.get_total_flops())
     side = 8192 if torch.cuda.is_available() else 1024
     device, dtype = stage.residents.device, stage.residents.dtype
@@ -172,15 +168,7 @@ def cancel_step_ours(path: Path) -> Told:
         outlet = Outlet(partial(_set, started), nothing, nothing)
         run = stage.run(job_for(path, steps=200), token, outlet)
         asked: list[float] = []
-
-        def ask(token: CancelToken = token, started: threading.Event = started, asked: list[float] = asked) -> None:
-            started.wait()
-            time.sleep(0.3)
-            asked.append(time.perf_counter())
-            token.cancel()
-
-        asking = threading.Thread(target=ask)
-        asking.start()
+        asking = asker(started, token, asked, after=0.3)
         try:
             run.make(Target(index=0, path="/nonexistent/x.png"))
         except Cancelled:

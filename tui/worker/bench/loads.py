@@ -12,6 +12,7 @@ from tui.library.models import read_model
 from tui.worker.bench.stage import (
     Stage,
     Told,
+    asker,
     collect,
     forget_cached,
     median_seconds,
@@ -114,7 +115,7 @@ def cancel_load_ours(path: Path) -> Told:
             if done > total / 2:
                 halfway.set()
 
-        asking = _asker(halfway, token, asked)
+        asking = asker(halfway, token, asked)
         try:
             stage.residents.ensure(stage.model.components.values(), token, at)
         except Cancelled:
@@ -125,17 +126,6 @@ def cancel_load_ours(path: Path) -> Told:
         taken.append(max(ended - asked[0], 0.0))  # a load may end before the request
         del stage
     return {"value": sorted(taken)[len(taken) // 2]}
-
-
-def _asker(when: threading.Event, token: CancelToken, asked: list[float]) -> threading.Thread:
-    def ask() -> None:
-        when.wait()
-        asked.append(time.perf_counter())
-        token.cancel()
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    return thread
 
 
 def cancel_load_naive(path: Path) -> Told:

@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import diffusers
 import torch
 
 from tui.library.models import read_model
+from tui.protocol.commands import Target
 from tui.protocol.job import Job, new_job_id
 from tui.worker.cancel import CancelToken
 from tui.worker.device import choose_device, choose_dtype, default_budget
@@ -72,6 +74,26 @@ class Stage:
         """A run of `job`."""
         outlet = outlet or Outlet(nothing, nothing, nothing)
         return JobRun(job, self.model, [], self.residents, PromptCache(), colours, outlet, token or CancelToken())
+
+    def draw(self, job: Job, folder: str, colours: LatentToRgb | None = None) -> JobRun:
+        """Draw one picture of `job` into `folder`; the run that did."""
+        run = self.run(job, colours=colours)
+        run.make(Target(index=0, path=f"{folder}/{job.id}.png"))
+        return run
+
+
+def asker(when: threading.Event, token: CancelToken, asked: list[float], after: float = 0.0) -> threading.Thread:
+    """A thread that cancels `token` some seconds `after` `when`, and notes in `asked` when that was."""
+
+    def ask() -> None:
+        when.wait()
+        time.sleep(after)
+        asked.append(time.perf_counter())
+        token.cancel()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
 
 
 def has_gpu() -> Told:
