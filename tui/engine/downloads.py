@@ -65,8 +65,11 @@ class Downloads:
             lambda connection: connection.execute("SELECT payload FROM download ORDER BY rowid").fetchall()
         )
         for row in rows:
-            with suppress(msgspec.MsgspecError):  # of another version
+            try:
                 state = msgspec.msgpack.decode(row["payload"], type=DownloadState)
+            except msgspec.MsgspecError as error:
+                log.warning("a download of another version is not gone on with: %s", error)
+            else:
                 self._states[state.id] = state
         return dict(self._states)
 
