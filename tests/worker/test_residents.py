@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -263,10 +264,15 @@ def test_reading_ahead_stops_when_there_is_another_thing_to_read(tiny_models: Ti
     assert prefetch.read_bytes <= 20 * 2_000_000
 
 
-def test_what_was_cast_is_not_kept_as_the_file_has_it_too(tmp_path: Path) -> None:
-    code = "import sys, pathlib, tests.worker.test_residents as t; t.load_and_look(pathlib.Path(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+def in_a_process_of_its_own(work: Callable[[Path], None], folder: Path) -> None:
+    """Have `work`, which is in this file, done in a process that has done nothing else."""
+    code = f"import sys, pathlib, {__name__} as here; here.{work.__name__}(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_was_cast_is_not_kept_as_the_file_has_it_too(tmp_path: Path) -> None:
+    in_a_process_of_its_own(load_and_look, tmp_path)
 
 
 def load_and_look(folder: Path) -> None:
@@ -296,9 +302,7 @@ def mapped_bytes(file: Path) -> int:
 
 def test_unloading_returns_the_memory(tmp_path: Path) -> None:
     """Measured by the allocator's own count and by the resident size, in a process that has done nothing else."""
-    code = "import sys, pathlib, tests.worker.test_residents as t; t.load_and_unload(pathlib.Path(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    in_a_process_of_its_own(load_and_unload, tmp_path)
 
 
 def load_and_unload(folder: Path) -> None:
