@@ -255,3 +255,16 @@ def test_an_engine_that_cannot_start_says_why(home: Paths, shared_engine: None) 
 def test_the_models_are_listed(home: Paths) -> None:
     assert BUNDLED in latentty("models").stdout
     assert json.loads(latentty("models", "--json").stdout)[0]["family"] == "stable-diffusion"
+
+
+def test_the_models_of_this_processs_own_folders_are_listed_whatever_the_engine_knows(
+    home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    assert latentty("engine", "start").returncode == 0
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "broken.safetensors").write_bytes(b"no header")
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "elsewhere"))
+    assert "broken" in latentty("models").stdout
+    monkeypatch.delenv("LATENTTY_MODEL_FOLDERS")
+    assert "broken" not in latentty("models").stdout

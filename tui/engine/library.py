@@ -62,6 +62,8 @@ class Library:
         self._hashes: dict[str, tuple[str, Hashes]] = {}
         self._stop = threading.Event()
         self._searching = asyncio.Lock()
+        self._searched: list[str] = []
+        """The folders of the last search that came to its end."""
         self.state = LibraryScan(running=False)
 
     @property
@@ -100,7 +102,8 @@ class Library:
         for file in fitting:
             counts[file.kind] = counts.get(file.kind, 0) + 1
         shown = [file for file in fitting if not asked.kinds or file.kind in asked.kinds]
-        return LibraryPage(total=len(shown), counts=counts, files=shown[asked.offset : asked.offset + asked.limit])
+        files = shown[asked.offset : asked.offset + asked.limit]
+        return LibraryPage(total=len(shown), counts=counts, files=files, folders=self._searched)
 
     # ---- searching -----------------------------------------------------------------------------------------------
 
@@ -120,7 +123,8 @@ class Library:
 
     async def _scan(self) -> None:
         self._report(LibraryScan(running=True, counts=self._counts()))
-        found = await asyncio.to_thread(self._list)
+        where = await asyncio.to_thread(self._find_places)
+        found = await asyncio.to_thread(self._list, where)
         todo = changed(found, {path: entry.stamp for path, entry in self._entries.items()})
         self._report(replace(self.state, found=len(found), changed=len(todo)))
         for start in range(0, len(todo), BATCH):
@@ -132,13 +136,15 @@ class Library:
         cancelled = self._stop.is_set()
         gone = [] if cancelled else [path for path in self._entries if path not in found]
         await self._save({}, gone)
+        if not cancelled:
+            self._searched = [str(place.path) for place in where]
         if todo or gone:
             await self._on_change(self.files)
         self._report(replace(self.state, running=False, cancelled=cancelled, counts=self._counts()))
 
-    def _list(self) -> dict[str, Candidate]:
+    def _list(self, where: list[Place]) -> dict[str, Candidate]:
         found: dict[str, Candidate] = {}
-        for candidate in candidates(self._find_places()):
+        for candidate in candidates(where):
             if self._stop.is_set():
                 break
             found[str(candidate.path)] = candidate

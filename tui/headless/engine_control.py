@@ -156,8 +156,9 @@ async def read_snapshot(paths: Paths) -> Snapshot:
     return welcome.snapshot
 
 
-async def read_library(paths: Paths) -> list[ModelFile]:
-    """Every file that the engine that runs has found, by name.
+async def read_library(paths: Paths, folders: list[str]) -> list[ModelFile] | None:
+    """Every file that the engine that runs has found in `folders`, by name; None when it has not looked through just
+    those: other settings are its own, or its search is not at its end.
 
     Raises:
         LatenttyError: none runs, or it does not answer.
@@ -169,6 +170,8 @@ async def read_library(paths: Paths) -> list[ModelFile]:
             writer.write(encode(Request(id=len(files) + 1, command=GetLibrary(offset=len(files), limit=PAGE))))
             page = msgspec.msgpack.decode(await _reply(reader), type=LibraryPage)
             files += page.files
+            if page.folders != folders:
+                return None
             if not page.files or len(files) >= page.total:
                 return files
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from tui.library.paths import Paths, bundled_models
 from tui.library.places import places
 from tui.library.plain_text import plain
 from tui.library.scanning import candidates, look_at
-from tui.library.settings import Settings, load_settings
+from tui.library.settings import load_settings
 from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError
 
@@ -44,17 +45,15 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
 def find_files(paths: Paths) -> list[ModelFile]:
     """Every model of any kind on this box: what the engine that runs has found, else looked at now."""
     settings = load_settings(paths)
-    try:
-        found = asyncio.run(read_library(paths)) if settings.watch_models else _look(settings)
-    except (LatenttyError, OSError, TimeoutError):  # none runs, or it is busy ending
-        found = _look(settings)
+    where = places(settings.models(), others=settings.other_programs)
+    found = None
+    if settings.watch_models:
+        with suppress(LatenttyError, OSError, TimeoutError):  # none runs, or it is busy ending
+            found = asyncio.run(read_library(paths, [str(place.path) for place in where]))
+    if found is None:
+        found = [file for candidate in candidates(where) for file in look_at(candidate)]
     bundled = identify_folder(bundled_models() / BUNDLED, "Latentty")
     return [*([bundled] if bundled else []), *sorted(found, key=lambda file: (file.kind, file.name.lower()))]
-
-
-def _look(settings: Settings) -> list[ModelFile]:
-    where = places(settings.models(), others=settings.other_programs)
-    return [file for candidate in candidates(where) for file in look_at(candidate)]
 
 
 def _fits(file: ModelFile, kinds: list[str], text: str) -> bool:

@@ -68,3 +68,5 @@ class LibraryPage(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     """How many files of each kind fit, on whatever page."""
     files: list[ModelFile]
+    folders: list[str] = []
+    """What the last whole search looked through; empty before there was one."""
