@@ -126,7 +126,8 @@ async def test_cancel_new_seed_and_count(open_app: OpenApp, tmp_path: Path) -> N
         app.screen.query_one("#count", NumberInput).value = "3"
         await pilot.press("ctrl+g")
         await until(pilot, lambda: (step := snapshot_of(pilot).step) is not None and step.steps == 400 and step.step)
-        assert "1 of 3" in str(app.screen.query_one("#queue", Static).content)
+        # the queue is told with the next paint
+        await until(pilot, lambda: "1 of 3" in str(app.screen.query_one("#queue", Static).content))
         await pilot.press("ctrl+x")
         await until(pilot, lambda: [one.state for one in snapshot_of(pilot).jobs.values()] == ["done", "cancelled"])
         await pilot.press("ctrl+x")  # nothing to cancel is no error
