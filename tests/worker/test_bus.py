@@ -17,7 +17,7 @@ from tests.conftest import make_job
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tui.protocol.commands import Target
 from tui.worker import weights
-from tui.worker.cancel import CancelToken
+from tui.worker.cancel import Cancelled, CancelToken
 from tui.worker.component import Link
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
@@ -46,7 +46,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.windows: dict[int, int] = {}
-        self.copied = 0
+        self.copied = self.copies = 0
 
     def cudaHostRegister(self, begin: Any, size: Any, _: int) -> int:  # noqa: N802 - CUDA's name
         self.windows[begin.value] = size.value
@@ -65,6 +65,7 @@ class Runtime:
             return 1
         ctypes.memmove(target.value, source.value, size.value)
         self.copied += size.value
+        self.copies += 1
         return 0
 
 
@@ -101,7 +102,10 @@ def sums(residents: Residents) -> list[float]:
     return [float(weight.detach().double().sum()) for weight in held]
 
 
-def test_every_way_brings_the_same_weights_and_the_second_needs_no_ring(runtime: Runtime) -> None:
+def test_every_way_brings_the_same_weights_and_the_second_needs_no_ring(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "cached_share", lambda _: 0.0)
     residents = linked()
     expected = sums(Residents(CPU, torch.float32, PLENTY))
     assert residents.link is not None
@@ -113,6 +117,63 @@ def test_every_way_brings_the_same_weights_and_the_second_needs_no_ring(runtime:
     assert sums(residents) == expected
     assert residents.link.bus.reader == "registered"
     assert runtime.copied == sum(component.stored_bytes for component in model.components.values())
+
+
+def test_files_that_the_kernel_has_in_memory_are_registered_at_once_and_come_in_long_runs(runtime: Runtime) -> None:
+    residents = linked()
+    assert sums(residents) == sums(Residents(CPU, torch.float32, PLENTY))
+    assert residents.link is not None
+    assert residents.link.bus.reader == "registered"
+    model = residents.model("m", str(BUNDLED_PATH))
+    assert runtime.copied == sum(component.stored_bytes for component in model.components.values())
+    tensors = sum(len(list(component.module.parameters())) for component in model.components.values())
+    assert runtime.copies < tensors / 8
+
+
+def test_what_the_kernel_has_of_a_file_in_its_memory_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    assert weights.cached_share(str(path)) == 1.0
+
+
+def test_a_load_by_runs_ends_when_it_is_cancelled(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "RUN", 1 << 20)
+    residents, token = linked(), CancelToken()
+    model = residents.model("m", str(BUNDLED_PATH))
+    total = sum(component.stored_bytes for component in model.components.values())
+
+    def at(_: str, done: int, __: int) -> None:
+        if done > total / 2:
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        residents.ensure(model.components.values(), token, at)
+    assert total / 2 < runtime.copied < total / 2 + (weights.QUEUED + 2 << 20)
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.booleans()), max_size=20),
+    run=st.sampled_from([8, 64, 1 << 20]),
+)
+def test_runs_hold_every_tensor_once_where_it_lies(sizes: list[tuple[int, bool, bool]], run: int) -> None:
+    memory = torch.arange(4096, dtype=torch.uint8) % 251
+    sources, places, offset = [], [], 0
+    for length, wide, gap in sizes:
+        dtype = torch.int32 if wide else torch.uint8
+        offset += 8 if gap else 0
+        offset += -offset % dtype.itemsize
+        sources.append(memory[offset : offset + length * dtype.itemsize].view(dtype))
+        places.append(("file", offset))
+        offset += length * dtype.itemsize
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(weights, "RUN", run)
+        runs = weights.runs_of(sources, places)
+    found = {
+        one.target: one.within(memory[part.begin : part.begin + part.size]) for part in runs for one in part.tensors
+    }
+    assert sorted(found) == list(range(len(sources)))
+    assert all(torch.equal(found[number], source) for number, source in enumerate(sources))
+    assert all(part.size <= run or len(part.tensors) == 1 for part in runs)
 
 
 def test_what_is_streamed_and_what_stays_keep_the_budget_and_the_picture(runtime: Runtime, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -18,7 +19,7 @@ from torch import nn
 
 from tui.worker.cancel import CancelToken
 from tui.worker.mapped_pages import MappedPages
-from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, locate
+from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, locate, runs_of
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""
@@ -167,7 +168,7 @@ class Component:
         component.drop()
         return component
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """On the device, when it is placed."""
         return sum(weight.bytes for weight in self._weights)
@@ -222,45 +223,69 @@ class Component:
             whole[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
             for begin, weight in zip(begins, weights, strict=True)
         ]
-        same: list[Copy] = []
-        other: list[int] = []
-        for label, (weight, target) in enumerate(zip(weights, targets, strict=True)):
+        stored = [label for label, weight in enumerate(weights) if weight.stored_bytes]
+        for weight, target in zip(weights, targets, strict=True):
             if not weight.stored_bytes:
                 target.copy_(weight.mapped)
-            elif not weight.cast_bytes and weight.mapped.is_contiguous():
-                same.append(Copy(weight.mapped, target, label))
-            else:
-                other.append(label)
 
         def arrived(label: int) -> None:
             progress(weights[label].stored_bytes)
 
-        self._send(link, same, token, arrived)
-        for group in _grouped(weights, other):
+        if not self._sent_in_runs(link, weights, stored, targets, token, arrived):
+            self._send_by_ring(link, weights, stored, targets, token, arrived)
+        for weight, target in zip(weights, targets, strict=True):
+            weight.tensor.data = target
+
+    def _sent_in_runs(
+        self,
+        link: Link,
+        weights: list[_Weight],
+        stored: list[int],
+        targets: list[torch.Tensor],
+        token: CancelToken,
+        arrived: Progress,
+    ) -> bool:
+        """Send the `stored` ones of `weights` to `targets`, when all of their files are registered with CUDA."""
+        sources = [weights[label].mapped for label in stored]
+        places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
+        if not places:
+            return False
+        with link.host.held(places) as addresses:
+            if addresses is None:
+                link.host.begin(path for path, _ in places)
+                return False
+            begins = dict(zip(places, addresses, strict=True))
+            runs = runs_of(sources, places)
+            link.bus.send_runs(
+                runs,
+                [begins[run.path, run.begin] for run in runs],
+                [targets[label] for label in stored],
+                token,
+                lambda number: arrived(stored[number]),
+            )
+        return True
+
+    def _send_by_ring(
+        self,
+        link: Link,
+        weights: list[_Weight],
+        stored: list[int],
+        targets: list[torch.Tensor],
+        token: CancelToken,
+        arrived: Progress,
+    ) -> None:
+        """As :meth:`_sent_in_runs`, from wherever they are."""
+        same = [one for one in stored if not weights[one].cast_bytes and weights[one].mapped.is_contiguous()]
+        link.bus.send([Copy(weights[one].mapped, targets[one], one) for one in same], token, arrived)
+        for group in _grouped(weights, sorted(set(stored) - set(same))):
             copies = [
                 Copy(mapped, torch.empty_like(mapped, device=self.device), label)
                 for label in group
                 for mapped in [weights[label].mapped.contiguous()]
             ]
-            self._send(link, copies, token, arrived)
+            link.bus.send(copies, token, arrived)
             for copy in copies:
                 targets[copy.label].copy_(copy.target)
-        for weight, target in zip(weights, targets, strict=True):
-            weight.tensor.data = target
-
-    def _send(self, link: Link, copies: list[Copy], token: CancelToken, arrived: Progress) -> None:
-        if not copies:
-            return
-        places = self._located([copy.source for copy in copies])
-        if places is None:
-            link.bus.send(copies, token, arrived)
-            return
-        with link.host.held(places) as addresses:
-            if addresses is not None:
-                link.bus.send_registered(copies, places, addresses, token, arrived)
-                return
-        link.bus.send(copies, token, arrived)
-        link.host.begin(places)
 
     def place_where(self, wanted: Callable[[torch.Tensor], bool], token: CancelToken) -> None:
         """Bring only the tensors that are `wanted` to the device."""
@@ -295,7 +320,7 @@ class Component:
         if not places:
             yield {}
             return
-        self.link.host.begin(places)
+        self.link.host.begin(path for path, _ in places)
         self.link.host.wait()
         with self.link.host.held(places) as addresses:
             begins = [(address, offset) for address, (_, offset) in zip(addresses or (), places, strict=False)]

@@ -15,6 +15,7 @@ from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
 from tui.worker.quantised import EightBitFolder
 from tui.worker.single_file import TORCH_DTYPES, FilePart, SharedTokenizer
+from tui.worker.skeleton import built
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
         return _whole(part, _guarded(part, lambda: part.load(dtype)), {})
 
     def read() -> Any:
+        if (module := built(part)) is not None:
+            return module, {}
         return part.kind.from_pretrained(
             part.folder,
             dtype=_file_dtype(part),

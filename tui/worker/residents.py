@@ -24,6 +24,7 @@ from tui.worker.part_loading import check_tokenizers, holds_weights, load_module
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.quantised import in_eight_bits
 from tui.worker.single_file import blueprint_of
+from tui.worker.skeleton import uncollected
 from tui.worker.text_override import encoder_part
 from tui.worker.vae_override import check_vae, vae_part
 from tui.worker.weights import Bus, HostTier
@@ -124,6 +125,10 @@ class Residents:
         if known is not None and keys == _keys(known.blueprint):
             known.seen = _seen(known.blueprint)
             return known
+        if self.link is not None:  # while modules are built
+            self.link.host.begin_cached(
+                str(file.resolve()) for part in blueprint.parts.values() if part for file in part.files
+            )
         parts = {label: part and self._part(part) for label, part in blueprint.parts.items()}
         for label, settings in blueprint.family.settings.items():
             module: Any = _module(parts[label])
@@ -317,9 +322,9 @@ class Residents:
         twin = next((one for known, one in self._known.values() if same_weights(known, part)), None)
         if twin is not None:
             return twin
-        component = Component.around(
-            part.key, part.name, load_module(part, self.dtype), self.device, self.dtype, self.link
-        )
+        with uncollected():
+            module = load_module(part, self.dtype)
+            component = Component.around(part.key, part.name, module, self.device, self.dtype, self.link)
         self._known[part.key] = part, component
         return component
 

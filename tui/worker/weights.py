@@ -2,7 +2,7 @@
 
 Three ways lead from a mapped tensor to the device, and :class:`Bus` takes the best that there is:
 
-* "registered": the file's mapping is known to CUDA as pinned memory, so one asynchronous copy does it;
+* "registered": the file's mapping is known to CUDA as pinned memory, so asynchronous copies of long runs of it do;
 * "ring": several threads copy pieces from the mapping into pinned slots, and each slot is sent on while others fill;
 * "sequential": one thread does, in the file's order, when the disk turns out to be slow: many readers make a spinning
   or networked disk slower still.
@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +42,14 @@ SLOW_DISK: Final = 400 << 20
 PROBE: Final = 128 << 20
 """Bytes that are read before the disk is judged."""
 
-BETWEEN_LOOKS: Final = 256
-"""Tensors that are queued between two looks at whether someone cancelled."""
+RUN: Final = 64 << 20
+"""Bytes of a file that come in one copy, if no tensor is larger: long enough for the bus, short enough to cancel."""
+
+QUEUED: Final = 4
+"""Runs that are asked of the device and not there yet at most: what is queued cannot be called back."""
+
+CACHED: Final = 0.98
+"""The share of a file in the kernel's memory from which on it is registered before it is read."""
 
 WINDOW: Final = 256 << 20
 """Bytes of a file that are registered at a time; no copy may cross from one such window to the next."""
@@ -68,6 +74,35 @@ class Copy:
     """On the device, of the same shape and type, contiguous."""
     label: int
     """Given back when it is there or surely will be."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Where one tensor lies in a run."""
+
+    target: int
+    """The number of the tensor that it goes to."""
+    offset: int
+    """In the run, in bytes."""
+    size: int
+    dtype: torch.dtype
+    """In the file."""
+    shape: torch.Size
+
+    def within(self, run: torch.Tensor) -> torch.Tensor:
+        """It, in the bytes of the run."""
+        return run[self.offset : self.offset + self.size].view(self.dtype).view(self.shape)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Tensors that lie one behind the other in a file."""
+
+    path: str
+    begin: int
+    """Of its first tensor in the file, in bytes."""
+    size: int
+    tensors: list[Stretch]
 
 
 @dataclass(frozen=True)
@@ -177,33 +212,56 @@ class Bus:
                 arrived(piece.label)
         return number
 
-    def send_registered(
+    def send_runs(
         self,
-        copies: Sequence[Copy],
-        places: Places,
+        runs: Sequence[Run],
         addresses: Sequence[int],
+        targets: Sequence[torch.Tensor],
         token: CancelToken,
         arrived: Callable[[int], None],
     ) -> None:
-        """As :meth:`send`, from where :meth:`HostTier.held` says that `places` lie.
+        """Copy `runs`, which begin at `addresses` in registered memory, and lay each tensor of them into its target.
+
+        A run is one copy into one of two buffers on the device; laying out, and casting where the type differs, is
+        work for the device while the next run comes. `arrived` is told the numbers of the targets that are there.
 
         Raises:
-            Cancelled: `token` said so, between two tensors; the targets then hold anything.
+            Cancelled: `token` said so, between two runs; the targets then hold anything.
         """
-        begun, total = time.monotonic(), sum(copy.source.nbytes for copy in copies)
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        begun, total = time.monotonic(), sum(run.size for run in runs)
+        current = torch.cuda.current_stream(self._device)
+        room = max(run.size for run in runs)
+        halves = [torch.empty(room, dtype=torch.uint8, device=self._device) for _ in range(2)]
+        # what was freed for the targets may still be in use by what was begun before
+        self._stream.wait_stream(current)
+        laid: list[Any] = []
         try:
-            begins = zip(addresses, (offset for _, offset in places), strict=True)
-            with torch.cuda.stream(self._stream):
-                for number, (copy, (address, offset)) in enumerate(zip(copies, begins, strict=True)):
-                    if number % BETWEEN_LOOKS == 0:  # what is queued cannot be called back
-                        self._stream.synchronize()
-                    token.check()
-                    copy_async(address, offset, copy.target, self._stream)
-                    arrived(copy.label)
+            for number, (run, address) in enumerate(zip(runs, addresses, strict=True)):
+                token.check()
+                if number >= len(halves):
+                    self._stream.wait_event(laid[number - len(halves)])
+                if number >= QUEUED:
+                    self._tell(runs[number - QUEUED], laid[number - QUEUED], arrived)
+                copy_async(address, run.begin, halves[number % 2][: run.size], self._stream)
+                copied = _cuda.Event()
+                copied.record(self._stream)
+                current.wait_event(copied)
+                goals = [targets[one.target] for one in run.tensors]
+                torch._foreach_copy_(goals, [one.within(halves[number % 2]) for one in run.tensors])
+                laid.append(_cuda.Event())
+                laid[-1].record(current)
+            for run, event in list(zip(runs, laid, strict=True))[-QUEUED:]:
+                self._tell(run, event, arrived)
         finally:
             self._stream.synchronize()
+            current.synchronize()
         self.reader, self.rate = "registered", total / max(time.monotonic() - begun, 1e-9)
+
+    @staticmethod
+    def _tell(run: Run, there: Any, arrived: Callable[[int], None]) -> None:
+        there.synchronize()
+        for one in run.tensors:
+            arrived(one.target)
 
 
 @dataclass
@@ -274,7 +332,8 @@ class HostTier:
 
     def __init__(self, limit: int = 0) -> None:
         self._files: OrderedDict[str, _Registered] = OrderedDict()
-        self._asked: set[str] = set()
+        self._asked: dict[str, Future[None]] = {}
+        self._soon: set[str] = set()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="host-tier")
         self._limit = limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
@@ -287,12 +346,22 @@ class HostTier:
         with self._lock:
             return sum(file.size for file in self._files.values())
 
-    def begin(self, places: Places) -> None:
-        """Register the files of `places` from now on, in the background."""
-        for path in dict.fromkeys(path for path, _ in places):
+    def begin(self, paths: Iterable[str]) -> None:
+        """Register these files from now on, in the background."""
+        self._begin(paths, only_cached=False)
+
+    def begin_cached(self, paths: Iterable[str]) -> None:
+        """Register those of `paths` that the kernel has in its memory, which takes a moment; :meth:`held` waits for it.
+
+        Registering any other would read it page by page.
+        """
+        self._begin(paths, only_cached=True)
+
+    def _begin(self, paths: Iterable[str], *, only_cached: bool) -> None:
+        for path in dict.fromkeys(paths):
             if not self.refused and path not in self._files and path not in self._asked:
-                self._asked.add(path)
-                self._thread.submit(self._register, path)
+                (self._soon.add if only_cached else self._soon.discard)(path)
+                self._asked[path] = self._thread.submit(self._register, path, only_cached)
 
     def wait(self) -> None:
         """Until what was begun is done."""
@@ -301,8 +370,11 @@ class HostTier:
     @contextmanager
     def held(self, places: Places) -> Iterator[list[int] | None]:
         """Where each of `places` lies in registered memory, for as long as one is inside; None where one does not."""
+        paths = {path for path, _ in places}
+        for path in paths & self._soon:
+            if (asked := self._asked.get(path)) is not None:
+                asked.result()
         with self._lock:
-            paths = {path for path, _ in places}
             files = [self._files[path] for path in paths if path in self._files]
             whole = len(files) == len(paths)
             for file in files if whole else ():
@@ -317,10 +389,10 @@ class HostTier:
                 for file in files if whole else ():
                     file.users -= 1
 
-    def _register(self, path: str) -> None:
+    def _register(self, path: str, only_cached: bool) -> None:
         try:
             size = Path(path).stat().st_size
-            if size <= self._limit:
+            if size <= self._limit and (not only_cached or cached_share(path) >= CACHED):
                 self._make_room(size)
                 file = _Registered(path)
                 with self._lock:
@@ -329,7 +401,7 @@ class HostTier:
             log.info("file mappings cannot be registered with CUDA here, so copies go through a ring: %s", error)
             self.refused = True
         finally:
-            self._asked.discard(path)
+            self._asked.pop(path, None)
 
     def _make_room(self, size: int) -> None:
         """Let go of what was unused for longest, so that no more than half of the host's memory is pinned."""
@@ -352,22 +424,15 @@ class _Registered:
     """One file, mapped shared and read-only, and registered window by window: CUDA holds others up meanwhile."""
 
     def __init__(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._found = os.fstat(descriptor)
-            self.size = self._found.st_size
-            self._path = path
-            address = _libc.mmap(None, self.size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-        finally:
-            os.close(descriptor)
-        if address in (None, MAP_FAILED):
-            raise OSError(ctypes.get_errno(), f"{path} cannot be mapped")
-        self.address: int = address
+        self._path = path
+        self.address, self._found = _mapped(path)
+        self.size = self._found.st_size
         self.users = 0
         """How many copy from it just now."""
         self._windows: list[int] = []
-        for begin in range(address, address + self.size, WINDOW):
-            size = min(WINDOW, address + self.size - begin)
+        end = self.address + self.size
+        for begin in range(self.address, end, WINDOW):
+            size = min(WINDOW, end - begin)
             code = int(_runtime().cudaHostRegister(ctypes.c_void_p(begin), ctypes.c_size_t(size), READ_ONLY))
             if code:
                 _runtime().cudaGetLastError()  # or torch would meet the error in its next call
@@ -391,6 +456,32 @@ class _Registered:
         _libc.munmap(self.address, self.size)
 
 
+def _mapped(path: str) -> tuple[int, os.stat_result]:
+    """Where the whole file at `path` is mapped now, shared and read-only, and what it is."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        address = _libc.mmap(None, found.st_size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+    finally:
+        os.close(descriptor)
+    if address in (None, MAP_FAILED):
+        raise OSError(ctypes.get_errno(), f"{path} cannot be mapped")
+    return int(address), found
+
+
+def cached_share(path: str) -> float:
+    """How much of the file at `path` the kernel has in its memory, 0 to 1."""
+    address, found = _mapped(path)
+    try:
+        resident = ctypes.create_string_buffer(-(-found.st_size // mmap.PAGESIZE))
+        if _libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(found.st_size), resident):
+            raise OSError(ctypes.get_errno(), f"nobody tells what is cached of {path}")
+    finally:
+        _libc.munmap(address, found.st_size)
+    # the lowest bit of each byte; all others are 0 on every kernel so far
+    return resident.raw.count(b"\x01") / len(resident)
+
+
 def locate(tensors: Sequence[torch.Tensor]) -> Places | None:
     """The file that each of `tensors` is mapped from and the byte in it; None when one of them is not."""
     with open("/proc/self/maps") as maps:  # noqa: PTH123 - a kernel file
@@ -411,6 +502,34 @@ def locate(tensors: Sequence[torch.Tensor]) -> Places | None:
         low, _, offset, path = areas[index]
         found.append((path, begin - low + offset))
     return found
+
+
+def runs_of(sources: Sequence[torch.Tensor], places: Places) -> list[Run]:
+    """Runs that hold all of `sources`, which are mapped from `places`, of at most :data:`RUN` bytes where they can be.
+
+    Tensors in a run are without gaps between them and begin where their type may.
+    """
+    runs: list[Run] = []
+    found: list[Stretch] = []
+    first, end = ("", 0), 0
+
+    def close() -> None:
+        if found:
+            runs.append(Run(*first, end - first[1], list(found)))
+            found.clear()
+
+    for number in sorted(range(len(places)), key=lambda one: places[one]):
+        source, (path, begin) = sources[number], places[number]
+        if not found or path != first[0] or begin != end or begin + source.nbytes - first[1] > RUN:
+            close()
+            first = path, begin
+        if (begin - first[1]) % source.dtype.itemsize:
+            close()
+            first = path, begin
+        found.append(Stretch(number, begin - first[1], source.nbytes, source.dtype, source.shape))
+        end = begin + source.nbytes
+    close()
+    return runs
 
 
 def windows(offset: int, size: int) -> Iterator[tuple[int, int]]:
