@@ -256,12 +256,16 @@ def test_the_next_jobs_model_is_read_while_this_one_draws(tiny_models: TinyModel
 
 
 def test_reading_ahead_stops_when_there_is_another_thing_to_read(tiny_models: TinyModels) -> None:
-    prefetch = Prefetch()
+    read: list[str] = []
+    prefetch = Prefetch(read.append)
     for _ in range(20):
         prefetch.begin(str(tiny_models["sd"]))
     prefetch.begin("")
     prefetch.wait()
     assert prefetch.read_bytes <= 20 * 2_000_000
+    prefetch.begin(str(tiny_models["sd"]))
+    prefetch.wait()
+    assert {Path(one) for one in read} == {file.resolve() for file in tiny_models["sd"].rglob("*.safetensors")}
 
 
 def in_a_process_of_its_own(work: Callable[[Path], None], folder: Path) -> None:

@@ -63,7 +63,7 @@ class Pipelines:
         device = choose_device()
         self._residents = Residents(device, choose_dtype(device), default_budget(device), model_folders)
         self._prompts = PromptCache()
-        self._prefetch = Prefetch()
+        self._prefetch = Prefetch(self._residents.expect)
         self._colours: dict[str, LatentToRgb] = {}
 
     def load(self, name: str, path: str, token: CancelToken) -> None:

@@ -6,6 +6,7 @@ A thread that only reads: the kernel keeps what it read as long as nobody else n
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,9 @@ SPARE: Final = 2 << 30
 class Prefetch:
     """At most one folder is read at a time; a new one replaces it."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], None]) -> None:
+        """`read` is told each file that was read to its end."""
+        self._told = read
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.read_bytes = 0
@@ -52,6 +55,9 @@ class Prefetch:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
                 while not stop.is_set() and (chunk := file.read(CHUNK)):
                     self.read_bytes += len(chunk)
+            if stop.is_set():
+                return
+            self._told(str(path.resolve()))
 
 
 def _available() -> int:

@@ -125,10 +125,9 @@ class Residents:
         if known is not None and keys == _keys(known.blueprint):
             known.seen = _seen(known.blueprint)
             return known
-        if self.link is not None:  # while modules are built
-            self.link.host.begin_cached(
-                str(file.resolve()) for part in blueprint.parts.values() if part for file in part.files
-            )
+        for part in blueprint.parts.values():
+            for file in part.files if part is not None else ():
+                self.expect(str(file.resolve()))
         parts = {label: part and self._part(part) for label, part in blueprint.parts.items()}
         for label, settings in blueprint.family.settings.items():
             module: Any = _module(parts[label])
@@ -141,6 +140,11 @@ class Residents:
             self.ledger.enter(component, path, label)
         self._models[path] = model
         return model
+
+    def expect(self, path: str) -> None:
+        """The weight file at `path` is needed soon: make its way to a GPU short in the background."""
+        if self.link is not None:
+            self.link.host.begin_cached([path])
 
     def with_vae(self, model: Model, path: Path) -> Model:
         """`model` with the VAE at `path`, a file or folder, instead of its own; all else is shared.
