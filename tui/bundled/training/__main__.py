@@ -3,13 +3,18 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from tui.library.plain_text import plain
 from tui.protocol.problem import LatenttyError, Problem, bad_request
+
+if TYPE_CHECKING:
+    from tui.bundled.training.lessons import Course
 
 DESCRIPTION = "Make the model that comes with Latentty anew, step by step."
 
@@ -36,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tui.bundled.training", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_prepare(commands)
+    _add_train(commands)
+    _add_all(commands)
     _add_evaluate(commands)
     _add_abilities(commands)
     return parser
@@ -65,6 +72,82 @@ def _prepare(parsed: argparse.Namespace) -> None:
 
     packages = parsed.packages or parsed.folder / "node_modules"
     prepare(parsed.folder, packages, parsed.tokenizer, parsed.processes, Console(stderr=True))
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "train",
+        help="teach one part of the model",
+        description="Teach one part: denoiser, control, decoder, lora-pixel, lora-sketch, embedding or autoencoder.",
+    )
+    parser.add_argument("part", metavar="PART", help="which")
+    _add_taught(parser)
+    parser.set_defaults(run=_train)
+
+
+def _add_all(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "all",
+        help="teach the denoiser, then all that goes with it",
+        description="Teach the denoiser on all GPUs, then the ControlNet, the decoder, LoRAs and the embedding on one.",
+    )
+    _add_taught(parser)
+    parser.add_argument(
+        "--denoiser-share", type=float, default=0.74, metavar="X", help="the denoiser's share of the time (0.74)"
+    )
+    parser.set_defaults(run=_all)
+
+
+def _add_taught(parser: argparse.ArgumentParser) -> None:
+    """What is taught from, for how long, and how much of everything."""
+    parser.add_argument("data", type=Path, metavar="DATA", help="the data, as prepare wrote it")
+    parser.add_argument("out", type=Path, metavar="OUT", help="where models go; what was cut off goes on from there")
+    parser.add_argument("--seconds", type=float, required=True, metavar="N", help="for how long, by the clock")
+    parser.add_argument(
+        "--from", type=Path, dest="begun_with", metavar="MODEL", help="teach this model on, instead of a new denoiser"
+    )
+    parser.add_argument("--rate", type=float, default=1.0, metavar="X", help="times the denoiser's usual rates")
+    parser.add_argument("--ranks", type=int, default=0, metavar="N", help="processes for it (default: one a GPU)")
+    parser.add_argument("--pictures", type=int, metavar="N", help="to learn from, for each GPU (default: 320000)")
+    parser.add_argument(
+        "--other-pictures", type=int, metavar="N", help="of each size other than 256 × 256 (default: 8192; 0: none)"
+    )
+    parser.add_argument("--edges", type=int, metavar="N", help="pictures for the ControlNet (default: 32768)")
+    parser.add_argument("--scenes-each", type=int, metavar="N", help="pictures of each scene (default: 100)")
+    parser.add_argument("--batch", type=int, metavar="N", help="pictures of a step of each GPU (default: 512)")
+    parser.add_argument("--most-steps", type=int, metavar="N", help="end any part after so many steps")
+    parser.add_argument("--processes", type=int, metavar="N", help="that draw and invent (default: one a core)")
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="do not compile steps on a GPU")
+
+
+def _course(parsed: argparse.Namespace) -> "Course":
+    from tui.bundled.training.effort import Effort
+    from tui.bundled.training.lessons import Course
+
+    given = {name: getattr(parsed, name) for name in Effort.__struct_fields__}
+    return Course(
+        data=parsed.data,
+        out=parsed.out,
+        begun_with=parsed.begun_with,
+        effort=Effort(**{name: value for name, value in given.items() if value is not None}),
+        rate=parsed.rate,
+        ranks=parsed.ranks,
+        begun=time.time(),
+    )
+
+
+def _train(parsed: argparse.Namespace) -> None:
+    from tui.bundled.training.lessons import PARTS, teach_part
+
+    if parsed.part not in PARTS:
+        raise bad_request(f"There is no part {parsed.part}.", f"There are: {', '.join(PARTS)}.")
+    teach_part(_course(parsed), parsed.part, parsed.seconds)
+
+
+def _all(parsed: argparse.Namespace) -> None:
+    from tui.bundled.training.lessons import teach_all
+
+    teach_all(_course(parsed), parsed.seconds, parsed.denoiser_share)
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from tui.bundled.training.catalogue import read_catalogue
 from tui.bundled.training.parallel import map_in_order
 from tui.bundled.training.sampler import Sampler
 from tui.bundled.training.spec import SpecArray, pack
+from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
 
 
 class Share(Struct, frozen=True):
@@ -55,3 +57,18 @@ def sample_pool(shares: Sequence[Share], processes: int) -> Pool:
     return Pool(
         np.concatenate([pool.specs for pool in pools]), [captions for pool in pools for captions in pool.captions]
     )
+
+
+def sample_tokens(shares: Sequence[Share], processes: int) -> tuple[SpecArray, npt.NDArray[np.int16]]:
+    """All `shares` behind each other: their specs (n,), and the tokens of their captions (n, captions, LENGTH).
+
+    Raises:
+        LatenttyError: a folder has no catalogue or no tokenizer, or a process ended early.
+    """
+    parts = list(map_in_order(_tokens_of_share, shares, processes))
+    return np.concatenate([specs for specs, _ in parts]), np.concatenate([tokens for _, tokens in parts])
+
+
+def _tokens_of_share(share: Share) -> tuple[SpecArray, npt.NDArray[np.int16]]:
+    pool = sample_share(share)
+    return pool.specs, encode(read_tokenizer(share.folder / FOLDER), pool.captions)

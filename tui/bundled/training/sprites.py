@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import resvg_py
 from msgspec import Struct
 from PIL import Image
 
@@ -168,6 +167,8 @@ def dominant_hue(colours: Floats) -> tuple[float, float]:
 
 
 def _rendered(task: SpriteTask) -> Image.Image:
+    import resvg_py  # here, for training needs the sprites but renders none
+
     try:
         png = bytes(resvg_py.svg_to_bytes(svg_string=task.svg, width=RENDERED, height=RENDERED))
     except ValueError as error:

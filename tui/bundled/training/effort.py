@@ -1,0 +1,34 @@
+"""How much is made and learned from: as the bundled model was, unless a test wants less."""
+
+import os
+
+from msgspec import Struct
+
+
+class Effort(Struct, frozen=True, kw_only=True):
+    """How much of everything."""
+
+    pictures: int = 320_000
+    """That each GPU learns the denoiser from."""
+    other_pictures: int = 8_192
+    """The same of each other size; none when other sizes are not to be learned."""
+    edges: int = 32_768
+    """Of the pictures, those whose edges are kept for the ControlNet."""
+    scenes_each: int = 100
+    """Pictures of each scene that are drawn."""
+    batch: int = 512
+    """Pictures of one step of each GPU, for the denoiser; other parts take a share of it."""
+    most_steps: int = 0
+    """After which any part ends before its time; 0 for no such end."""
+    processes: int = os.cpu_count() or 1
+    """That think of pictures and draw scenes, in all."""
+    compile: bool = True
+    """Whether steps are compiled; on a GPU only."""
+
+    def part(self, share: float) -> int:
+        """A batch of a `share` of the denoiser's, at least 2."""
+        return max(2, int(self.batch * share))
+
+    def goes_on(self, progress: float, steps: int) -> bool:
+        """Whether there is time and leave for another step after `steps`."""
+        return progress < 1 and not (self.most_steps and steps >= self.most_steps)

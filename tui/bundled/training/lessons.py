@@ -1,0 +1,181 @@
+"""All that there is to teach, in its order: first the denoiser on all GPUs, then on one what goes with it."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tui.bundled.training.autoencoder import train_autoencoder, train_decoder
+from tui.bundled.training.control import train_control
+from tui.bundled.training.denoiser import DenoiserPlan, train_denoiser
+from tui.bundled.training.effort import Effort
+from tui.bundled.training.embedding import train_embedding
+from tui.bundled.training.latents import MADE, LatentTask, make_latents
+from tui.bundled.training.lora import train_lora
+from tui.bundled.training.parts import BUNDLED, MODEL, copy_model
+from tui.bundled.training.progress_log import ProgressLog
+from tui.bundled.training.tokenizer import FOLDER, read_merges
+from tui.protocol.problem import LatenttyError, Problem
+
+DENOISER: Final = "denoiser"
+
+SHARES: Final = {"control": 0.34, "decoder": 0.26, "lora-pixel": 0.15, "lora-sketch": 0.15, "embedding": 0.10}
+"""What is taught after the denoiser, in this order, and the share of the time left that each takes."""
+
+PARTS: Final = (DENOISER, *SHARES, "autoencoder")
+"""Everything that can be taught."""
+
+FRESH: Final = (DENOISER, "autoencoder")
+"""Parts that can be taught without a model, and so with any tokenizer."""
+
+DENOISER_SHARE: Final = 0.74
+"""Of all time."""
+
+LEAST_SECONDS: Final = 20.0
+"""That a part is taught for, even when the time is over."""
+
+
+class Course(Struct, frozen=True, kw_only=True):
+    """What is taught from what data, into which folder."""
+
+    data: Path
+    """As prepare wrote it."""
+    out: Path
+    begun_with: Path | None
+    """The folder of a model that is taught on; None to start the denoiser afresh, and else with the bundled one."""
+    effort: Effort
+    rate: float = 1.0
+    """Times the denoiser's usual rates."""
+    ranks: int = 0
+    """How many processes teach the denoiser; 0 for one for each GPU."""
+    begun: float
+    """When it began, by the clock."""
+
+
+def teach_part(course: Course, part: str, seconds: float) -> None:
+    """Teach one of `PARTS` for `seconds`.
+
+    Raises:
+        LatenttyError: the data or the model cannot be read, or it cannot be taught.
+    """
+    course.out.mkdir(parents=True, exist_ok=True)
+    base = course.begun_with or BUNDLED / MODEL
+    if course.begun_with is not None or part not in FRESH:
+        _check_tokenizer(course.data, base)
+    if part == DENOISER:
+        train_denoiser(
+            DenoiserPlan(
+                data=course.data,
+                out=course.out,
+                begun_with=course.begun_with,
+                seconds=time.time() - course.begun + seconds,
+                effort=course.effort,
+                rate=course.rate,
+                ranks=course.ranks,
+                begun=course.begun,
+            )
+        )
+        return
+    until = time.time() + seconds
+    log = ProgressLog(part, course.begun)
+    if part == "autoencoder":
+        train_autoencoder(course.data, course.out, until, course.effort, log)
+        return
+    copy_model(base, course.out / MODEL)
+    _lesson(course, part)(course.data, course.out, until, course.effort, log)
+
+
+def teach_all(course: Course, seconds: float, denoiser_share: float = DENOISER_SHARE) -> None:
+    """Teach the denoiser for a share of `seconds`, then the rest in what is left; what was finished before is kept.
+
+    Each part is taught in a process of its own. One that fails does not keep the others from being taught.
+
+    Raises:
+        LatenttyError: a part could not be taught.
+    """
+    log = ProgressLog("all", course.begun)
+    end = course.begun + seconds
+    _teach_once(course, DENOISER, seconds * denoiser_share)
+    failed, left = [], dict(SHARES)
+    for part in SHARES:
+        own = (end - time.time()) * left[part] / sum(left.values())
+        del left[part]
+        if not _teach_apart(course, part, max(LEAST_SECONDS, own), log):
+            failed.append(part)
+    if failed:
+        cause = f"Of all parts, {', '.join(failed)} could not be taught."
+        raise LatenttyError(Problem(code="worker_died", cause=cause, hint="The lines above say why."))
+    log("ALL DONE")
+
+
+def finished(out: Path, part: str) -> Path:
+    """The file that is there once `part` is taught."""
+    return out / f"{part}.done"
+
+
+def _teach_once(course: Course, part: str, seconds: float) -> None:
+    if not finished(course.out, part).exists():
+        teach_part(course, part, seconds)
+        finished(course.out, part).touch()
+
+
+def _teach_apart(course: Course, part: str, seconds: float, log: ProgressLog) -> bool:
+    """Teach `part` in a process of its own, unless that was done before; whether it is taught now."""
+    log(f"{part} for {seconds:.0f} s")
+    process = multiprocessing.get_context("spawn").Process(target=_teach_once, args=(course, part, seconds))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        log(f"{part.upper()} FAILED with status {process.exitcode}")
+    return process.exitcode == 0
+
+
+def _check_tokenizer(data: Path, model: Path) -> None:
+    """Raises LatenttyError if captions of `data` are not cut into tokens as those that `model` knows."""
+    if read_merges(data / FOLDER) != read_merges(model / FOLDER):
+        cause = f"The tokenizer of {data} is not that of {model}."
+        hint = f"Prepare the data with: --tokenizer {model / FOLDER}"
+        raise LatenttyError(Problem(code="bad_request", cause=cause, hint=hint))
+
+
+Lesson = Callable[[Path, Path, float, Effort, ProgressLog], None]
+
+
+def _lesson(course: Course, part: str) -> Lesson:
+    match part:
+        case "control":
+            return partial(_control, course)
+        case "decoder":
+            return train_decoder
+        case "embedding":
+            return train_embedding
+        case _:
+            return partial(train_lora, part.removeprefix("lora-"))
+
+
+def _control(course: Course, data: Path, out: Path, until: float, effort: Effort, log: ProgressLog) -> None:
+    """The ControlNet, with the denoiser's pictures or, where there are none, with some of its own."""
+    pictures = out / "pictures" / "0"
+    if not (pictures / MADE).exists():
+        make_latents(
+            LatentTask(
+                data=data,
+                model=out / MODEL,
+                folder=pictures,
+                rank=0,
+                processes=effort.processes,
+                seed=1000,
+                effort=_without_others(effort),
+                begun=course.begun,
+            )
+        )
+    train_control(data, out, pictures, until, effort, log)
+
+
+def _without_others(effort: Effort) -> Effort:
+    return replace(effort, other_pictures=0, pictures=min(effort.pictures, effort.edges))

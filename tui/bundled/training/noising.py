@@ -1,0 +1,39 @@
+"""Latents with noise, as the model's scheduler mixes them, and what the model is to say of them."""
+
+from pathlib import Path
+
+import torch
+from diffusers import DPMSolverMultistepScheduler
+
+from tui.protocol.problem import LatenttyError, Problem
+
+
+class Noising:
+    """The schedule of the model in the folder `model`, on `device`.
+
+    Raises:
+        LatenttyError: its scheduler is not for v-prediction (Salimans and Ho 2022).
+    """
+
+    def __init__(self, model: Path, device: torch.device) -> None:
+        scheduler = DPMSolverMultistepScheduler.from_pretrained(model / "scheduler", local_files_only=True)
+        if scheduler.config.prediction_type != "v_prediction":
+            cause = f"The scheduler of {model} is for {scheduler.config.prediction_type}."
+            raise LatenttyError(
+                Problem(code="bad_request", cause=cause, hint="Name a model that was trained with v-prediction.")
+            )
+        alphas: torch.Tensor = scheduler.alphas_cumprod.float().to(device)
+        self._signal, self._noise = alphas.sqrt(), (1 - alphas).sqrt()
+        self._device = device
+        self.steps = len(alphas)
+        """Of the whole schedule."""
+
+    def times(self, count: int) -> torch.Tensor:
+        """Random times, (count,), each in another equal part of the schedule: every batch has early and late ones."""
+        places = torch.arange(count, device=self._device) + torch.rand(count, device=self._device)
+        return (places / count * self.steps).long().clamp(max=self.steps - 1)
+
+    def mix(self, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`latents` (n, channels, h, w) with `noise` as at `times` (n,), and the v that is to be predicted of them."""
+        signal, strength = self._signal[times][:, None, None, None], self._noise[times][:, None, None, None]
+        return signal * latents + strength * noise, signal * noise - strength * latents
