@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.conftest import make_job
-from tests.worker import ldm_names
+from tests.worker import flux_names, ldm_names
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.tiny_models import TinyModels
 from tui.library import controlnets, single_files
@@ -34,6 +34,7 @@ from tui.worker.cancel import CancelToken
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.residents import Model, Residents
 from tui.worker.runner import JobRun, Outlet
+from tui.worker.weights import locate
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +133,25 @@ def test_a_transformer_alone_borrows_the_rest(tiny_models: TinyModels, tmp_path:
     assert numpy.array_equal(*drawn)
 
 
+def test_the_authors_names_are_told_as_diffusers_without_a_copy(tiny_models: TinyModels, tmp_path: Path) -> None:
+    """A FLUX.1 that half fills the host's memory must not be copied for the sake of its names."""
+    weights = weights_of(tiny_models["flux"])["transformer"]
+    path = tmp_path / "flux1-dev.safetensors"
+    save_file({f"model.diffusion_model.{n}": t for n, t in flux_names.black_forest_labs(weights).items()}, path)
+    residents = Residents(CPU, torch.float32, PLENTY, [tiny_models["flux"].parent])
+    model = residents.model("file", str(path))
+    component = model.components["transformer"]
+    mapped = [weight.mapped for weight in component._weights if weight.stored_bytes]
+    copied = [tensor for tensor in mapped if locate([tensor]) is None]
+    assert sum(tensor.nbytes for tensor in copied) == sum(
+        weights[f"norm_out.linear.{w}"].nbytes for w in ("weight", "bias")
+    )
+    residents.ensure([component], CancelToken(), nothing)
+    placed = component.module.state_dict()
+    assert placed.keys() == weights.keys()
+    assert all(torch.equal(placed[name], tensor) for name, tensor in weights.items())
+
+
 def as_gguf(weights: dict[str, torch.Tensor], path: Path) -> Path:
     """Matrices in blocks of eight bits, all else as it is."""
     writer = gguf.GGUFWriter(path, "flux")
@@ -146,11 +166,12 @@ def as_gguf(weights: dict[str, torch.Tensor], path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("named", [dict, flux_names.black_forest_labs])
 def test_a_gguf_transformer_draws_nearly_what_its_source_draws_and_stays_small(
-    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: Any
 ) -> None:
     lender = tiny_models["flux"]
-    path = as_gguf(weights_of(lender)["transformer"], tmp_path / "flux1-tiny-Q8_0.gguf")
+    path = as_gguf(named(weights_of(lender)["transformer"]), tmp_path / "flux1-tiny-Q8_0.gguf")
     assert (identify_file(path).family, identify_file(path).precision) == ("flux", "Q8_0")
     residents = Residents(CPU, torch.bfloat16, PLENTY, [lender.parent])
     whole, single = residents.model("folder", str(lender)), residents.model("file", str(path))
@@ -355,7 +376,6 @@ def test_a_controlnet_in_a_file_is_the_one_in_its_folder(
 def test_a_denoiser_of_eight_bits_draws_nearly_the_same_in_less_memory(
     tiny_models: TinyModels, tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip("torchao")
     residents = Residents(CPU, torch.float32, PLENTY)
     model = residents.model(name, str(tiny_models[name]))
     small = residents.in_eight_bits(model)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from diffusers import TorchAoConfig
+from safetensors.torch import load_file
 
 from tui.worker.blueprint import Part
 from tui.worker.single_file import FilePart
@@ -54,4 +55,4 @@ class EightBitFile(FilePart):
 
     def load(self, dtype: torch.dtype) -> Any:
         """Its module."""
-        return self._from_file(quantization_config=_configuration(), dtype=dtype)
+        return self._from_tensors(load_file(self.single.path), quantization_config=_configuration(), dtype=dtype)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import GGUFQuantizationConfig, ModelMixin
+from diffusers import FluxTransformer2DModel, GGUFQuantizationConfig, ModelMixin
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from safetensors.torch import load_file
 
@@ -18,6 +18,7 @@ from tui.library.paths import configurations
 from tui.library.safetensors_header import Header
 from tui.library.single_files import (
     GGUF,
+    PREFIX,
     SingleFile,
     family_of,
     index_of,
@@ -27,6 +28,8 @@ from tui.library.single_files import (
 )
 from tui.library.token_counts import CLIP_TOKENIZER
 from tui.worker.blueprint import Blueprint, Part, class_named, components_of, incomplete, read_blueprint
+from tui.worker.flux_layout import in_diffusers_names
+from tui.worker.mapped_gguf import mapped_gguf
 
 TORCH_DTYPES: Final = {
     "F16": torch.float16,
@@ -93,28 +96,24 @@ class FilePart(Part):
         return self._load_quantised(dtype) if self.quantised else self._load_mapped()
 
     def _load_quantised(self, dtype: torch.dtype) -> Any:
-        return self._from_file(quantization_config=GGUFQuantizationConfig(compute_dtype=dtype), dtype=dtype)
-
-    def _from_file(self, **how: Any) -> Any:
-        return self.kind.from_single_file(
-            str(self.single.path),
-            config=str(self.folder.parent),
-            subfolder=self.folder.name,
-            local_files_only=True,
-            **how,
-            **self.single.variant.config,
+        return self._from_tensors(
+            mapped_gguf(self.single.path), quantization_config=GGUFQuantizationConfig(compute_dtype=dtype), dtype=dtype
         )
+
+    def _from_tensors(self, tensors: dict[str, torch.Tensor], **how: Any) -> Any:
+        own = self.single.variant.config if self.name == self.single.variant.denoiser else {}
+        mine = {name: tensors[name] for name in self.headers[0].tensors}
+        if self.kind is FluxTransformer2DModel:
+            mine = in_diffusers_names({name.removeprefix(PREFIX): tensor for name, tensor in mine.items()})
+        place, name = str(self.folder.parent), self.folder.name
+        return self.kind.from_single_file(mine, config=place, subfolder=name, local_files_only=True, **how, **own)
 
     def _load_mapped(self) -> Any:
         tensors = load_file(self.single.path)
         dtype = TORCH_DTYPES.get(self.headers[0].dtype, torch.float32)
-        place, name = str(self.folder.parent), self.folder.name
         if issubclass(self.kind, ModelMixin):
-            own = self.single.variant.config if self.name == self.single.variant.denoiser else {}
-            mine = {name: tensors[name] for name in self.headers[0].tensors}
-            return self.kind.from_single_file(
-                mine, config=place, subfolder=name, dtype=dtype, local_files_only=True, **own
-            )
+            return self._from_tensors(tensors, dtype=dtype)
+        place, name = str(self.folder.parent), self.folder.name
         return create_diffusers_clip_model_from_ldm(
             self.kind, tensors, subfolder=name, config=place, torch_dtype=dtype, local_files_only=True
         )
