@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import make_job
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
+from tui.library import models
 from tui.protocol.commands import Run, Target
 from tui.protocol.events import ModelReady, Residency, WorkerEvent
 from tui.protocol.problem import LatenttyError
@@ -120,3 +121,15 @@ def test_a_failed_load_leaves_the_model_before_it_usable(model_copy: Path, tmp_p
     pipelines.unload("")
     residency = next(one for one in reversed(told) if isinstance(one, Residency))
     assert residency.components == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is about boxes without a GPU")
+def test_what_only_gpus_compute_with_says_so(model_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = json.loads((model_copy / "unet" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (model_copy / "unet" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(LatenttyError, match=r"package bitsandbytes is not installed.*latentty\[bitsandbytes\]"):
+        read_and_place(model_copy)
+    monkeypatch.setattr(models, "find_spec", lambda _: object())
+    with pytest.raises(LatenttyError, match="computes on a GPU alone"):
+        read_and_place(model_copy)

@@ -65,6 +65,12 @@ class Part:
         return path.read_bytes() if path.exists() else b""
 
     @property
+    def needs_gpu(self) -> bool:
+        """Whether its weights were saved in a form that only GPUs compute with."""
+        told = read_json(self.folder, "config.json").get("quantization_config") if self.configuration else None
+        return isinstance(told, dict) and told.get("quant_method") == "bitsandbytes"
+
+    @property
     def shape(self) -> tuple[object, ...]:
         """Two parts can only be equal when this is."""
         names = [sorted((name, one.dtype, tuple(one.shape)) for name, one in h.tensors.items()) for h in self.headers]

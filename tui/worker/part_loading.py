@@ -10,6 +10,7 @@ from diffusers import ModelMixin, SchedulerMixin
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
@@ -33,9 +34,16 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
     No pickle is opened, nothing is fetched, no code from the folder runs.
 
     Raises:
-        LatenttyError: it is damaged or incomplete.
+        LatenttyError: it is damaged or incomplete, or cannot be computed with on this box.
     """
-
+    if part.needs_gpu and not torch.cuda.is_available():
+        raise LatenttyError(
+            Problem(
+                code="model_damaged",
+                cause=f"The model {part.folder} cannot be used: bitsandbytes saved it, which computes on a GPU alone.",
+                hint="On this box use its weights as they were before, or a GGUF file of them.",
+            )
+        )
     if isinstance(part, FilePart | EightBitFolder):
         return _whole(part, _guarded(part, lambda: part.load(dtype)), {})
 
