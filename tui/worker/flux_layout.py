@@ -74,7 +74,7 @@ def _renamed(
         width = tensor.shape[0] // 3 if layer != "linear1" else _width(tensors)
         parts = _JOINED[layer]
         sizes = [width] * 3 + [tensor.shape[0] - 3 * width] * (len(parts) - 3)
-        for part, rows in zip(parts, tensor.split(sizes), strict=True):
+        for part, rows in zip(parts, torch.split(tensor, sizes), strict=True):
             yield f"{prefix}{part}.{what}", rows
     else:
         yield name, tensor
