@@ -22,6 +22,8 @@ from tui.protocol.snapshot import Snapshot
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long-faults", action="store_true", help="try every fault as often as the promises are worth")
+    parser.addoption("--faults-pieces", type=int, default=1, help="do one of so many pieces of the long run")
+    parser.addoption("--faults-table", type=Path, help="the file to which each piece adds its rows of the table")
     parser.addoption("--rewrite-shown", action="store_true", help="keep what the screens look like now")
 
 

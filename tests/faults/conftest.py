@@ -1,13 +1,16 @@
 """The table at the end of the run: what was tried, how often, and what was lost."""
 
 import asyncio
+import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,8 @@ from tui.headless.engine_control import is_locked
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 
-ROWS: list[tuple[str, int, int, str]] = []
+ROWS = pytest.StashKey[list[dict[str, Any]]]()
+FAILED = pytest.StashKey[bool]()
 
 
 class Tally:
@@ -30,10 +34,61 @@ class Tally:
         self.tried = 0
         self.lost = 0
         self.note = ""
+        self.sums: Counter[str] = Counter()
+        """What else was counted; pieces of the long run add up."""
+        self.most: dict[str, float] = {}
+        """The greatest of what was measured; so it is over the pieces of the long run."""
 
-    def end(self) -> None:
-        if self.tried:
-            ROWS.append((self._what, self.tried, self.lost, self.note))
+    def row(self, *, failed: bool) -> dict[str, Any]:
+        """What is kept of it."""
+        return {
+            "what": self._what,
+            "tried": self.tried,
+            "lost": self.lost,
+            "failed": int(failed),
+            "note": self.note,
+            "sums": self.sums,
+            "most": self.most,
+        }
+
+
+def added(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for all the pieces of a test; the last piece's note is kept."""
+    whole: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        one = whole.setdefault(row["what"], {"what": row["what"], "sums": Counter(), "most": {}, "pieces": 0})
+        for name in ("tried", "lost", "failed"):
+            one[name] = one.get(name, 0) + row[name]
+        one["pieces"] += 1
+        one["note"] = row["note"] or one.get("note", "")
+        one["sums"].update(row["sums"])
+        for name, value in row["most"].items():
+            one["most"][name] = max(value, one["most"].get(name, value))
+    return list(whole.values())
+
+
+def note_of(row: dict[str, Any]) -> str:
+    """The last column of a row: what else is known of it."""
+    parts = [f"{count:,} {name}" for name, count in row["sums"].items()]
+    parts += [f"at most {value:,.4g} {name}" for name, value in row["most"].items()]
+    parts += [row["note"]] if row["note"] else []
+    parts += [f"in {row['pieces']} pieces"] if row["pieces"] > 1 else []
+    parts += [f"{row['failed']} failed"] if row["failed"] else []
+    return "; ".join(parts)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long-faults"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.fixture
@@ -41,30 +96,44 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
     name = request.node.name.removeprefix("test_").replace("_", " ")
     tally = Tally(name)
     yield tally
-    tally.end()
+    if tally.tried:
+        row = tally.row(failed=request.node.stash.get(FAILED, False))
+        request.config.stash.setdefault(ROWS, []).append(row)
+        if (file := request.config.getoption("--faults-table")) is not None:
+            with file.open("a") as table:
+                table.write(json.dumps(row) + "\n")
+
+
+def kept_rows(config: pytest.Config) -> list[dict[str, Any]]:
+    """What earlier pieces of the long run tried."""
+    file = config.getoption("--faults-table")
+    return [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
 
 
 @pytest.fixture
 def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
-    """How often to try: the first number, or the second in the long run."""
-    long = request.config.getoption("--long-faults")
-    return lambda short, full: full if long else short
+    """How often to try: the first number, or the second, or the part of it that one piece of the long run has."""
+    long, pieces = (request.config.getoption(name) for name in ("--long-faults", "--faults-pieces"))
+    return lambda short, full: math.ceil(full / pieces) if long else short
 
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Random numbers, the same in every run; another seed is given by LATENTTY_FAULT_SEED."""
-    return random.Random(f"{os.environ.get('FAULT_SEED', '')}{request.node.name}")
+    """Random numbers, the same in every run; others in each piece of the long run, or given another FAULT_SEED."""
+    what = request.node.name.removeprefix("test_").replace("_", " ")
+    piece = sum(row["what"] == what for row in kept_rows(request.config))
+    return random.Random(f"{os.environ.get('FAULT_SEED', '')}{request.node.name}{piece or ''}")
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not ROWS:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = added(kept_rows(config) or config.stash.get(ROWS, []))
+    if not rows:
         return
     terminalreporter.section("faults")
-    width = max(len(row[0]) for row in ROWS)
-    terminalreporter.write_line(f"{'what':<{width}} {'tried':>8} {'lost':>5}  note")
-    for what, tried, lost, note in ROWS:
-        terminalreporter.write_line(f"{what:<{width}} {tried:>8,} {lost:>5}  {note}")
+    width = max(len(row["what"]) for row in rows)
+    terminalreporter.write_line(f"{'what':<{width}} {'tried':>9} {'lost':>5}  note")
+    for row in rows:
+        terminalreporter.write_line(f"{row['what']:<{width}} {row['tried']:>9,} {row['lost']:>5}  {note_of(row)}")
 
 
 class QuickEngine:

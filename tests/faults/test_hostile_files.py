@@ -132,7 +132,8 @@ def test_a_damaged_file(
             print(f"the file was {data[:4000]!r}")
             raise
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
-    tally.note = f"{refused:,} refused; {grown} MiB more at the most"
+    tally.sums["refused"] = refused
+    tally.most["MiB more"] = grown
     assert grown < (1000 if kind in ("webp", "png behind checksums") else 400)
 
 
@@ -187,7 +188,7 @@ def test_a_hostile_prompt(
             read(expand(prompt, wildcards, chance.randrange(2**32)), 20)
         except LatenttyError:
             refused += 1
-    tally.note = f"{refused:,} refused"
+    tally.sums["refused"] = refused
     for letter in "([{<\\|:":
         for text in (letter * 20_000, (letter + "a") * 9_000, "(" * 9_000 + ":1)" * 3_000):
             tally.tried += 1

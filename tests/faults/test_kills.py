@@ -96,7 +96,7 @@ async def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_next_o
 async def test_a_real_worker_dies_at_random_moments(
     attached: Attached, tmp_path: Path, tally: Tally, chance: random.Random, times: Callable[[int, int], int]
 ) -> None:
-    count = long_only(times, 40)
+    count = long_only(times, 200)
     feeding = Feeding(attached, chance)
     while tally.tried < count:
         await attached.until(lambda: attached.snapshot.engine.worker in ("idle", "loading", "running"))
@@ -108,7 +108,7 @@ async def test_a_real_worker_dies_at_random_moments(
             await attached.until(lambda: attached.snapshot.engine.worker in ("absent", "starting"))
     jobs = await feeding.end()
     tally.lost = await finish(attached, jobs) + count_losses(tmp_path / "pictures", jobs)
-    tally.note = f"{len(jobs)} jobs"
+    tally.sums["jobs"] = len(jobs)
     assert tally.lost == 0
 
 
