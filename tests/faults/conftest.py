@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def added(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def note_of(row: dict[str, Any]) -> str:
     """The last column of a row: what else is known of it."""
     parts = [f"{count:,} {name}" for name, count in row["sums"].items()]
-    parts += [f"at most {value:,.4g} {name}" for name, value in row["most"].items()]
+    parts += [f"at most {value:,.{0 if value >= 100 else 2}f} {name}" for name, value in row["most"].items()]
     parts += [row["note"]] if row["note"] else []
     parts += [f"in {row['pieces']} pieces"] if row["pieces"] > 1 else []
     parts += [f"{row['failed']} failed"] if row["failed"] else []
@@ -134,6 +135,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line(f"{'what':<{width}} {'tried':>9} {'lost':>5}  note")
     for row in rows:
         terminalreporter.write_line(f"{row['what']:<{width}} {row['tried']:>9,} {row['lost']:>5}  {note_of(row)}")
+
+
+@contextmanager
+def most_memory() -> Iterator[Callable[[], int]]:
+    """Tells how many MiB this process held at the most, above what it held before, though it gave them back."""
+
+    def peak() -> int:
+        (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1])
+
+    with suppress(OSError):  # without it, only what is above all that came before is seen
+        Path("/proc/self/clear_refs").write_text("5")
+    before = peak()
+    yield lambda: (peak() - before) >> 10
 
 
 class QuickEngine:

@@ -100,7 +100,7 @@ async def test_a_real_worker_dies_at_random_moments(
     feeding = Feeding(attached, chance)
     while tally.tried < count:
         await attached.until(lambda: attached.snapshot.engine.worker in ("idle", "loading", "running"))
-        await asyncio.sleep(chance.uniform(0, 5))
+        await asyncio.sleep(chance.uniform(0, 2.5))
         pid = attached.engine_pid
         if Path(f"/proc/{pid}/task/{pid}/children").read_text():
             os.kill(worker_of(pid), signal.SIGKILL)

@@ -291,7 +291,8 @@ async def test_a_long_day_of_a_real_worker(
             residency = attached.snapshot.residency
             assert residency is not None
             engine.look(number, pid)
-            worker.look(number, int(children[0]), device=residency.used_bytes // MEBIBYTE)
+            placed = sum(one.bytes for one in residency.components if one.device != "disk")
+            worker.look(number, int(children[0]), **{"MiB of weights": placed // MEBIBYTE})
             tally.tried = number + 1
             tally.note = f"{engine}; {worker}; {seen['events']:,} events; {dict(states)}; {dict(mixture.made)}"
     assert not listening.done()

@@ -37,7 +37,7 @@ from tui.library.contact_sheet import write_contact_sheet
 from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
-from tui.library.paths import Paths
+from tui.library.paths import Paths, expanded
 from tui.library.places import places
 from tui.library.preparation import prepare
 from tui.library.private_files import open_private
@@ -547,7 +547,7 @@ class Engine:
         return await asyncio.to_thread(count)
 
     async def _recall(self, command: Recall) -> Recalled:
-        path = Path(command.path).expanduser() if command.path else await self._gallery.file(command.picture_id)
+        path = expanded(command.path) if command.path else await self._gallery.file(command.picture_id)
         return await asyncio.to_thread(recall, path)
 
     async def _export(self, command: ExportPictures) -> list[str]:

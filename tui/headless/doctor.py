@@ -16,7 +16,7 @@ from tui.headless.models import find_files
 from tui.headless.report_bundle import write_bundle
 from tui.library.budget import bytes_on_device, weight_budget
 from tui.library.families import FAMILIES
-from tui.library.paths import Paths
+from tui.library.paths import Paths, expanded
 from tui.library.plain_text import plain
 from tui.library.settings import EngineSettings, load_settings
 from tui.protocol.library import ModelFile
@@ -51,7 +51,7 @@ class Examined(Struct, kw_only=True):
 
 def report(paths: Paths, file: Path) -> int:
     """Write a bundle for a bug report and say what is in it."""
-    names = write_bundle(paths, file.expanduser().absolute(), {})
+    names = write_bundle(paths, expanded(file).absolute(), {})
     print(plain(f"Wrote {file}: {', '.join(names)}."))
     print("Tokens, prompts, your name and your host's are taken out. Look through it before you send it.")
     return 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tui.client import EngineClient
 from tui.headless.report import Report
-from tui.library.paths import Paths
+from tui.library.paths import Paths, expanded
 from tui.library.prompt.tags import lora_tags
 from tui.library.prompt.triggers import with_triggers
 from tui.library.schedulers import find_scheduler
@@ -335,14 +335,14 @@ def _path_or_name(name: str) -> str:
 
 def _absolute(path: str | Path) -> str:
     """`path` for the engine, which has another working folder."""
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(path).absolute())
 
 
 def _output(out: Path | None) -> tuple[str, str, Literal["", "png", "jpg", "webp"]]:
     """The folder, the file stem and the format that `--out` means; all empty without it."""
     if out is None:
         return "", "", ""
-    whole = out.expanduser().absolute()
+    whole = expanded(out).absolute()
     if whole.is_dir() or whole.suffix == "":
         return str(whole), "", ""
     wanted = _FORMATS.get(whole.suffix)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from tui.client import EngineClient
 from tui.library.hub_environment import told
 from tui.library.identify import identify_file
-from tui.library.paths import Paths
+from tui.library.paths import Paths, expanded
 from tui.library.plain_text import plain
 from tui.protocol.commands import CancelDownload, StartDownload
 from tui.protocol.download import DownloadState
@@ -33,7 +33,7 @@ def get_model(paths: Paths, source: str, to: Path | None, *, wait: bool = True) 
     Raises:
         LatenttyError: it could not be fetched.
     """
-    folder = str(to.expanduser().absolute()) if to is not None else ""
+    folder = str(expanded(to).absolute()) if to is not None else ""
     return asyncio.run(_Watched(paths).run(source, folder, wait=wait))
 
 

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tui.library.export import free_name
 from tui.library.folders import make_folder
-from tui.library.picture_bounds import check_claims
+from tui.library.paths import expanded
+from tui.library.picture_bounds import opened
 from tui.library.pictures import write_problem
 from tui.library.plain_text import plain
 from tui.protocol.problem import LatenttyError, bad_request
@@ -38,7 +39,7 @@ def write_contact_sheet(
     Raises:
         LatenttyError: there is nothing to draw, a picture cannot be read, or the file cannot be written.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_absolute() or not any(pictures):
         raise bad_request("A contact sheet needs pictures and an absolute path.", "Begin the path with / or ~.")
     columns = min(columns, len(pictures))
@@ -107,8 +108,7 @@ def _small(path: Path | None, edge: int) -> Image.Image | None:
     if path is None:
         return None
     try:
-        with Image.open(path) as image:
-            check_claims(image, path)
+        with opened(path) as image:
             image.thumbnail((edge, edge), Image.Resampling.LANCZOS, reducing_gap=3.0)
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

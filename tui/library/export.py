@@ -6,7 +6,8 @@ from pathlib import Path
 from PIL import Image
 
 from tui.library.folders import make_folder
-from tui.library.picture_bounds import check_claims
+from tui.library.paths import expanded
+from tui.library.picture_bounds import opened
 from tui.library.pictures import write_problem
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
@@ -17,7 +18,7 @@ def export_pictures(pictures: list[Path], folder: Path, *, metadata: bool) -> li
     Raises:
         LatenttyError: the folder is no absolute path or cannot be written, or a picture is gone.
     """
-    folder = folder.expanduser()
+    folder = expanded(folder)
     if not folder.is_absolute():
         raise bad_request(f"The folder {str(folder)!r} is not absolute.", "Begin it with / or ~.")
     try:
@@ -55,8 +56,7 @@ def _export(picture: Path, folder: Path, *, metadata: bool) -> Path:
 
 def _strip(picture: Path, goal: Path) -> None:
     """Write the pixels of `picture` alone."""
-    with Image.open(picture) as image:
-        check_claims(image, picture)
+    with opened(picture) as image:
         kind = image.format or "PNG"
         bare = image.convert("RGBA" if image.mode in ("RGBA", "LA", "PA") and kind != "JPEG" else "RGB")
         bare.info.clear()

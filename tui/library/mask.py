@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from tui.library.picture_bounds import check_claims
+from tui.library.picture_bounds import opened
 from tui.protocol.problem import LatenttyError, Problem
 
 KEPT: Final = 0
@@ -40,8 +40,7 @@ class Mask:
         """
         mask = cls(width, height)
         try:
-            with Image.open(path) as image:
-                check_claims(image, path)
+            with opened(path) as image:
                 mask._image = image.convert("L").resize((width, height), Image.Resampling.BILINEAR)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise LatenttyError(

@@ -89,6 +89,11 @@ class Paths:
         return path
 
 
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder that a `~` at its beginning means; one of a user who is unknown here stays."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's own raises then
+
+
 def _host_name() -> str:
     name = "".join(letter for letter in platform.node() if letter.isalnum() or letter in "-_.")
     return name.strip(".") or "localhost"

@@ -1,12 +1,23 @@
 """What a picture's file may claim before memory is spent on it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+"""That are opened at all, by Pillow's names: it knows many more, one of which starts a program of its own."""
+
 MAX_PIXELS: Final = 128_000_000
 """Of a picture that is decoded; it then takes half a gigabyte."""
+
+FREE_PIXELS: Final = 32 << 20
+"""That any file may claim, however few bytes it has: flat pictures of every format shrink to almost nothing."""
+
+PIXELS_PER_BYTE: Final = 256
+"""Beyond those; drawings have about 20, photographs 1 to 10."""
 
 DEFLATED: Final = 1032
 """Bytes that one byte of a PNG can become."""
@@ -18,13 +29,24 @@ JPEG_PIXELS_PER_BYTE: Final = 1024
 """Of a JPEG: a block of 64 takes half a bit at the least."""
 
 
-def check_claims(image: Image.Image, path: Path) -> None:
-    """Nothing, when the file at `path`, opened as `image` and not yet decoded, can hold what its header claims.
-
-    A flat WEBP of any size may be a few bytes, so of those only the largest are refused.
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The picture at `path`, not decoded yet, but sure to cost no more than its bytes are worth when it is.
 
     Raises:
-        ValueError: it cannot, or it is larger than any picture that we decode.
+        ValueError: it claims more than that.
+        OSError: it is gone, or no picture.
+    """
+    with Image.open(path, formats=FORMATS) as image:
+        check_claims(image, path)
+        yield image
+
+
+def check_claims(image: Image.Image, path: Path) -> None:
+    """Nothing, when the file at `path`, opened as `image` and not yet decoded, is worth what its header claims.
+
+    Raises:
+        ValueError: it cannot hold it, or decoding it would cost more than so few bytes may.
         OSError: the file is gone.
     """
     pixels = image.width * image.height
@@ -34,3 +56,5 @@ def check_claims(image: Image.Image, path: Path) -> None:
     most = {"PNG": size * DEFLATED / BYTES_PER_PIXEL.get(image.mode, 1), "JPEG": size * JPEG_PIXELS_PER_BYTE}
     if pixels > most.get(image.format or "", MAX_PIXELS):
         raise ValueError(f"it claims {image.width}×{image.height} pixels, more than its bytes can hold")
+    if pixels > max(FREE_PIXELS, size * PIXELS_PER_BYTE):
+        raise ValueError(f"it has {image.width}×{image.height} pixels in only {size} bytes")

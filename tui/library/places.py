@@ -9,6 +9,7 @@ import yaml
 from msgspec import Struct
 
 from tui.library.bounded import read_small
+from tui.library.paths import expanded
 
 WEB_UIS: Final = (
     "stable-diffusion-webui",
@@ -18,6 +19,22 @@ WEB_UIS: Final = (
 )
 COMFY_UIS: Final = ("ComfyUI", "comfyui", "comfy/ComfyUI")
 EXTRA_PATHS: Final = "extra_model_paths.yaml"
+
+
+MAX_EXTRA: Final = 64_000
+"""Bytes of such a file that is read."""
+
+
+class _Texts(yaml.BaseLoader):
+    """Reads YAML as texts, lists and tables; a name for anything but a text is refused, since a few lines of lists
+    that name each other a few times over stand for more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        alias = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if alias and not isinstance(node, yaml.ScalarNode):
+            raise yaml.YAMLError("a list or table stands in two places")
+        return node
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -42,8 +59,8 @@ def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] 
             real = place.path.resolve()
             if not real.is_dir():
                 continue
-        except (OSError, RuntimeError):
-            continue  # a loop of links, or a folder that may not be entered
+        except (OSError, RuntimeError, ValueError):
+            continue  # a loop of links, a folder that may not be entered, or no path at all
         if not any(real.is_relative_to(one) for one in seen):
             seen.append(real)
             kept.append(place)
@@ -78,9 +95,9 @@ def _others(environment: Mapping[str, str]) -> Iterator[Place]:
 def hugging_face_cache(environment: Mapping[str, str] = os.environ) -> Path:
     """Where Hugging Face's library keeps what it downloaded."""
     if given := environment.get("HF_HUB_CACHE"):
-        return Path(given).expanduser()
+        return expanded(given)
     if given := environment.get("HF_HOME"):
-        return Path(given).expanduser() / "hub"
+        return expanded(given) / "hub"
     cache = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or Path.home()) / ".cache"
     return Path(cache) / "huggingface" / "hub"
 
@@ -88,7 +105,7 @@ def hugging_face_cache(environment: Mapping[str, str] = os.environ) -> Path:
 def _extra(path: Path) -> Iterator[Place]:
     """The folders in ComfyUI's file of further ones; a file that cannot be read names none."""
     try:
-        told = yaml.safe_load(read_small(path))
+        told = yaml.load(read_small(path, MAX_EXTRA), _Texts)
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         return
     for section in told.values() if isinstance(told, dict) else ():
@@ -97,8 +114,8 @@ def _extra(path: Path) -> Iterator[Place]:
 
 
 def _section(beside: Path, section: dict[Any, Any]) -> Iterator[Place]:
-    base = Path(str(section.get("base_path", ""))).expanduser()
-    base = base if base.is_absolute() else beside / base
+    given = section.get("base_path", "")
+    base = beside / expanded(given) if isinstance(given, str) else beside
     for name, value in section.items():
         if name not in ("base_path", "is_default", "custom_nodes") and isinstance(value, str):
             for line in value.splitlines():

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from tui.library.bounded import read_small, read_toml
-from tui.library.paths import Paths
+from tui.library.paths import Paths, expanded
 from tui.library.private_files import replace_file
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -83,15 +83,15 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def pictures(self, paths: Paths) -> Path:
         """The folder for new pictures."""
-        return Path(self.output_folder).expanduser() if self.output_folder else paths.pictures
+        return expanded(self.output_folder) if self.output_folder else paths.pictures
 
     def wildcards(self, paths: Paths) -> Path:
         """The folder of wildcard files."""
-        return Path(self.wildcard_folder).expanduser() if self.wildcard_folder else paths.config / "wildcards"
+        return expanded(self.wildcard_folder) if self.wildcard_folder else paths.config / "wildcards"
 
     def models(self) -> list[Path]:
         """The folders to look for models in."""
-        return [Path(folder).expanduser() for folder in self.model_folders]
+        return [expanded(folder) for folder in self.model_folders]
 
 
 def load_settings(paths: Paths, environment: Mapping[str, str] = os.environ) -> Settings:

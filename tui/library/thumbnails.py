@@ -9,7 +9,7 @@ from typing import Final
 from PIL import Image
 
 from tui.library.folders import make_folder
-from tui.library.picture_bounds import check_claims
+from tui.library.picture_bounds import opened
 from tui.protocol.problem import LatenttyError, Problem
 
 EDGES: Final = (128, 256)
@@ -85,8 +85,7 @@ def shrunk_png(path: Path, width: int, height: int) -> bytes:
 
 def _shrunk(path: Path, width: int, height: int) -> Image.Image:
     try:
-        with Image.open(path) as image:
-            check_claims(image, path)
+        with opened(path) as image:
             image.thumbnail((max(width, 1), max(height, 1)), Image.Resampling.LANCZOS, reducing_gap=3.0)
             return image.copy() if image.mode in ("RGB", "RGBA", "L") else image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

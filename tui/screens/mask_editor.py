@@ -14,7 +14,8 @@ from textual.widgets import Footer, Static
 
 from tui.library.folders import make_folder
 from tui.library.mask import ANEW, KEPT, Mask
-from tui.library.picture_bounds import check_claims
+from tui.library.paths import expanded
+from tui.library.picture_bounds import opened
 from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.engine_screen import tell
@@ -32,8 +33,7 @@ def open_picture(path: str) -> Image.Image:
         LatenttyError: it is missing, or no picture.
     """
     try:
-        with Image.open(path) as image:
-            check_claims(image, Path(path))
+        with opened(Path(path)) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LatenttyError(
@@ -218,7 +218,7 @@ class MaskEditor(ModalScreen[Painted | None]):
     @on(AskLine.Answered)
     def _load(self, event: AskLine.Answered) -> None:
         try:
-            self.mask.paste(Mask.load(Path(event.value.strip()).expanduser(), *self.mask.size))
+            self.mask.paste(Mask.load(expanded(event.value.strip()), *self.mask.size))
         except LatenttyError as error:
             tell(self.app, error.problem)
         self._canvas.redraw()

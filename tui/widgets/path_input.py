@@ -1,10 +1,9 @@
 """A one-line path on the engine's box."""
 
-from pathlib import Path
-
 from textual.reactive import reactive
 from textual.widgets import Input
 
+from tui.library.paths import expanded
 from tui.protocol.library import FileKind
 
 
@@ -40,7 +39,7 @@ class PathInput(Input):
     def path(self) -> str:
         """The whole path; empty when there is none."""
         text = self.value.strip()
-        return str(Path(text).expanduser().absolute()) if text else ""
+        return str(expanded(text).absolute()) if text else ""
 
     def watch_value(self, value: str) -> None:
         """Check as one types."""

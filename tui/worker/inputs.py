@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
 
-from tui.library.picture_bounds import check_claims
+from tui.library.picture_bounds import opened
 from tui.protocol.job import Edges, Job
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -25,8 +25,7 @@ def open_picture(path: str) -> Image.Image:
         LatenttyError: it is gone, no picture, or too large.
     """
     try:
-        with Image.open(path) as image:
-            check_claims(image, Path(path))
+        with opened(Path(path)) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.has_transparency_data:
                 layered = upright.convert("RGBA")

@@ -18,7 +18,7 @@ from tui.headless.bench.processes import measured
 from tui.headless.bench.rows import ROWS, Result, Row
 from tui.headless.json_line import json_line
 from tui.library.models import BUNDLED, read_model
-from tui.library.paths import Paths, bundled_models
+from tui.library.paths import Paths, bundled_models, expanded
 from tui.library.plain_text import plain
 from tui.protocol.problem import bad_request
 
@@ -35,7 +35,7 @@ def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_j
     if unknown := [name for name in only if name not in known]:
         raise bad_request(f"There is no row called {', '.join(unknown)}.", f"There are: {', '.join(known)}.")
     rows = [known[name] for name in only] or [row for row in ROWS if not row.asked]
-    named = Path(model).expanduser() if model else bundled_models() / BUNDLED
+    named = expanded(model) if model else bundled_models() / BUNDLED
     place = _made(paths, synthetic) if synthetic else named
     read_model(place)
     console = Console(stderr=True, highlight=False)

@@ -1,8 +1,14 @@
 """Which brackets of a prompt belong together."""
 
+from collections import Counter
+from typing import Final
+
 from msgspec import Struct
 
-OPENED_BY = {")": "(", "]": "["}
+OPENED_BY: Final = {")": "(", "]": "["}
+
+MAX_NESTED: Final = 100
+"""Brackets inside one another that mean something; a weight of 1.1 is 13,780 by then."""
 
 
 class Pairs(Struct, frozen=True):
@@ -12,6 +18,8 @@ class Pairs(Struct, frozen=True):
     """Where each bracket that is closed closes, by where it opens."""
     stray: list[int]
     """Those without a partner, in order."""
+    too_deep: int | None = None
+    """The first that stands inside of more than :data:`MAX_NESTED` others."""
 
 
 def pair(text: str) -> Pairs:
@@ -22,6 +30,8 @@ def pair(text: str) -> Pairs:
     closing: dict[int, int] = {}
     stack: list[int] = []
     stray: list[int] = []
+    opened: Counter[str] = Counter()
+    too_deep: int | None = None
     place = 0
     while place < len(text):
         letter = text[place]
@@ -30,16 +40,19 @@ def pair(text: str) -> Pairs:
             continue
         if letter in "([":
             stack.append(place)
+            opened[letter] += 1
+            if len(stack) > MAX_NESTED and too_deep is None:
+                too_deep = place
+        elif letter in ")]" and not opened[OPENED_BY[letter]]:
+            stray.append(place)
         elif letter in ")]":
-            depth = next((n for n in range(len(stack) - 1, -1, -1) if text[stack[n]] == OPENED_BY[letter]), None)
-            if depth is None:
-                stray.append(place)
-            else:
-                stray += stack[depth + 1 :]
-                closing[stack[depth]] = place
-                del stack[depth:]
+            while text[start := stack.pop()] != OPENED_BY[letter]:
+                opened[text[start]] -= 1
+                stray.append(start)
+            opened[text[start]] -= 1
+            closing[start] = place
         place += 1
-    return Pairs(closing, sorted(stray + stack))
+    return Pairs(closing, sorted(stray + stack), too_deep)
 
 
 def outermost(text: str, start: int, end: int, pairs: Pairs, wanted: str) -> list[int]:

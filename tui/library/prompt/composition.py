@@ -5,7 +5,7 @@ import re
 from msgspec import Struct
 
 _AND = re.compile(r"\bAND\b")
-_WEIGHT = re.compile(r"(?s)(?P<text>.*?)(?:\s*:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+)))?\s*")
+_WEIGHT = re.compile(r"\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+")
 
 
 class Subprompt(Struct, frozen=True):
@@ -25,6 +25,7 @@ def subprompts(prompt: str) -> list[Subprompt]:
 
 
 def _weighted(part: str) -> Subprompt:
-    match = _WEIGHT.fullmatch(part)
-    assert match is not None, "every text matches"
-    return Subprompt(match["text"], float(match["weight"]) if match["weight"] else 1.0)
+    text, colon, number = part.rpartition(":")
+    if colon and _WEIGHT.fullmatch(number):
+        return Subprompt(text.rstrip(), float(number))
+    return Subprompt(part.rstrip())

@@ -5,6 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.prompt.brackets import MAX_NESTED
+
 ROUND: Final = 1.1
 """What a pair of round brackets multiplies by."""
 
@@ -17,12 +19,12 @@ ESCAPED: Final = r"()[]{}|<>_:\\"
 _PIECES = re.compile(
     r"""
     \\[()\[\]{}|<>_:\\] | \\ | \( | \[
-    | :\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)
+    | :\s*+(?P<weight>[+-]?(?:\d++(?:\.\d*+)?|\.\d++))\s*+\)
     | \) | \] | [^\\()\[\]:]+ | :
     """,
     re.VERBOSE,
 )
-_BREAK = re.compile(r"\s*\bBREAK\b\s*")
+_BREAK = re.compile(r"\bBREAK\b")
 
 
 class Weighted(Struct, frozen=True):
@@ -44,6 +46,8 @@ class _Run:
 def weigh(text: str) -> list[Weighted]:
     """The runs of `text`, in order; any text has some. What is opened and not closed reaches to the end.
 
+    Brackets inside of more than :data:`MAX_NESTED` others are text.
+
     Source: https://github.com/AUTOMATIC1111/stable-diffusion-webui, `parse_prompt_attention`.
     """
     runs: list[_Run] = []
@@ -57,7 +61,7 @@ def weigh(text: str) -> list[Weighted]:
         piece, weight = match.group(), match["weight"]
         if piece[0] == "\\":
             runs.append(_Run(piece[1:] or "\\"))
-        elif piece in opened:
+        elif piece in opened and len(opened["("]) + len(opened["["]) < MAX_NESTED:
             opened[piece].append(len(runs))
         elif weight is not None and opened["("]:
             multiply(opened["("].pop(), float(weight))
@@ -76,9 +80,9 @@ def weigh(text: str) -> list[Weighted]:
 
 def _broken(piece: str) -> list[_Run]:
     first, *rest = _BREAK.split(piece)
-    runs = [_Run(first)]
-    for part in rest:
-        runs += [_Run("", breaks=True), _Run(part)]
+    runs = [_Run(first.rstrip() if rest else first)]
+    for number, part in enumerate(rest, 1):
+        runs += [_Run("", breaks=True), _Run(part.lstrip() if number == len(rest) else part.strip())]
     return runs
 
 

@@ -4,10 +4,11 @@ import itertools
 import random
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from tui.library.prompt.notices import Notice, PromptError
-from tui.library.prompt.wildcards import Wildcards
+from tui.library.prompt.wildcards import MAX_BYTES, Value, Wildcards, read_values
 
 MAX_DEPTH: Final = 16
 """How far wildcards may lead to further wildcards."""
@@ -15,9 +16,19 @@ MAX_DEPTH: Final = 16
 MAX_LENGTH: Final = 20_000
 """Letters of an expanded prompt."""
 
-_WILDCARD = re.compile(r"__(?P<name>[\w./*-]*?[\w*])__")
-_COUNT = re.compile(r"\s*(?P<low>\d*)(?:-(?P<high>\d*))?\s*")
-_SHARE = re.compile(r"\s*(?P<share>\d+\.?\d*|\.\d+)::")
+MAX_NESTED: Final = 100
+"""Braces inside one another."""
+
+MAX_WORK: Final = 20 * MAX_LENGTH
+"""Letters that are looked at until a prompt stands, those of every wildcard on the way among them."""
+
+MAX_READ: Final = 16_000_000
+"""Bytes of all the wildcard files that are read for one prompt."""
+
+_WILDCARD = re.compile(r"__(?P<name>[\w./*-]{0,200}?[\w*])__")
+_PLAIN = re.compile(r"[^\\{}_]+")
+_COUNT = re.compile(r"\s*+(?P<low>\d{0,6})(?:-(?P<high>\d{0,6}))?\s*+")
+_SHARE = re.compile(r"\s*+(?P<share>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})::")
 
 
 def has_choices(prompt: str) -> bool:
@@ -29,28 +40,99 @@ def has_choices(prompt: str) -> bool:
 def expand(prompt: str, wildcards: Wildcards, seed: int) -> str:
     """`prompt` with every choice made; the same `seed` and files make the same. Escapes stay.
 
+    It takes no longer than :data:`MAX_WORK` and :data:`MAX_READ` allow, whatever the prompt and the files say.
+
     Raises:
-        PromptError: a brace is not closed, a count is none, or a wildcard has no file.
+        PromptError: a brace is not closed, a count is none, a wildcard has no file, or it grows too long.
     """
     if not has_choices(prompt):
         return prompt
-    expanded = _Expansion(prompt, wildcards, random.Random(seed), 0).text()
+    expanded = _Expansion(prompt, _Work(wildcards, random.Random(seed)), 0).text()
     if len(expanded) > MAX_LENGTH:
         raise PromptError(prompt, Notice(start=0, end=0, text=f"it grows beyond {MAX_LENGTH} letters.", kind="error"))
     return expanded
 
 
+class _TooMuch(Exception):
+    """Why an expansion goes no further."""
+
+
+class _Work:
+    """What all texts of one expansion share: chance, the files that were read, and what may still be done."""
+
+    def __init__(self, wildcards: Wildcards, chance: random.Random) -> None:
+        self.wildcards = wildcards
+        self.random = chance
+        self._letters = MAX_WORK
+        self._bytes = MAX_READ
+        self._names: list[str] | None = None
+        self._values: dict[str, list[Value]] = {}
+        self._files: dict[Path, list[Value]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """What wildcards can be called."""
+        if self._names is None:
+            self._names = self.wildcards.names()
+        return self._names
+
+    def spend(self, letters: int) -> None:
+        """Look at so many letters."""
+        self._letters -= letters
+        if self._letters < 0:
+            raise _TooMuch(f"it grows beyond {MAX_LENGTH} letters.")
+
+    def values(self, name: str) -> list[Value]:
+        """What the wildcard `name` may become."""
+        if name not in self._values:
+            files = self.wildcards.files(name, self.names)
+            self._values[name] = [value for file in files for value in self._read(file)]
+        return self._values[name]
+
+    def _read(self, file: Path) -> list[Value]:
+        if file not in self._files:
+            try:
+                self._bytes -= min(file.stat().st_size, MAX_BYTES)
+                if self._bytes < 0:
+                    raise _TooMuch(f"its wildcards have more than {MAX_READ >> 20} MB of files.")
+                self._files[file] = read_values(file)
+            except OSError as error:
+                raise _TooMuch(f"the wildcard file {file} cannot be read ({error.strerror}).") from None
+        return self._files[file]
+
+
 class _Expansion:
     """One text that is read from left to right."""
 
-    def __init__(self, text: str, wildcards: Wildcards, choice: random.Random, depth: int) -> None:
+    def __init__(self, text: str, work: _Work, depth: int) -> None:
         self._text = text
-        self._wildcards = wildcards
-        self._random = choice
+        self._work = work
+        self._random = work.random
         self._depth = depth
 
     def text(self) -> str:
-        return self._said(0, len(self._text))
+        try:
+            self._work.spend(len(self._text))
+            self._pairs = self._braces()
+            return self._said(0, len(self._text))
+        except _TooMuch as error:
+            raise self._wrong(0, 0, str(error)) from None
+
+    def _braces(self) -> dict[int, int]:
+        """Where each brace closes, by where it opens; a brace that is never closed is none of them."""
+        pairs: dict[int, int] = {}
+        opened: list[int] = []
+        place = 0
+        while place < len(self._text):
+            letter = self._text[place]
+            if letter == "{":
+                opened.append(place)
+                if len(opened) > MAX_NESTED:
+                    raise self._wrong(place, place + 1, f"no brace can stand inside of more than {MAX_NESTED} others.")
+            elif letter == "}" and opened:
+                pairs[opened.pop()] = place
+            place += 2 if letter == "\\" else 1
+        return pairs
 
     def _said(self, start: int, end: int) -> str:
         said: list[str] = []
@@ -61,7 +143,9 @@ class _Expansion:
                 said.append(self._text[place : place + 2])
                 place += 2
             elif letter == "{":
-                close = self._close(place, end)
+                if place not in self._pairs:
+                    raise self._wrong(place, place + 1, "this brace is never closed.")
+                close = self._pairs[place]
                 said.append(self._choice(place + 1, close))
                 place = close + 1
             elif letter == "}":
@@ -70,23 +154,10 @@ class _Expansion:
                 said.append(self._wildcard(match))
                 place = match.end()
             else:
-                said.append(letter)
-                place += 1
-            if len(said) > MAX_LENGTH:
-                raise self._wrong(place, place, f"it grows beyond {MAX_LENGTH} letters.")
+                plain = _PLAIN.match(self._text, place, end)
+                said.append(plain.group() if plain is not None else letter)
+                place += len(said[-1])
         return "".join(said)
-
-    def _close(self, start: int, end: int) -> int:
-        depth, place = 0, start
-        while place < end:
-            letter = self._text[place]
-            if letter == "\\":
-                place += 1
-            depth += (letter == "{") - (letter == "}")
-            if depth == 0:
-                return place
-            place += 1
-        raise self._wrong(start, start + 1, "this brace is never closed.")
 
     def _choice(self, start: int, close: int) -> str:
         """One way to say what stands between two braces."""
@@ -133,31 +204,30 @@ class _Expansion:
     def _outside(self, start: int, end: int, wanted: str) -> list[int]:
         """Where `wanted` stands outside inner braces."""
         found: list[int] = []
-        depth, place = 0, start
+        place = start
         while place < end:
-            letter = self._text[place]
-            if letter == "\\":
+            if self._text[place] == "\\":
                 place += 2
-                continue
-            depth += (letter == "{") - (letter == "}")
-            if depth == 0 and self._text.startswith(wanted, place):
+            elif place in self._pairs:
+                place = self._pairs[place] + 1
+            elif self._text.startswith(wanted, place):
                 found.append(place)
                 place += len(wanted)
-                continue
-            place += 1
+            else:
+                place += 1
         return found
 
     def _wildcard(self, match: re.Match[str]) -> str:
         if self._depth >= MAX_DEPTH:
             raise self._wrong(match.start(), match.end(), "wildcards lead to each other without end.")
-        values = self._wildcards.values(match["name"])
+        values = self._work.values(match["name"])
         if not values:
-            known = ", ".join(self._wildcards.names()[:8]) or "none"
-            where = f"no wildcard file is called so in {self._wildcards.folder} (there are: {known})."
+            known = ", ".join(self._work.names[:8]) or "none"
+            where = f"no wildcard file is called so in {self._work.wildcards.folder} (there are: {known})."
             raise self._wrong(match.start(), match.end(), where)
         shares = [value.share for value in values]
         value = self._random.choices(values, shares)[0] if any(shares) else values[0]
-        return _Expansion(value.text, self._wildcards, self._random, self._depth + 1).text()
+        return _Expansion(value.text, self._work, self._depth + 1).text()
 
     def _wrong(self, start: int, end: int, text: str) -> PromptError:
         return PromptError(self._text, Notice(start=start, end=end, text=text, kind="error"))

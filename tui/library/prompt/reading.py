@@ -5,15 +5,16 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tui.library.prompt.brackets import pair
+from tui.library.prompt.brackets import MAX_NESTED, pair
 from tui.library.prompt.composition import subprompts
 from tui.library.prompt.emphasis import Weighted, unescaped, weigh
 from tui.library.prompt.notices import Notice
 from tui.library.prompt.schedules import Stage, changes, stages
 from tui.library.prompt.tags import lora_tags
 
-_NUMBERED = re.compile(r":\s*(?P<number>[+-]?[.\d]*)\s*\)")
-_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)")
+_NUMBERED = re.compile(r":\s*+(?P<number>[+-]?[.\d]*+)\s*+\)")
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)")
+_WEIGHT = re.compile(r":\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+\)")
 MAX_WEIGHT = 10.0
 
 
@@ -39,6 +40,10 @@ def is_plain(prompt: str) -> bool:
 
 def notices(prompt: str) -> list[Notice]:
     """What may not be meant, in the order of its place."""
+    deep = pair(prompt).too_deep
+    if deep is not None:
+        text = f"no bracket can stand inside of more than {MAX_NESTED} others."
+        return [Notice(start=deep, end=deep + 1, text=text, kind="error")]
     found = [*lora_tags(prompt)[1], *_brackets(prompt), *_weights(prompt), *_schedules(prompt)]
     return sorted(found, key=lambda notice: (notice.start, notice.end))
 
@@ -89,7 +94,7 @@ def features(prompt: str) -> list[Feature]:
     opened = {close: start for start, close in pair(prompt).closing.items()}
     found = [
         Feature(opened[match.end() - 1], match.end(), "weights of words")
-        for match in re.finditer(r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*\)", prompt)
+        for match in _WEIGHT.finditer(prompt)
         if match.end() - 1 in opened
     ]
     found += [Feature(one.start, one.end, "changes between steps") for one in changes(prompt, pair(prompt))]

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tui.library.prompt.brackets import Pairs, outermost, pair
 
-NUMBER: Final = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*")
+NUMBER: Final = re.compile(r"\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+")
 
 
 class Stage(Struct, frozen=True):
@@ -33,9 +33,9 @@ class Change(Struct, frozen=True):
     """A schedule's number as it was written; empty for an alternation."""
 
     def at_step(self, steps: int) -> int:
-        """The last step of a schedule's first part, of `steps` in all."""
+        """The last step of a schedule's first part, of `steps` in all; 0 when it is none of them."""
         value = float(self.when)
-        return min(steps, int(value * steps if "." in self.when else value))
+        return int(min(max(value * steps if "." in self.when else value, 0), steps))
 
 
 def stages(text: str, steps: int) -> list[Stage]:
@@ -86,13 +86,15 @@ def _chosen(change: Change, step: int, steps: int) -> int:
 
 def _said(text: str, start: int, end: int, found: dict[int, Change], choose: Callable[[Change], int]) -> str:
     said: list[str] = []
-    place = start
-    while place < end:
-        change = found.get(place)
-        if change is None:
-            said.append(text[place])
-            place += 1
-        else:
-            said.append(_said(text, *change.options[choose(change)], found, choose))
-            place = change.end
+    left = [(start, end)]
+    while left:
+        place, end = left.pop()
+        while place < end:
+            change = found.get(place)
+            if change is None:
+                said.append(text[place])
+                place += 1
+            else:
+                left.append((change.end, end))
+                place, end = change.options[choose(change)]
     return "".join(said)

@@ -1,6 +1,7 @@
 """Wildcard files: one value a line in a text file, below one folder."""
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ MAX_BYTES: Final = 4_000_000
 
 MAX_FILES: Final = 10_000
 
-_SHARE = re.compile(r"(?P<share>\d+\.?\d*|\.\d+)::")
+_SHARE = re.compile(r"(?P<share>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})::")
 
 
 class Value(Struct, frozen=True):
@@ -42,16 +43,41 @@ class Wildcards:
                 break
         return sorted(found)
 
-    def values(self, name: str) -> list[Value]:
-        """The values of the wildcard called `name`, or of all that fit it where it holds a `*`."""
-        if self.folder is None:
-            return []
-        pattern = re.compile("".join(".*" if letter == "*" else re.escape(letter) for letter in name), re.IGNORECASE)
-        fitting = [known for known in self.names() if pattern.fullmatch(known)]
-        return [value for known in fitting for value in _read(self.folder / f"{known}.txt")]
+    def files(self, name: str, names: Sequence[str]) -> Iterator[Path]:
+        """The files of the wildcard called `name`, or of all of `names` that fit it where it holds a `*`."""
+        if self.folder is not None:
+            fits = _Pattern(name)
+            yield from (self.folder / f"{known}.txt" for known in names if fits(known))
 
 
-def _read(path: Path) -> list[Value]:
+class _Pattern:
+    """A name in which each `*` stands for anything. However many there are, every letter is looked at once a part."""
+
+    def __init__(self, name: str) -> None:
+        self._first, *self._further = name.lower().split("*")
+
+    def __call__(self, known: str) -> bool:
+        known = known.lower()
+        if not self._further:
+            return known == self._first
+        *between, last = self._further
+        place = len(self._first)
+        if not known.startswith(self._first):
+            return False
+        for part in between:
+            found = known.find(part, place)
+            if found < 0:
+                return False
+            place = found + len(part)
+        return len(known) - len(last) >= place and known.endswith(last)
+
+
+def read_values(path: Path) -> list[Value]:
+    """What the wildcard file at `path` lists; nothing of what is beyond :data:`MAX_BYTES`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         text = file.read(MAX_BYTES).decode("utf-8", errors="replace")
     lines = (line.strip() for line in text.splitlines())
