@@ -1,6 +1,7 @@
 """Many jobs, many clients, for long: memory, descriptors and threads stay flat, and no event is missing."""
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -55,13 +56,23 @@ class Watch:
 
     def slope(self, name: str) -> float:
         """Growth per thousand jobs, once half of the jobs have passed and everything has been seen."""
+        return self._fitted(name)[0]
+
+    def _fitted(self, name: str) -> tuple[float, float]:
+        """The slope, and twice its standard error: what caches hold comes and goes."""
         half = len(self.jobs) // 2
-        if len(self.jobs) - half < 2:
-            return 0.0
-        return statistics.linear_regression(self.jobs[half:], self.kept[name][half:]).slope * 1000
+        jobs, kept = self.jobs[half:], self.kept[name][half:]
+        if len(jobs) < 3:
+            return 0.0, 0.0
+        slope, start = statistics.linear_regression(jobs, kept)
+        left = sum((value - start - slope * job) ** 2 for job, value in zip(jobs, kept, strict=True)) / (len(jobs) - 2)
+        return slope * 1000, 2000 * math.sqrt(left / (statistics.pvariance(jobs) * len(jobs)))
 
     def __str__(self) -> str:
-        ends = [f"{values[-1]} {name} ({self.slope(name):+.1f})" for name, values in self.kept.items()]
+        ends = []
+        for name, values in self.kept.items():
+            slope, doubt = self._fitted(name)
+            ends.append(f"{values[-1]} {name} ({slope:+.1f} ± {doubt:.1f})")
         return f"{self.what}: {', '.join(ends)}"
 
 
@@ -280,7 +291,7 @@ async def test_a_long_day_of_a_real_worker(
         await mixture.around(job)
         if number % 10 == 9:
             for job in begun:
-                record = await attached.end_of(job, 280)
+                record = await attached.end_of(job, 1200)
                 states[record.state] += 1
                 fine = record.state == ("failed" if job.file_stem else "done") or record.state == "cancelled"
                 tally.lost += not fine
