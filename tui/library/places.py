@@ -25,7 +25,7 @@ MAX_EXTRA: Final = 64_000
 """Bytes of such a file that is read."""
 
 
-class _Texts(yaml.BaseLoader):  # type: ignore[misc] - it carries no types
+class _Texts(yaml.BaseLoader):  # type: ignore[misc]
     """Reads YAML as texts, lists and tables; a name for anything but a text is refused, since a few lines of lists
     that name each other a few times over stand for more than any memory holds."""
 
