@@ -53,12 +53,14 @@ def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
     terminal.quiet()
     still, kept = terminal.graphics, sum(terminal.memory.pictures.values())
     assert still <= 250_000
-    begun = len(terminal.output)
+    begun = terminal.output.size
     terminal.send(F3)
     terminal.until(lambda: terminal.says("shown ten"))
     terminal.until(lambda: list(terminal.memory.pictures.values()) == [kept])
     terminal.quiet()
-    assert len(terminal.output) - begun <= 1_000_000, "ten live frames and the picture"
+    assert terminal.output.size - begun <= 1_000_000, "ten live frames and the picture"
+    words = terminal.output.size - begun - (terminal.graphics - still)
+    assert words <= 10 * 6_000, "a frame that takes another's place costs little text"
     before = terminal.graphics
     for keys in (b"\t", b"abc", F4, b"\x1b", F5, b"\x1b[I\x1b[O\x1b[I"):
         terminal.send(keys)
@@ -76,11 +78,11 @@ def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
     terminal.quiet()
     assert terminal.memory.most <= 2 * FRAME
     assert len(terminal.memory.pictures) == 1
-    before_idle = len(terminal.output)
+    before_idle = terminal.output.size
     terminal.quiet(1.0)
-    assert len(terminal.output) == before_idle, "an idle screen sends nothing"
+    assert terminal.output.size == before_idle, "an idle screen sends nothing"
     terminal.send(CTRL_L)
-    terminal.until(lambda: len(terminal.output) > before_idle + 5_000)
+    terminal.until(lambda: terminal.output.size > before_idle + 5_000)
     terminal.quiet()
     terminal.send(F10)
     terminal.until(lambda: terminal.process.poll() is not None)
@@ -109,7 +111,7 @@ def test_a_suspended_app_leaves_nothing_and_shows_all_again(play: Play) -> None:
     kept = list(terminal.memory.pictures.values())
     terminal.process.send_signal(signal.SIGTSTP)
     terminal.until(lambda: not terminal.memory.pictures)
-    terminal.until(lambda: terminal.output.rfind(b"\x1b[?1049l") > terminal.output.rfind(b"\x1b[?1049h"))
+    terminal.until(lambda: terminal.output.text.rfind(b"\x1b[?1049l") > terminal.output.text.rfind(b"\x1b[?1049h"))
     time.sleep(0.2)
     terminal.process.send_signal(signal.SIGCONT)
     terminal.until(lambda: list(terminal.memory.pictures.values()) == kept)
@@ -140,12 +142,12 @@ def test_answers_that_come_too_late_are_not_typed_and_what_is_typed_early_is(pla
     late.until(lambda: late.says("ready"))
     late.send(b"hello")
     late.until(lambda: late.says("hello"))
-    text = late.output.split(b"hello")[0]
+    text = bytes(late.output.text).split(b"hello")[0]
     for piece in (b"kitty(", b"62;22c", b"OK", b"17;9t"):
         assert piece not in text
     early = PlayedTerminal(kind="kitty", answer_after=0.5)
     try:
-        early.until(lambda: b"\x1b[>q" in early.output)
+        early.until(lambda: b"\x1b[>q" in early.output.text)
         early.send(b"early")
         early.until(lambda: early.says("early"))
     finally:
