@@ -7,6 +7,7 @@ fixed rate must do.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -26,14 +27,26 @@ QUEUE: Final = 0.02
 HEADROOM: Final = 1.5
 """How much more than what a round trip carries is tried."""
 
+PACE: Final = 2.0
+"""How many times as fast as the line carries is sent, so that what follows an empty line does not come all at once."""
+
 TOO_LONG: Final = 0.15
-"""Seconds of waiting from which on one piece at a time must do."""
+"""Seconds from which on two pieces take too long, and one at a time must do."""
+
+LONGEST_PIECE: Final = 0.05
+"""Seconds that a piece should take at most."""
 
 MOST: Final = 1 << 20
 """Bytes that may be on their way."""
 
 LOST_AFTER: Final = 3.0
 """Seconds after which a fence is taken to be lost."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds after which the line is left empty for a moment, to see how long the way is with nothing on it."""
+
+LOOK_TRIPS: Final = 20
+"""Round trips that lie between two such moments at least, so that they cost a twentieth of the line."""
 
 Clock = Callable[[], float]
 
@@ -45,11 +58,8 @@ class Flow(Protocol):
     def piece(self) -> int:
         """Bytes that should go together."""
 
-    async def room(self) -> None:
-        """Wait until something may be sent."""
-
-    def begin(self) -> str:
-        """What to send before a picture."""
+    async def room(self) -> str:
+        """Wait until something may be sent; what to send before it."""
 
     def sent(self, size: int) -> str:
         """`size` bytes go out now; what to send after them."""
@@ -81,6 +91,8 @@ class FencedFlow:
         self._delivered = 0
         self._trips: deque[float] = deque(maxlen=8)
         self._rate = 0.0
+        self._looked_at = -math.inf
+        self._free_at = -math.inf
         self._moved = asyncio.Event()
         self.window = SMALLEST
         """Bytes that may be on their way."""
@@ -88,24 +100,46 @@ class FencedFlow:
     @property
     def piece(self) -> int:
         """Bytes that should go together."""
-        return min(max(self.window // 3, SMALLEST), LARGEST)
+        return min(max(min(self.window // 3, int(self._rate * LONGEST_PIECE)), SMALLEST), LARGEST)
 
-    async def room(self) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Whether no answer must come before something is sent."""
+        return self._under_way < self.window and not (self._fences and self._is_blind)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until then, where there is room."""
+        return max(self._free_at - self._clock(), 0)
+
+    @property
+    def _is_blind(self) -> bool:
+        """Whether it is long ago that the way was seen with nothing on it."""
+        return self._clock() - self._looked_at > max(LOOK_EVERY, LOOK_TRIPS * min(self._trips, default=0))
+
+    async def room(self) -> str:
         """Wait until the window has room; a terminal that does not answer is not waited for longer than a while."""
-        while self._under_way >= self.window:
+        while not self.has_room:
             self._moved.clear()
             try:
                 await asyncio.wait_for(self._moved.wait(), LOST_AFTER)
             except TimeoutError:
                 self._fences.clear()
                 self._under_way, self._rate, self.window = 0, 0.0, SMALLEST
+        await asyncio.sleep(self.pause)
+        return self.before()
 
-    def begin(self) -> str:
-        """A bare fence, to see how long the way is."""
-        return self._fence(0) if not self._fences else ""
+    def before(self) -> str:
+        """A bare fence where nothing is on its way, to see how long that is."""
+        if self._fences:
+            return ""
+        self._looked_at = self._clock()
+        return self._fence(0)
 
     def sent(self, size: int) -> str:
         """A fence."""
+        if self._rate:
+            self._free_at = max(self._clock(), self._free_at) + size / (PACE * self._rate)
         return self._fence(size)
 
     def _fence(self, size: int) -> str:
@@ -132,7 +166,7 @@ class FencedFlow:
 
     def _adapt(self, trip: float) -> None:
         shortest = min(self._trips, default=trip)
-        least = SMALLEST if trip - shortest > TOO_LONG else 2 * SMALLEST
+        least = SMALLEST if self._rate * TOO_LONG < 2 * SMALLEST else 2 * SMALLEST
         carried = int(self._rate * (shortest * HEADROOM + QUEUE))
         self.window = min(max(carried, least), MOST)
 
@@ -151,14 +185,11 @@ class SteadyFlow:
         """Bytes that should go together."""
         return SMALLEST
 
-    async def room(self) -> None:
+    async def room(self) -> str:
         """Wait until what was sent last has had its time."""
         wait = self._free_at - self._clock()
         if wait > 0:
             await asyncio.sleep(wait)
-
-    def begin(self) -> str:
-        """Nothing."""
         return ""
 
     def sent(self, size: int) -> str:

@@ -74,9 +74,8 @@ class Pump:
 
     async def _transmit(self, slot: Slot, wanted: Wanted, drawing: Drawing) -> bool:
         """Send every piece; False when the picture lost its place in the meantime."""
-        self._write(self.flow.begin())
         for group in _groups(drawing.pieces, lambda: self.flow.piece):
-            await self.flow.room()
+            self._write(await self.flow.room())
             if self.writer.overlay and not self._still_fits(slot, wanted):
                 slot.pending = slot.wanted is not None
                 if slot.pending:
@@ -100,9 +99,8 @@ class Pump:
             lines = [[] for _ in drawing.lines]
         shown = Drawing(area=wanted.area, lines=lines)
         slot.drawing = shown
-        self._write(self.flow.begin())
         for first, last in _bands(drawing, lambda: self.flow.piece):
-            await self.flow.room()
+            self._write(await self.flow.room())
             if slot.drawing is not shown:
                 return
             lines[first:last] = drawing.lines[first:last]
