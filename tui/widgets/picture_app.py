@@ -1,6 +1,8 @@
 """An app that shows pictures: it has the terminal's pictures, and keys to show them otherwise or again."""
 
 import asyncio
+import gc
+import sys
 from typing import Any, ClassVar, Final
 
 from textual.app import App, ReturnType
@@ -12,6 +14,9 @@ from tui.terminal.probe import Probe
 
 BACKLOG: Final = 8
 """Writes that may wait for the terminal before paints that are not urgent are left out."""
+
+SWITCH_EVERY: Final = 0.001
+"""Seconds for which a thread that draws a picture may keep the event loop from running; Python's own are 0.005."""
 
 
 class PictureApp(App[ReturnType]):
@@ -27,6 +32,11 @@ class PictureApp(App[ReturnType]):
         self.pictures = pictures or Pictures.as_text()
         self.pictures.on_failure = lambda error: self.call_later(self._fail, error)
         super().__init__(driver_class=driver_for(self.pictures, probe), **options)
+
+    async def on_mount(self) -> None:
+        """Keep what takes long away from the event loop."""
+        sys.setswitchinterval(SWITCH_EVERY)
+        self.call_after_refresh(gc.freeze)  # looking for garbage among all that is imported takes a tenth of a second
 
     @property
     def is_behind(self) -> bool:
