@@ -46,8 +46,14 @@ def test_a_picture_is_seen_under_a_dialog_and_after_it(terminal: str, tmp_path: 
     out = Path(os.environ.get("SCREENSHOTS", tmp_path)) / terminal
     keys = ["F2", "F4", "Escape", "F5", "F3"]
     environment = os.environ | {"WAIT": "8", "GAP": "4"}
-    subprocess.run(["bash", program, kind, str(out), *keys, "--", *command], env=environment, check=True)
+    try:
+        subprocess.run(["bash", program, kind, str(out), *keys, "--", *command], env=environment, check=True)
+    finally:
+        if variant == "tmux":
+            subprocess.run(["tmux", "-L", "latentty-shot", "kill-server"], check=False)
     shots = [Image.open(f"{out}-{number}.png").convert("RGB") for number in range(len(keys) + 1)]
     colours = [len(shot.crop((420, 40, 700, 220)).quantize(64).getcolors() or []) for shot in shots]
     assert colours[0] < 8, "nothing yet"
     assert min(colours[1:]) > 20, "a picture, and it stays"
+    edges = [shot.crop((30, 0, 330, 20)).tobytes() for shot in (shots[0], shots[1])]
+    assert edges[0] == edges[1], "the screen has not scrolled"
