@@ -48,6 +48,10 @@ class ITerm2Writer:
         """The terminal keeps nothing that could be shown elsewhere."""
         return None
 
+    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
+        """All of them."""
+        return drawing.area.columns
+
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
         return ""

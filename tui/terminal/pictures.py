@@ -119,7 +119,7 @@ class Pictures:
 
     def frame_written(self) -> None:
         """A frame of text is about to be shown: see which pictures it destroys, and which can be sent now."""
-        if self.pump.writer.overlay:
+        if self.overlay:
             for slot in self._slots:
                 if slot.drawing is not None:
                     self._watch(slot)
@@ -152,6 +152,11 @@ class Pictures:
         """A cell's pixels; a common size where the terminal does not tell."""
         width, height = self.terminal.cell_width, self.terminal.cell_height
         return (width, height) if width and height else (10, 20)
+
+    @property
+    def overlay(self) -> bool:
+        """Whether pictures lie over the cells."""
+        return self.pump.writer.overlay
 
     @property
     def shows_pixels(self) -> bool:

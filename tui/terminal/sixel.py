@@ -47,6 +47,10 @@ class SixelWriter:
         """Sixels do not scale."""
         return None
 
+    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
+        """All of them."""
+        return drawing.area.columns
+
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
         return ""

@@ -21,8 +21,8 @@ class Stage(Protocol):
     def origin(self) -> tuple[int, int]:
         """The column and row of the slot's first cell on the terminal, from 0."""
 
-    def repaint(self, first: int, last: int) -> None:
-        """Draw the slot's rows from `first` up to `last` again."""
+    def repaint(self, first: int, last: int, columns: int | None = None) -> None:
+        """Draw the slot's rows from `first` up to `last` again: all their columns, or the first few."""
 
     def after_paint(self, call: Callable[[], object]) -> None:
         """Call back once what was to be painted is painted."""
@@ -106,7 +106,7 @@ class Slot:
         self._replace(writer, drawing)
         self.move(writer, self.wanted.area)
         if not writer.overlay or old is None:
-            self.stage.repaint(0, wanted.area.rows)
+            self.stage.repaint(0, wanted.area.rows, writer.columns(old, drawing))
 
     def _replace(self, writer: Writer, drawing: Drawing | None) -> None:
         old, self.drawing = self.drawing, drawing

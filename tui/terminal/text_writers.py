@@ -33,6 +33,10 @@ class HalfBlockWriter:
         """It must be drawn anew."""
         return None
 
+    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
+        """All of them."""
+        return drawing.area.columns
+
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
         return ""

@@ -69,6 +69,9 @@ class Writer(Protocol):
     def move(self, drawing: Drawing, area: Area) -> Drawing | None:
         """The same picture for another area without sending it again; None when that cannot be."""
 
+    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
+        """How many columns must be painted, from the left, so that `drawing` is seen where `before` was."""
+
     def forget(self, drawing: Drawing) -> str:
         """What to send when `drawing` is no longer shown."""
 

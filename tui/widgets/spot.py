@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from PIL import Image
 from rich.segment import Segment
-from textual.geometry import Offset, Region
+from textual.geometry import Offset, Region, Spacing
 from textual.widget import Widget
 
 from tui.terminal.half_blocks import fit
@@ -66,6 +66,8 @@ class Spot:
     def _place(self, image: Image.Image, room: Region) -> None:
         columns, rows = 0, 0
         width, height = self._pictures.cell
+        if self._pictures.overlay and self._widget.content_region.y + room.bottom >= self._widget.app.size.height:
+            room = room.shrink(Spacing(bottom=1))  # some terminals scroll when a picture ends in their last row
         if room.width and room.height:
             columns, rows = fit(*image.size, room.width, room.height, height / width)
         background = self._widget.background_colors[1].rgb
@@ -92,10 +94,10 @@ class Spot:
         """The column and row of the first cell on the terminal."""
         return self._region.x, self._region.y
 
-    def repaint(self, first: int, last: int) -> None:
-        """Draw rows again."""
+    def repaint(self, first: int, last: int, columns: int | None = None) -> None:
+        """Draw rows again, or the left of them."""
         left, top = self.offset
-        self._widget.refresh(Region(left, top + first, self.area.columns, last - first))
+        self._widget.refresh(Region(left, top + first, columns or self.area.columns, last - first))
 
     def after_paint(self, call: Callable[[], object]) -> None:
         """Call back once it is painted."""
