@@ -78,6 +78,7 @@ from tui.protocol.commands import (
     MarkPictures,
     Pause,
     PinModel,
+    ReadSettings,
     Recall,
     ReleaseControlNet,
     Reorder,
@@ -153,7 +154,7 @@ class Engine:
         self._models = ModelIndex(settings.models())
         self._library = Library(
             self._database,
-            lambda: places(settings.models(), others=settings.other_programs),
+            lambda: places(self._settings.models(), others=self._settings.other_programs),
             tell=self._tell,
             on_change=self._models_changed,
             is_busy=lambda: self._pool.busy,
@@ -180,6 +181,7 @@ class Engine:
         self._active = time.monotonic()
         self._unloaded = False
         self._stop = asyncio.Event()
+        self._places_changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -222,10 +224,14 @@ class Engine:
         stopping = asyncio.create_task(self._stop.wait())
         serving = {
             asyncio.create_task(work)
-            for work in (self._pool.run(), self._pool.watch(), self._listener.watch(), self._rest())
+            for work in (
+                self._pool.run(),
+                self._pool.watch(),
+                self._listener.watch(),
+                self._watch_models(),
+                self._rest(),
+            )
         }
-        if self._settings.watch_models:
-            serving.add(asyncio.create_task(self._library.watch(hashes=self._settings.hash_models)))
         autoload = asyncio.create_task(self._autoload())
         autoload.add_done_callback(_log_failure)
         self._pool.wake()
@@ -372,6 +378,8 @@ class Engine:
                 await self._pin(name, pinned=pinned)
             case SetAutoload(model=name):
                 await self._set_autoload(name)
+            case ReadSettings():
+                await self._read_settings()
             case EnsureControlNet() | ReleaseControlNet() | EnsureAdapter() | Annotate():
                 return await self._pass_on(command)
             case GetSnapshot():
@@ -452,8 +460,8 @@ class Engine:
     def _first_orders(self) -> list[WorkerCommand]:
         """What a fresh worker must know before it is given work."""
         orders: list[WorkerCommand] = []
-        if budget := round(self._settings.engine.memory_budget * (1 << 30)):
-            orders.append(SetBudget(bytes=budget))
+        if self._settings.engine.memory_budget:
+            orders.append(_budget(self._settings))
         places = {name: self._models.path_of(name) for name in self._settings.pinned_models}
         return orders + [PinModel(model=name, path=path) for name, path in places.items() if path]
 
@@ -472,6 +480,39 @@ class Engine:
         await asyncio.to_thread(save_setting, self._paths, name, value)
         self._settings = replace(self._settings, **{name: value})
         self._board.tell(self._kept())
+
+    async def _read_settings(self) -> None:
+        """Act on what the settings say now."""
+        former, now = self._settings, await asyncio.to_thread(load_settings, self._paths)
+        self._settings = now
+        self._pool.use_settings(now.engine, now.pictures(self._paths))
+        self._wildcards.folder = now.wildcards(self._paths)
+        self._board.tell(self._kept())
+        if (former.model_folders, former.compile_models) != (now.model_folders, now.compile_models):
+            await self._pool.renew_worker()
+        else:
+            orders: list[WorkerCommand] = [*self._pins_changed(former, now)]
+            if former.engine.memory_budget != now.engine.memory_budget:
+                orders.append(_budget(now))
+            for order in orders:
+                self._in_background(self._pool.order(order, start=False))
+        if _looking(former) != _looking(now):
+            self._in_background(self._look_elsewhere())
+
+    async def _look_elsewhere(self) -> None:
+        """Find the models of other folders: first what lies at hand, then all the rest."""
+        self._models.folders = self._settings.models()
+        await self._models_changed(self._library.files)
+        self._places_changed.set()
+        if not self._settings.watch_models:
+            await self._library.scan()
+
+    def _pins_changed(self, former: Settings, now: Settings) -> list[PinModel]:
+        names = set(former.pinned_models) ^ set(now.pinned_models)
+        places = {name: self._models.path_of(name) for name in sorted(names)}
+        return [
+            PinModel(model=name, path=path, pinned=name in now.pinned_models) for name, path in places.items() if path
+        ]
 
     def _kept(self) -> KeptModels:
         return KeptModels(pinned=self._settings.pinned_models, autoload=self._settings.autoload_model)
@@ -595,6 +636,23 @@ class Engine:
         except LatenttyError as error:
             self._board.tell(Warning(problem=error.problem))
 
+    async def _watch_models(self) -> None:
+        """Look after the model folders, as long and as far as the settings say."""
+        while True:
+            self._places_changed.clear()
+            changed = asyncio.create_task(self._places_changed.wait())
+            tasks: set[asyncio.Task[object]] = {changed}
+            if self._settings.watch_models:
+                tasks.add(asyncio.create_task(self._library.watch(hashes=self._settings.hash_models)))
+            try:
+                ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in ended - {changed}:
+                task.result()
+
     async def _rest(self) -> None:
         while True:
             await asyncio.sleep(TICK)
@@ -624,6 +682,15 @@ class Engine:
             await self._pool.order(UnloadModel(keep_pinned=True), start=False)
         except LatenttyError as error:
             self._board.tell(Warning(problem=error.problem))
+
+
+def _budget(settings: Settings) -> SetBudget:
+    return SetBudget(bytes=round(settings.engine.memory_budget * (1 << 30)))
+
+
+def _looking(settings: Settings) -> tuple[object, ...]:
+    """Where models are looked for, and how."""
+    return settings.model_folders, settings.other_programs, settings.watch_models, settings.hash_models
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -20,22 +20,23 @@ class ModelIndex:
     """What the last scan found."""
 
     def __init__(self, folders: list[Path]) -> None:
-        self._folders = folders
+        self.folders = folders
+        """Those of the settings."""
         self.models: Final[list[ModelInfo]] = []
         self.controlnets: Final[list[ControlNetInfo]] = []
         self.annotators: Final[list[AnnotatorInfo]] = []
 
     def scan(self, files: Sequence[ModelFile] = ()) -> None:
         """Look at the disk again; `files` are what the library knows of deeper folders and single files."""
-        self.annotators[:] = find_annotators(self._folders)
+        self.annotators[:] = find_annotators(self.folders)
         controls = [Path(file.path) for file in files if file.kind == "controlnet" and _is_sound(file)]
-        self.controlnets[:] = find_controlnets(self._folders, controls)
+        self.controlnets[:] = find_controlnets(self.folders, controls)
         checkpoints = [self._described(file) for file in files if _can_be_drawn_with(file)]
-        self.models[:] = [self._with_controls(model) for model in find_models(self._folders, checkpoints)]
+        self.models[:] = [self._with_controls(model) for model in find_models(self.folders, checkpoints)]
 
     def _described(self, file: ModelFile) -> ModelInfo:
         try:
-            return replace(open_model(Path(file.path), self._folders), name=file.name)
+            return replace(open_model(Path(file.path), self.folders), name=file.name)
         except LatenttyError as error:
             return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
 
@@ -75,7 +76,7 @@ class ModelIndex:
                     hint=f"Known are: {names}. A path to a model's folder works too.",
                 )
             )
-        model = open_model(Path(known.path) if known else _expanded(name), self._folders)
+        model = open_model(Path(known.path) if known else _expanded(name), self.folders)
         model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
         return self._with_controls(model)
 

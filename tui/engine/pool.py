@@ -95,6 +95,8 @@ class Pool:
         self._current: JobRecord | None = None
         self._cancelled: set[str] = set()
         self._asked_to_end: float | None = None
+        self._outdated = False
+        """The worker read settings that have changed."""
         self._pulse = Pulse(quiet=0.0)
         self._last_words: Problem | None = None
         self._orders = 0
@@ -112,6 +114,21 @@ class Pool:
     def wake(self) -> None:
         """Look at the queue: something in it changed."""
         self._wake.set()
+
+    def use_settings(self, settings: EngineSettings, pictures: Path) -> None:
+        """Go by these from now on."""
+        self._settings, self._pictures = settings, pictures
+        self.wake()  # the folder that held the queue may be another now
+
+    async def renew_worker(self) -> None:
+        """End a worker whose settings have changed: now, or after the job that it has."""
+        self._outdated = True
+        await self._end_outdated()
+
+    async def _end_outdated(self) -> None:
+        if self._outdated and not self.busy:
+            self._outdated = False
+            await self.end_worker()
 
     def set_paused(self, paused: bool) -> None:
         """Start no further job, or start them again."""
@@ -259,6 +276,7 @@ class Pool:
 
     async def _dispatch(self) -> bool:
         """Run the next job; False when there is none to run now."""
+        await self._end_outdated()
         if self.paused:
             return False
         following = await self._queue.next(self._warm())

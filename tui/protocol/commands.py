@@ -102,6 +102,10 @@ class SetAutoload(Command, frozen=True):
     model: str
 
 
+class ReadSettings(Command, frozen=True):
+    """The settings were changed: read them again and act on them. Only what to load at the start waits for one."""
+
+
 class SwapMode(Command, frozen=True):
     """Enter a mode of a model; answered with its :class:`tui.protocol.job.ModeState` as it was left.
 
@@ -411,6 +415,7 @@ ClientCommand = (
     | GetLibrary
     | StartDownload
     | CancelDownload
+    | ReadSettings
     | Shutdown
 )
 WorkerCommand = (

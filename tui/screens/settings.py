@@ -15,6 +15,7 @@ from tui.keymap_files import Keymap, complaints, new_clashes, read_keymap, save_
 from tui.library.plain_text import plain
 from tui.library.setting_fields import SettingField, setting_fields
 from tui.library.settings import load_settings, save_setting
+from tui.protocol.commands import ReadSettings
 from tui.protocol.problem import LatenttyError, bad_request
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
@@ -32,14 +33,24 @@ OWN_WIDTH: Final = 16
 PRESET: Final = "keymap"
 PRESET_HELP: Final = "A set of keys to begin with: default or vim. Single keys below go before it."
 AT_ONCE: Final = "Takes effect at once."
-LATER: Final = "Takes effect when the engine starts next."
+NEXT_PICTURE: Final = "Takes effect with the next job."
+NEXT_START: Final = "Takes effect when the engine starts next."
+NEW_WORKER: Final = "Takes effect at once: the worker starts anew, after the job that it has."
 EFFECT: Final = {
-    "theme": AT_ONCE,
-    "ring_after": AT_ONCE,
-    "ring_with": AT_ONCE,
     "preview": "Takes effect when the app opens next; until then ^T goes through the ways.",
+    "autoload": NEXT_START,
+    "autoload_model": NEXT_START,
+    "model_folders": NEW_WORKER,
+    "compile_models": NEW_WORKER,
+    "output_folder": NEXT_PICTURE,
+    "picture_format": NEXT_PICTURE,
+    "picture_quality": NEXT_PICTURE,
+    "wildcard_folder": NEXT_PICTURE,
 }
-"""When a setting of the app takes effect; all others are the engine's."""
+"""When a setting takes effect, where it is not at once."""
+
+OF_THE_APP: Final = ("theme", "ring_after", "ring_with", "preview")
+"""Settings that the engine does not go by."""
 
 
 class SettingsScreen(EngineScreen):
@@ -129,7 +140,7 @@ class SettingsScreen(EngineScreen):
         field = self._fields.get(self._under)
         if field is not None:
             choices = f" One of: {', '.join(field.choices)}." if field.choices else ""
-            self._help.update(f"{field.help}{choices}\n{EFFECT.get(self._under, LATER)}")
+            self._help.update(f"{field.help}{choices}\n{EFFECT.get(self._under, AT_ONCE)}")
         elif self._under == PRESET:
             self._help.update(PRESET_HELP)
         else:
@@ -174,7 +185,15 @@ class SettingsScreen(EngineScreen):
             tell(self.app, error.problem)
             return
         self._show()
+        self._explain()
         self.post_message(self.Saved(name))
+        if name in self._fields and name not in OF_THE_APP and self._engine_answers:
+            self.ask(ReadSettings())
+
+    @property
+    def _engine_answers(self) -> bool:
+        """Whether an engine runs that could act on a change; the next one reads the settings anyway."""
+        return self.client.snapshot is not None and not self.client.snapshot.engine.stopping
 
     def _save_setting(self, field: SettingField, text: str) -> None:
         try:
