@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tui.client import EngineClient
 from tui.headless.engine_control import is_locked
@@ -18,6 +19,9 @@ from tui.protocol.frames import Preview
 from tui.protocol.job import Job, new_job_id
 from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
+
+settings.register_profile("patient", deadline=None)  # tests count; on a busy machine any of them may take its time
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

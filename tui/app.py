@@ -107,6 +107,8 @@ class LatenttyApp(PictureApp[int]):
         self._themes_seen = signature(paths.themes)
         self._changed = False
         self._title = ""
+        self._warned: list[Problem] = []
+        """The lasting warnings that were told."""
         self._ended = ""
         """How the last job ended that did so while the app was open."""
         self._tour = tour
@@ -212,6 +214,8 @@ class LatenttyApp(PictureApp[int]):
     def engine_attached(self, snapshot: Snapshot) -> None:
         """An engine answers."""
         self._changed = True
+        for problem in snapshot.warnings:
+            self._warn(problem)
         for screen in self._listening():
             screen.engine_attached(snapshot)
 
@@ -219,12 +223,19 @@ class LatenttyApp(PictureApp[int]):
         """Something happened."""
         self._changed = True
         assert self._client.snapshot is not None
-        if isinstance(event, Warning) and self.is_running:
-            tell(self, event.problem)
+        if isinstance(event, Warning):
+            self._warn(event.problem, lasting=event.lasting)
         for screen in self._listening():
             screen.engine_event(event, self._client.snapshot)
         if isinstance(event, JobDone | JobFailed) and self.is_running:
             self._tell_end(self._client.snapshot.jobs.get(event.job_id))
+
+    def _warn(self, problem: Problem, *, lasting: bool = True) -> None:
+        """Tell what is not as it should be; what stays so is told once, however often the engine is attached to."""
+        if self.is_running and problem not in self._warned:
+            tell(self, problem)
+            if lasting:
+                self._warned.append(problem)
 
     def _tell_end(self, record: JobRecord | None) -> None:
         """Give a sign when a long job ends: whoever asked for it looks elsewhere by now."""

@@ -63,6 +63,8 @@ async def test_jobs_are_accepted_before_it_and_its_failure_is_a_warning_that_sto
     await attached.until(lambda: any(isinstance(event, Warning) for event in warnings), 10)
     assert [event.problem for event in warnings if isinstance(event, Warning)] == [DAMAGED]
     assert attached.snapshot.engine.hold is None
+    late = await running.attach()
+    assert late.snapshot.warnings == [DAMAGED], "whoever comes later is told, too"
     await running.stop()
 
 

@@ -2,10 +2,11 @@
 
 import json
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tui.library.models import BUNDLED
@@ -71,12 +72,13 @@ def test_a_cut_file_is_damaged_wherever_it_was_cut(tmp_path_factory: pytest.Temp
 
 
 @given(junk=st.binary(max_size=200))
-def test_junk_never_does_more_than_be_refused(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
+@example(junk=struct.pack("<Q", 2) + b"{}")
+def test_junk_is_refused_or_adds_up_to_the_last_byte(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "junk.safetensors"
     path.write_bytes(junk)
-    with pytest.raises(LatenttyError) as caught:
-        read_header(path)
-    assert caught.value.problem.code == "model_damaged"
+    with suppress(LatenttyError):
+        header = read_header(path)
+        assert header.bytes + int.from_bytes(junk[:8], "little") + 8 == len(junk), "by chance it is sound"
 
 
 def test_a_huge_header_length_reads_nothing(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ EVENTS = st.one_of(
     ),
     st.builds(events.ModelReady, model=st.just("m"), seconds=st.just(1.0), bytes=st.just(2)),
     st.builds(events.LoadFailed, model=st.just("m"), problem=st.just(PROBLEM)),
+    st.builds(events.Warning, problem=st.just(PROBLEM), lasting=st.booleans()),
     st.builds(EngineState, version=st.just("1"), pid=st.just(1), worker=st.sampled_from(["absent", "idle"])),
 )
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import make_job
 from tests.worker.conftest import CPU, nothing
 from tests.worker.tiny_models import TinyModels
 from tui.protocol.commands import Run, Target
-from tui.protocol.events import ControlNetState, Loading, ModelReady, ModeSwapped, Residency, WorkerEvent
+from tui.protocol.events import ControlNetState, Loading, ModelReady, ModeSwapped, Residency, Step, WorkerEvent
+from tui.protocol.job import Control
 from tui.protocol.problem import LatenttyError
 from tui.worker.cancel import Cancelled, CancelToken
 from tui.worker.component import Component
@@ -238,6 +240,25 @@ def test_a_failed_swap_leaves_the_former_view_in_service(tiny_models: TinyModels
     job = make_job(model="sd")
     watched.pipelines.run(Run(job=job, model_path=model.path, targets=[Target(index=0, path=path)]), CancelToken())
     assert Path(path).exists()
+
+
+def test_a_controlnet_that_only_a_job_names_is_told_of_too(tiny_models: TinyModels, tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    model, net = tiny_models["sd"], tiny_models["sd-controlnet"]
+    Image.new("RGB", (64, 64)).save(tmp_path / "edges.png")
+    command = Run(
+        job=make_job(model="sd", controls=[Control(model="edges", image=str(tmp_path / "edges.png"))]),
+        model_path=str(model),
+        targets=[Target(index=0, path=str(tmp_path / "x.png"))],
+        controlnets={"edges": str(net)},
+    )
+    watched.pipelines.run(command, CancelToken())
+    watched.pipelines._residents.evict_all_but([])
+    watched.pipelines.tell_residency()
+    told = [event for event in watched.told if isinstance(event, ControlNetState | Step)]
+    phases = [event.phase for event in told if isinstance(event, ControlNetState)]
+    assert phases == ["loading", "ready", "absent"], "the last when others took its place"
+    assert isinstance(told[0], ControlNetState), "it loads before anything is drawn"
 
 
 def test_the_next_jobs_model_is_read_while_this_one_draws(tiny_models: TinyModels, tmp_path: Path) -> None:

@@ -634,7 +634,7 @@ class Engine:
         try:
             await self._pool.order(command)
         except LatenttyError as error:
-            self._board.tell(Warning(problem=error.problem))
+            self._board.tell(Warning(problem=error.problem, lasting=True))
 
     async def _watch_models(self) -> None:
         """Look after the model folders, as long and as far as the settings say."""

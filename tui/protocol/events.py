@@ -296,6 +296,8 @@ class Warning(Event, frozen=True):  # noqa: A001 - the design's name for it
     """Something the user should know that failed no command."""
 
     problem: Problem
+    lasting: bool = False
+    """It stays true: whoever attaches later is told, too, as long as this worker lives."""
 
 
 class WorkerChanged(Event, frozen=True):

@@ -43,8 +43,10 @@ from tui.protocol.events import (
     Warning,
 )
 from tui.protocol.job import ModeState
+from tui.protocol.problem import Problem
 
 RECENT_PICTURES = 24
+RECENT_WARNINGS = 8
 RECENT_JOBS = 50
 """Ended jobs that a snapshot remembers; open ones are all in it."""
 
@@ -61,7 +63,7 @@ class Snapshot(Struct, kw_only=True):
     controlnets: list[ControlNetInfo] = field(default_factory=list)
     annotators: list[AnnotatorInfo] = field(default_factory=list)
     control_states: dict[str, ControlNetState] = field(default_factory=dict)
-    """Of the ControlNets that someone chose, by name."""
+    """Of the ControlNets that someone chose or a job needed, by name."""
     library: LibraryScan | None = None
     """How far the search of the model folders is, or was."""
     downloads: dict[str, DownloadState] = field(default_factory=dict)
@@ -76,6 +78,8 @@ class Snapshot(Struct, kw_only=True):
     loading: Loading | None = None
     residency: Residency | None = None
     last_model: str = ""
+    warnings: list[Problem] = field(default_factory=list)
+    """The lasting ones since the worker was started."""
 
     @property
     def running(self) -> JobRecord | None:
@@ -97,6 +101,7 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             if event.worker in ("absent", "starting"):
                 snapshot.step = snapshot.loading = snapshot.residency = snapshot.mode = None
                 snapshot.control_states.clear()
+                snapshot.warnings.clear()
         case JobQueued(record=record):
             known = snapshot.jobs.get(record.job.id)
             if known is None or not known.open:  # it may have started before its acceptance was told
@@ -161,8 +166,9 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
             snapshot.downloads[download.id] = download
         case DownloadGone():
             snapshot.downloads.pop(event.id, None)
-        case Warning():
-            pass
+        case Warning(problem=problem, lasting=lasting):
+            if lasting and problem not in snapshot.warnings:
+                snapshot.warnings = [*snapshot.warnings, problem][-RECENT_WARNINGS:]
 
 
 def _change(snapshot: Snapshot, job_id: str, **fields: object) -> None:

@@ -18,6 +18,7 @@ from tui.protocol.events import (
     ModelReady,
     ModeSwapped,
     Residency,
+    Step,
     WorkerEvent,
 )
 from tui.protocol.frames import Preview
@@ -65,6 +66,8 @@ class Pipelines:
         self._prompts = PromptCache()
         self._prefetch = Prefetch(self._residents.expect)
         self._colours: dict[str, LatentToRgb] = {}
+        self._nets: dict[str, tuple[str, ControlNetPhase]] = {}
+        """The paths of the ControlNets that were told of, and what was told last, by name."""
 
     def load(self, name: str, path: str, token: CancelToken) -> None:
         """Bring the model in `path` to the device, unless it is there.
@@ -133,18 +136,20 @@ class Pipelines:
         try:
             component = self._residents.controlnet(path)
             if not component.placed:
-                self._tell_controlnet(name, "loading")
+                self._tell_controlnet(name, path, "loading")
                 self._residents.ensure([component], token, self._progress(name))
+            self._tell_controlnet(name, path, "ready")
         except DoesNotFit as error:
             log.info("the ControlNet %s stays on the disk until a job needs it: %s", name, error)
+            del self._nets[name]
+            self._tell(ControlNetState(controlnet=name, phase="ready"))
         self._residents.want(path)
-        self._tell_controlnet(name, "ready")
         self.tell_residency()
 
     def release_controlnet(self, name: str, path: str) -> None:
         """Nobody wants this ControlNet any more: it goes when the budget asks."""
         self._residents.unwant(path)
-        self._tell_controlnet(name, "absent")
+        self._tell_controlnet(name, path, "absent")
 
     def ensure_adapter(self, name: str, path: str, adapter: str) -> None:
         """Load a LoRA beside the model in `path`.
@@ -191,13 +196,17 @@ class Pipelines:
             for control in job.controls
         ]
         token.check()
-        outlet = Outlet(self._tell, self._show, self._progress(job.model))
+        tell = self._told_with_nets({one.model: command.controlnets[one.model] for one in job.controls})
+        outlet = Outlet(tell, self._show, self._progress(job.model))
         colours = self._fit_colours(model, token)
         run = JobRun(job, model, controls, self._residents, self._prompts, colours, outlet, token)
         self._prefetch.begin(command.ahead)
-        for target in command.targets:
-            token.check()
-            run.make(target)
+        try:
+            for target in command.targets:
+                token.check()
+                run.make(target)
+        finally:
+            self._tell_nets()
         self.tell_residency()
 
     def is_lost(self) -> bool:
@@ -213,6 +222,7 @@ class Pipelines:
 
     def tell_residency(self) -> None:
         """Tell where weights are and how full the device is."""
+        self._tell_nets()
         device = self._residents.device
         used, total = device_memory(device)
         self._tell(
@@ -226,8 +236,30 @@ class Pipelines:
             )
         )
 
-    def _tell_controlnet(self, name: str, phase: ControlNetPhase) -> None:
+    def _tell_controlnet(self, name: str, path: str, phase: ControlNetPhase) -> None:
+        self._nets[name] = path, phase
         self._tell(ControlNetState(controlnet=name, phase=phase))
+
+    def _told_with_nets(self, nets: dict[str, str]) -> Callable[[WorkerEvent], None]:
+        """Tells what happens in a job, and of its ControlNets that they load until it takes its first step."""
+        loading = {name: path for name, path in nets.items() if not self._residents.controlnet(path).placed}
+        for name, path in loading.items():
+            self._tell_controlnet(name, path, "loading")
+
+        def tell(event: WorkerEvent) -> None:
+            if isinstance(event, Step) and event.step > 0:
+                for name in list(loading):
+                    self._tell_controlnet(name, loading.pop(name), "ready")
+            self._tell(event)
+
+        return tell
+
+    def _tell_nets(self) -> None:
+        """Tell which ControlNets have come, and which went for others or never came because their job failed."""
+        for name, (path, phase) in list(self._nets.items()):
+            now: ControlNetPhase = "ready" if self._residents.holds(path) else "absent"
+            if phase in ("loading", "ready") and phase != now:
+                self._tell_controlnet(name, path, now)
 
     def _fit_colours(self, model: Model, token: CancelToken) -> LatentToRgb | None:
         """The preview's map for the model's VAE, fitted once; None for a VAE that only decodes."""

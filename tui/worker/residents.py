@@ -203,6 +203,11 @@ class Residents:
         self._controlnets[path] = component
         return component
 
+    def holds(self, path: str) -> bool:
+        """Whether the ControlNet in `path` is known and on the device."""
+        known = self._controlnets.get(path)
+        return known is not None and known.placed
+
     def ensure(self, components: Iterable[Component], token: CancelToken, progress: LoadProgress) -> None:
         """Have every one of `components` on the device, and nothing above the budget at any moment.
 

@@ -257,7 +257,7 @@ class Supervisor:
                     raise
         if not command.fallback or command.fallback == command.model:
             raise LatenttyError(problem)
-        self._tell(Warning(problem=problem))
+        self._tell(Warning(problem=problem, lasting=True))
         return await self._load(command.fallback, command.fallback_path, token)
 
 
