@@ -116,6 +116,7 @@ def _add_taught(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenes-each", type=int, metavar="N", help="pictures of each scene (default: 100)")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures of a step of each GPU (default: 512)")
     parser.add_argument("--most-steps", type=int, metavar="N", help="end any part after so many steps")
+    parser.add_argument("--save-every", type=float, metavar="SECONDS", help="for what is cut off (default: 150)")
     parser.add_argument("--processes", type=int, metavar="N", help="that draw and invent (default: one a core)")
     parser.add_argument("--no-compile", dest="compile", action="store_false", help="do not compile steps on a GPU")
 

@@ -27,6 +27,7 @@ from tui.bundled.training.latents import (
     SEEDS_APART,
     Latents,
     LatentTask,
+    are_made,
     make_latents,
     read_latents,
     read_other_latents,
@@ -78,9 +79,6 @@ CLOCK_EVERY: Final = 16
 
 TELL_EVERY: Final = 200
 """Steps between two lines of the log."""
-
-SAVE_EVERY: Final = 150.0
-"""Seconds between two saves."""
 
 HELD_OUT: Final = 2048
 """Pictures that are not learned from, at most, but tell which weights are best."""
@@ -146,7 +144,8 @@ def train_denoiser(plan: DenoiserPlan) -> None:
     plan.out.mkdir(parents=True, exist_ok=True)
     ranks = plan.ranks or max(1, torch.cuda.device_count())
     log(f"{ranks} processes, {torch.cuda.device_count()} GPUs, torch {torch.__version__}")
-    pools = [_started(make_latents, _latent_task(plan, rank, ranks)) for rank in range(ranks)]
+    tasks = [_latent_task(plan, rank, ranks) for rank in range(ranks)]
+    pools = [_started(make_latents, task) for task in tasks if not are_made(task)]
     try:
         _teach_somehow(plan, ranks, pools, log)
         for pool in pools:
@@ -347,11 +346,12 @@ class _Teacher:
         span = max(1.0, plan.seconds - log.elapsed())
         torch.manual_seed(1000 + self._place.rank + self._step)
         while True:
-            if self._step % CLOCK_EVERY == 0 or self._step == first:
-                now = progress_before + (1 - progress_before) * (time.time() - begun) / span
-                self._progress, others = self._agreed(now, others)
             steps = self._step - first
-            if not effort.goes_on(self._progress, steps):
+            if steps % CLOCK_EVERY == 0 or self._ranks.count == 1:
+                done = effort.progress((time.time() - begun) / span, steps)
+                now = progress_before + (1 - progress_before) * done
+                self._progress, others = self._agreed(now, others)
+            if self._progress >= 1 or (effort.most_steps and steps >= effort.most_steps):
                 return
             share = rate_at(self._progress, steps)
             for group in self._optimiser.param_groups:
@@ -373,10 +373,10 @@ class _Teacher:
                 self._tell(mean, (self._step - first) / (time.time() - begun), share)
                 if not math.isfinite(mean) or (self._step > SETTLED and mean > WORST):
                     raise _Diverged(f"the loss is {mean} after {self._step} steps")
-                if self._ranks.is_first and time.time() - saved > SAVE_EVERY:
-                    saved = time.time()
-                    self._save_state()
-                    log(f"saved, {time.time() - saved:.1f} s; {plan.seconds - log.elapsed():.0f} s left")
+            if self._ranks.is_first and time.time() - saved >= effort.save_every:
+                saved = time.time()
+                self._save_state()
+                log(f"saved, {time.time() - saved:.1f} s; {plan.seconds - log.elapsed():.0f} s left")
 
     def _agreed(self, progress: float, others: list[Latents]) -> tuple[float, list[Latents]]:
         """The first process's progress, and the pictures of other sizes once all processes have theirs."""

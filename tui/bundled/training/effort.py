@@ -20,6 +20,8 @@ class Effort(Struct, frozen=True, kw_only=True):
     """Pictures of one step of each GPU, for the denoiser; other parts take a share of it."""
     most_steps: int = 0
     """After which any part ends before its time; 0 for no such end."""
+    save_every: float = 150.0
+    """Seconds between two saves of what a training that is cut off goes on from."""
     processes: int = os.cpu_count() or 1
     """That think of pictures and draw scenes, in all."""
     compile: bool = True
@@ -29,6 +31,6 @@ class Effort(Struct, frozen=True, kw_only=True):
         """A batch of a `share` of the denoiser's, at least 2."""
         return max(2, int(self.batch * share))
 
-    def goes_on(self, progress: float, steps: int) -> bool:
-        """Whether there is time and leave for another step after `steps`."""
-        return progress < 1 and not (self.most_steps and steps >= self.most_steps)
+    def progress(self, of_time: float, steps: int) -> float:
+        """How much of a part is taught, after a share `of_time` and after `steps`; 1 or more at its end."""
+        return max(of_time, steps / self.most_steps) if self.most_steps else of_time

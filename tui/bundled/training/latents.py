@@ -100,6 +100,12 @@ class Latents:
         return self.latents[rows].float()
 
 
+def are_made(task: LatentTask) -> bool:
+    """Whether all pictures of `task` are written."""
+    wanted = (MADE, OTHERS_MADE) if task.effort.other_pictures else (MADE,)
+    return all((task.folder / one).exists() for one in wanted)
+
+
 def make_latents(task: LatentTask) -> None:
     """Write the pictures of `task`, first those of the usual size with edges of some, then those of other sizes.
 

@@ -49,7 +49,7 @@ def learn(
     losses: list[torch.Tensor] = []
     begun, step = time.time(), 0
     span = max(1.0, until - begun)
-    while effort.goes_on(progress := (time.time() - begun) / span, step):
+    while (progress := effort.progress((time.time() - begun) / span, step)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = rate * rate_at(progress, step, hold=0.5)
         told = loss()

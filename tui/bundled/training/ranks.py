@@ -48,9 +48,10 @@ class Ranks:
 
     def summed(self, values: Sequence[float]) -> list[float]:
         """The sums of what all processes gave."""
+        if self.count == 1:
+            return list(values)
         told = torch.tensor(values, device=self._device)
-        if self.count > 1:
-            distributed.all_reduce(told)
+        distributed.all_reduce(told)
         return [float(one) for one in told.tolist()]
 
     @torch.no_grad()
