@@ -1,9 +1,11 @@
 """Themes are files; a bad one is a message, never a crash."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from textual.color import Color
+from textual.theme import Theme
 
 from tests.screens.conftest import OpenApp, until
 from tui.library.paths import Paths, shipped_themes
@@ -23,6 +25,11 @@ def test_every_shipped_theme_can_be_used() -> None:
         ('name = "x"', "primary"),
         ('name = "x"\nprimary = "no colour"', "no colour"),
         ('name = "x"\nprimary = "#fff"\nprimry = "#000"', "primry"),
+        ('name = "x"\nprimary = "#fff"\nbackground = "transparent"', "opaque"),
+        ('name = "x"\nprimary = "#fff"\n[variables]\nborder = "}{"', "colour"),
+        ('name = "x"\nprimary = "#fff"\n[variables]\npanel = "no_colour"', "no_colour"),
+        ('name = "x"\nprimary = "#fff"\n[variables]\nlink-style = "loud"', "words"),
+        ('name = "x"\nprimary = "#fff"\n[variables]\nbord = "#fff"', "no variable"),
         ("name = ", "x.toml"),
     ],
 )
@@ -88,3 +95,28 @@ async def test_a_theme_that_the_user_changes_is_taken_up_at_once(open_app: OpenA
         await until(pilot, lambda: any("6543210" in one.message for one in pilot.app._notifications))
         mine.write_text('name = "latentty"\nprimary = "#654321"')
         await until(pilot, lambda: pilot.app.current_theme.primary == "#654321")
+
+
+async def test_every_value_that_a_variable_may_have_can_be_drawn_with(home: Paths, open_app: OpenApp) -> None:
+    """Each of them somewhere, in an app that has shown every place: a style sheet is read when its widget comes."""
+    home.themes.mkdir(parents=True)
+    usual = Theme(name="", primary="#ffffff").to_color_system().generate()
+    head = 'primary = "#fff"\n[variables]\n'
+    names = []
+    for colour in ("#123456 50%", "rgb(1, 2, 3)", "ansi_red", "#fff", "plum 0%", "auto 9%"):
+        lines = []
+        for name in usual:
+            line = f'{name} = "{"not bold underline" if "style" in name else colour}"'
+            (home.themes / "x.toml").write_text(f'name = "x"\n{head}{line}')
+            with suppress(LatenttyError):
+                read_theme(home.themes / "x.toml")
+                lines.append(line)
+        names.append(f"of {len(lines)} {colour.replace('#', '')}")
+        (home.themes / f"{len(names)}.toml").write_text(f'name = "{names[-1]}"\n{head}' + "\n".join(lines))
+    assert sum(int(name.split()[1]) for name in names) > 600
+    async with open_app(80, 24) as pilot:
+        for key in ("f3", "f4", "f5", "f6", "f7", "f8", "f2"):
+            await pilot.press(key)
+        for name in names:
+            pilot.app.theme = name
+            await pilot.pause()
