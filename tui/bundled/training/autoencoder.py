@@ -83,7 +83,7 @@ def train_decoder(data: Path, out: Path, until: float, effort: Effort, log: Prog
     learned = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
     for one in learned:
         one.requires_grad_(True)
-    before = fidelity(autoencoder, pictures.shown(), device)
+    before = fidelity(autoencoder, pictures.shown())
 
     def error(drawn: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -91,14 +91,13 @@ def train_decoder(data: Path, out: Path, until: float, effort: Effort, log: Prog
         decoded = autoencoder.decoder(autoencoder.post_quant_conv((latents + noise).to(drawn.dtype)))
         return picture_error(decoded.float(), drawn.float())
 
-    def loss_by(own: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def loss() -> torch.Tensor:
         drawn = pictures.drawn()
         with in_bfloat16(device):
-            return own(drawn, _noise(len(drawn), device))
+            return error(drawn, _noise(len(drawn), device))
 
-    fast = compiled(error, lambda own: _rehearse(loss_by(own), learned), _compiles(effort, device), log)
-    learn(learned, lambda: loss_by(fast), rate=RATE, until=until, effort=effort, log=log, weight_decay=1e-3)
-    after = fidelity(autoencoder, pictures.shown(), device)
+    learn(learned, loss, rate=RATE, until=until, effort=effort, log=log, weight_decay=1e-3)
+    after = fidelity(autoencoder, pictures.shown())
     log(f"{after:.2f} dB, before {before:.2f} dB")
     if after > before:
         save_part(autoencoder, out / MODEL / "vae")
@@ -137,11 +136,12 @@ def train_autoencoder(data: Path, out: Path, until: float, effort: Effort, log: 
         return loss
 
     learned = list(autoencoder.parameters())
-    fast = compiled(error, lambda own: _rehearse(loss_by(own), learned), _compiles(effort, device), log)
+    wanted = effort.compile and device.type == "cuda"
+    fast = compiled(error, lambda own: _rehearse(loss_by(own), learned), wanted, log)
     learn(learned, lambda: loss_by(fast), rate=FRESH_RATE, until=until, effort=effort, log=log, weight_decay=1e-3)
     autoencoder.eval()
-    whiten(autoencoder, torch.cat([_means(autoencoder, drawn, device) for drawn in pictures.shown()]))
-    log(f"{fidelity(autoencoder, pictures.shown(), device):.2f} dB")
+    whiten(autoencoder, torch.cat([_means(autoencoder, drawn) for drawn in pictures.shown()]))
+    log(f"{fidelity(autoencoder, pictures.shown()):.2f} dB")
     save_part(autoencoder, out / MODEL / "vae")
     shutil.copyfile(BUNDLED / MODEL / "vae" / "config.json", out / MODEL / "vae" / "config.json")
     copy_model(BUNDLED / MODEL, out / MODEL)
@@ -159,11 +159,11 @@ def picture_error(decoded: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def fidelity(autoencoder: Any, batches: list[torch.Tensor], device: torch.device) -> float:
+def fidelity(autoencoder: Any, batches: list[torch.Tensor]) -> float:
     """The peak signal-to-noise ratio of pictures after encoding and decoding, in decibels."""
     errors = []
     for drawn in batches:
-        decoded = autoencoder.decode(_means(autoencoder, drawn, device)).sample
+        decoded = autoencoder.decode(_means(autoencoder, drawn)).sample
         errors.append(((decoded.clamp(-1, 1) - drawn) ** 2).mean() / 4)
     return float(-10 * torch.log10(torch.stack(errors).mean()))
 
@@ -181,7 +181,7 @@ def whiten(autoencoder: Any, latents: torch.Tensor) -> None:
 
 
 @torch.no_grad()
-def _means(autoencoder: Any, drawn: torch.Tensor, device: torch.device) -> torch.Tensor:
+def _means(autoencoder: Any, drawn: torch.Tensor) -> torch.Tensor:
     encoded: torch.Tensor = autoencoder.quant_conv(autoencoder.encoder(drawn))
     return encoded[:, :4].float()
 
@@ -203,7 +203,3 @@ def _rehearse(loss: torch.Tensor, learned: list[torch.nn.Parameter]) -> None:
     torch.autograd.backward(loss)
     for one in learned:
         one.grad = None
-
-
-def _compiles(effort: Effort, device: torch.device) -> bool:
-    return effort.compile and device.type == "cuda"
