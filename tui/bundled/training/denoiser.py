@@ -86,6 +86,12 @@ HELD_OUT: Final = 2048
 DIVERGED: Final = 3
 """The exit status of a process whose loss became no number, or too great."""
 
+OVERRAN: Final = 4
+"""What counts as the exit status of a process that did not end."""
+
+GRACE: Final = 120.0
+"""Seconds that processes have, once the time is over, to save what they made."""
+
 WORST: Final = 0.8
 """The loss above which, after `SETTLED` steps, nothing is learned any more."""
 
@@ -162,7 +168,7 @@ def _teach_somehow(plan: DenoiserPlan, ranks: int, pools: list[BaseProcess], log
     for _ in range(4):
         port = free_port()
         processes = [_started(teach, attempt, Place(rank, count, port)) for rank in range(count)]
-        status = _outcome(processes, pools)
+        status = _outcome(processes, pools, plan.begun + plan.seconds + GRACE)
         if status == 0:
             return
         left = plan.seconds - log.elapsed()
@@ -180,8 +186,11 @@ def _teach_somehow(plan: DenoiserPlan, ranks: int, pools: list[BaseProcess], log
     )
 
 
-def _outcome(processes: list[BaseProcess], pools: list[BaseProcess]) -> int:
-    """0 once all `processes` ended well; else the status of the first that did not, and no other runs any more."""
+def _outcome(processes: list[BaseProcess], pools: list[BaseProcess], until: float) -> int:
+    """0 once all `processes` ended well; else the status of the first that did not, and no other runs any more.
+
+    One that has not ended by `until` hangs and is ended.
+    """
     try:
         while any(one.exitcode is None for one in processes):
             time.sleep(0.2)
@@ -189,6 +198,8 @@ def _outcome(processes: list[BaseProcess], pools: list[BaseProcess]) -> int:
                 raise LatenttyError(
                     Problem(code="worker_died", cause="The pictures could not be made.", hint="See the lines above.")
                 )
+            if time.time() > until:
+                return OVERRAN
             if failed := [one.exitcode for one in processes if one.exitcode]:
                 return DIVERGED if DIVERGED in failed else failed[0]
         return next((one.exitcode for one in processes if one.exitcode), 0)

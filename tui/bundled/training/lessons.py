@@ -100,8 +100,14 @@ def teach_all(course: Course, seconds: float, denoiser_share: float = DENOISER_S
     """
     log = ProgressLog("all", course.begun)
     end = course.begun + seconds
-    _teach_once(course, DENOISER, seconds * denoiser_share)
     failed, left = [], dict(SHARES)
+    try:
+        _teach_once(course, DENOISER, seconds * denoiser_share)
+    except LatenttyError as error:
+        if not (course.out / MODEL / "model_index.json").exists():
+            raise
+        log(f"DENOISER FAILED, GOING ON WITH ITS LAST SAVE: {error}")
+        failed.append(DENOISER)
     for part in SHARES:
         own = (end - time.time()) * left[part] / sum(left.values())
         del left[part]
