@@ -43,6 +43,9 @@ from tui.widgets.picture_app import PictureApp
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
 
+MASK: Final = 0.005
+"""Seconds for which a change of screens holds back what is painted."""
+
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the user's own themes."""
 
@@ -273,6 +276,10 @@ class LatenttyApp(PictureApp[int]):
         return [screen for screen in self._open.values() if screen.is_mounted] if self.is_running else []
 
     # ---- what the user asks for --------------------------------------------------------------------------------
+
+    def delay_update(self, delay: float = MASK) -> None:
+        """Paint no half of a change. Screens are kept, so that takes them no longer than it takes to show them."""
+        super().delay_update(min(delay, MASK))
 
     def action_go(self, place: str) -> None:
         """Go to a screen; what lies over the one that is seen stays there."""

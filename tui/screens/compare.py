@@ -8,7 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
@@ -17,6 +17,7 @@ from tui.protocol.events import JobRecord
 from tui.protocol.gallery import PictureInfo
 from tui.protocol.job import Job
 from tui.screens.engine_screen import EngineScreen
+from tui.widgets.key_line import KeyLine
 from tui.widgets.picture_view import PictureView
 
 FIELDS: Final = (
@@ -85,7 +86,7 @@ class CompareScreen(EngineScreen):
     def compose(self) -> ComposeResult:
         """Two in a row, or two rows of two."""
         yield Container(*self._cells, id="pictures", classes=f"-of-{len(self._pictures)}")
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Fetch once it is known how large they are shown."""

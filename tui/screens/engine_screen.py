@@ -1,6 +1,5 @@
 """What every screen is: a status line above, the keys below, and an engine that it may ask."""
 
-import dataclasses
 import io
 from collections.abc import Iterable
 from typing import Any
@@ -10,9 +9,9 @@ from PIL import Image
 from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding
+from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
@@ -20,15 +19,10 @@ from tui.protocol.commands import ClientCommand
 from tui.protocol.events import ClientEvent
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
+from tui.widgets.key_line import KeyLine
 from tui.widgets.status_line import StatusLine
 
 GIBIBYTE = 1 << 30
-
-PALETTE_WIDTH = 12
-"""Columns at the right of the footer that the command palette's key takes."""
-
-KEY_GAP = 3
-"""Columns between two keys of the footer, and between a key and what it does."""
 
 
 class EngineScreen(Screen[None]):
@@ -69,30 +63,21 @@ class EngineScreen(Screen[None]):
         """Status line, body, keys."""
         yield self.status
         yield from self.compose_body()
-        yield Footer(compact=True)
+        yield KeyLine()
 
-    def on_screen_resume(self) -> None:
-        """Seen again: show what happened in the meantime."""
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """Seen again: show what happened in the meantime. The app has looked whether other styles are due."""
+        event.refresh_styles = False
         if self.client.snapshot is not None:
             self.show_state(self.client.snapshot)
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that work now, as the footer lists them: help, the screen's own, those that lead elsewhere.
+        """The keys that work now, in the order of the line below: help, the screen's own, those that lead elsewhere.
 
-        What finds no room in the footer is left out there; help and the command palette have all of them.
+        What finds no room there is left out; help and the command palette have all of them.
         """
-        found = sorted(super().active_bindings.items(), key=lambda item: _rank(item[1]))
-        room = self.app.size.width - PALETTE_WIDTH
-        fitted: dict[str, ActiveBinding] = {}
-        for key, active in found:
-            if active.binding.show:
-                width = len(self.app.get_key_display(active.binding)) + len(active.binding.description) + KEY_GAP
-                room -= width
-                if room < 0:
-                    active = active._replace(binding=dataclasses.replace(active.binding, show=False))
-            fitted[key] = active
-        return fitted
+        return dict(sorted(super().active_bindings.items(), key=lambda item: _rank(item[1])))
 
     @work(group="commands")
     async def ask(self, command: ClientCommand) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from textual.binding import Binding
+from textual.events import ScreenResume
 from textual.widget import Widget
 from textual.widgets import Log
 
@@ -48,9 +49,8 @@ class LogScreen(EngineScreen):
         """Look now, and again while the log is seen."""
         self.set_interval(LOOK_EVERY, self._look)
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
         """Seen again."""
-        super().on_screen_resume()
         self._look()
 
     def _look(self) -> None:

@@ -10,7 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui.library.folders import make_folder
 from tui.library.mask import ANEW, KEPT, Mask
@@ -20,6 +20,7 @@ from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.engine_screen import tell
 from tui.widgets.ask_line import AskLine
+from tui.widgets.key_line import KeyLine
 from tui.widgets.mask_canvas import MaskCanvas, Shape, Side
 
 BLUR: Final = 64
@@ -101,7 +102,7 @@ class MaskEditor(ModalScreen[Painted | None]):
         yield self._title
         yield self._canvas
         yield self._ask
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Keys go to the picture."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 from rich.text import Text
 from textual import on, work
 from textual.binding import Binding
+from textual.events import ScreenResume
 from textual.fuzzy import Matcher
 from textual.message import Message
 from textual.widget import Widget
@@ -266,9 +267,8 @@ class ModelsScreen(EngineScreen):
         self._scan.update(f"{left:,} more fit; / finds them by a part of their name" if left > 0 else _scan(snapshot))
         self._show_details()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
         """Seen again: what lies in the folders may be different now."""
-        super().on_screen_resume()
         self._fetch_files()
 
     def engine_event(self, event: ClientEvent, snapshot: Snapshot) -> None:

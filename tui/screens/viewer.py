@@ -14,7 +14,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
@@ -22,6 +22,7 @@ from tui.protocol.commands import GetJob
 from tui.protocol.events import JobRecord, Picture
 from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.engine_screen import tell
+from tui.widgets.key_line import KeyLine
 from tui.widgets.picture_view import PictureView
 from tui.widgets.zoom import Zoom
 
@@ -71,7 +72,7 @@ class ViewerScreen(Screen[None]):
         with Horizontal(id="seen"):
             yield from self._views
         yield self._about
-        yield Footer(compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Fetch the first picture."""
