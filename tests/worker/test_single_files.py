@@ -14,7 +14,7 @@ from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Qwen2Tokenizer, T5TokenizerFast
 
 from tests.conftest import make_job
 from tests.worker import flux_names, ldm_names
@@ -34,6 +34,7 @@ from tui.worker.cancel import CancelToken
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.residents import Model, Residents
 from tui.worker.runner import JobRun, Outlet
+from tui.worker.shared_tokenizers import shared_tokenizer
 from tui.worker.weights import locate
 
 
@@ -152,18 +153,145 @@ def test_the_authors_names_are_told_as_diffusers_without_a_copy(tiny_models: Tin
     assert all(torch.equal(placed[name], tensor) for name, tensor in weights.items())
 
 
-def as_gguf(weights: dict[str, torch.Tensor], path: Path) -> Path:
+def as_gguf(weights: dict[str, torch.Tensor], path: Path, architecture: str = "flux") -> Path:
     """Matrices in blocks of eight bits, all else as it is."""
-    writer = gguf.GGUFWriter(path, "flux")
+    writer = gguf.GGUFWriter(path, architecture)
     for name, tensor in weights.items():
         values = tensor.float().numpy()
-        kind = gguf.GGMLQuantizationType.Q8_0 if values.ndim == 2 else gguf.GGMLQuantizationType.F32
+        in_blocks = values.ndim == 2 and values.shape[-1] % 32 == 0
+        kind = gguf.GGMLQuantizationType.Q8_0 if in_blocks else gguf.GGMLQuantizationType.F32
         writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def in_files_of_their_own(model: Path, folder: Path) -> Path:
+    """The FLUX.1 in `model` as most people keep it: a transformer, two text encoders and a VAE, each in a file."""
+    weights = weights_of(model)
+    levels = len(json.loads((model / "vae" / "config.json").read_text())["block_out_channels"])
+    files = {
+        "unet/flux1-dev": flux_names.black_forest_labs(weights["transformer"]),
+        "clip/clip_l": weights["text_encoder"],
+        "clip/t5xxl_fp16": weights["text_encoder_2"],
+        "vae/ae": ldm_names.vae(weights["vae"], levels),
+        "vae/sd3_vae": ldm_names.vae({name: one + 1 for name, one in weights["vae"].items()}, levels),
+    }
+    for name, tensors in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        save_file({label: one.contiguous().clone() for label, one in tensors.items()}, folder / f"{name}.safetensors")
+    return folder / "unet" / "flux1-dev.safetensors"
+
+
+def of_the_size_of(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a FLUX.1 have the configuration of the small one in `model`, without its weights."""
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    variant = Variant(id=str(folder), family="flux", pipeline="FluxPipeline", lenders=("flux",))
+    monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
+
+
+def draws_the_same(residents: Residents, one: Model, other: Model, folder: Path) -> None:
+    """Equal weights; pictures may differ by how a processor adds up what lies at other addresses."""
+    pictures = [draw(residents, model, folder, scheduler="flow-euler").astype(int) for model in (one, other)]
+    for name, component in one.components.items():
+        wanted = other.components[name].module.state_dict()
+        for label, tensor in component.module.state_dict().items():
+            assert torch.equal(tensor, wanted[label]), f"{name} {label}"
+    assert numpy.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_parts_in_files_of_their_own_draw_what_the_folder_draws(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no diffusers folder anywhere: what lies where ComfyUI's users have it is found and put together."""
+    of_the_size_of(tiny_models["flux"], tmp_path / "pack", monkeypatch)
+    models = tmp_path / "ComfyUI" / "models"
+    path = in_files_of_their_own(tiny_models["flux"], models)
+    residents = Residents(CPU, torch.float32, PLENTY, [models])
+    whole, single = residents.model("folder", str(tiny_models["flux"])), residents.model("file", str(path))
+    draws_the_same(residents, single, whole, tmp_path)
+    assert open_model(path, [models]).problem is None
+    (models / "clip" / "t5xxl_fp16.safetensors").unlink()
+    with pytest.raises(
+        LatenttyError, match=r"these files: T5 \(such as t5xxl_fp16.safetensors\); or a diffusers folder"
+    ):
+        open_model(path, [models])
+
+
+def in_eight_bits_with_scales(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    scaled: dict[str, torch.Tensor] = {"scaled_fp8": torch.zeros(0, dtype=torch.float8_e4m3fn)}
+    for name, tensor in weights.items():
+        if tensor.ndim == 2 and "embed" not in name and "shared" not in name:
+            scale = tensor.abs().max() / 448
+            scaled[name] = (tensor / scale).to(torch.float8_e4m3fn)
+            scaled[name.removesuffix("weight") + "scale_weight"] = scale.float()
+        else:
+            scaled[name] = tensor
+    return scaled
+
+
+def llama_cpp_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A T5's encoder under the names that llama.cpp gives it."""
+    layers = {
+        "layer.0.layer_norm": "attn_norm", "layer.1.layer_norm": "ffn_norm",
+        **{f"layer.0.SelfAttention.{one}": f"attn_{one}" for one in "qkvo"},
+        "layer.0.SelfAttention.relative_attention_bias": "attn_rel_b",
+        "layer.1.DenseReluDense.wi": "ffn_up", "layer.1.DenseReluDense.wo": "ffn_down",
+    }  # fmt: skip
+    named: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        layer = name.removesuffix(".weight")
+        if layer in ("shared", "encoder.final_layer_norm"):
+            named["token_embd.weight" if layer == "shared" else "enc.output_norm.weight"] = tensor
+        elif layer.startswith("encoder.block."):
+            number, _, rest = layer.removeprefix("encoder.block.").partition(".")
+            named[f"enc.blk.{number}.{layers[rest]}.weight"] = tensor
+    return named
+
+
+@pytest.mark.parametrize("form", ["scaled", "gguf"])
+def test_a_text_encoder_of_few_bits_reads_nearly_the_same(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """T5 as most people have it: 8 bits with a scale for each layer, or a GGUF file."""
+    of_the_size_of(tiny_models["flux"], tmp_path / "pack", monkeypatch)
+    models = tmp_path / "models"
+    path = in_files_of_their_own(tiny_models["flux"], models)
+    own = models / "clip" / "t5xxl_fp16.safetensors"
+    weights = load_file(own)
+    own.unlink()
+    if form == "gguf":
+        as_gguf(llama_cpp_names(weights), models / "clip" / "t5-v1_1-xxl-encoder-Q8_0.gguf", "t5encoder")
+    else:
+        save_file(in_eight_bits_with_scales(weights), models / "clip" / "t5xxl_fp8_e4m3fn_scaled.safetensors")
+    residents = Residents(CPU, torch.float32, PLENTY, [models])
+    read = residents.model("file", str(path)).components["text_encoder_2"]
+    residents.ensure([read], CancelToken(), nothing)
+    for name, tensor in read.module.state_dict().items():
+        wanted = weights.get(name, weights["shared.weight"]).float()
+        assert (tensor.float() - wanted).abs().max() <= 0.05 * wanted.abs().max(), name
+
+
+def test_a_checkpoint_with_everything_inside_needs_nothing_else(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_the_size_of(tiny_models["flux"], tmp_path / "pack", monkeypatch)
+    weights = weights_of(tiny_models["flux"])
+    levels = len(json.loads((tiny_models["flux"] / "vae" / "config.json").read_text())["block_out_channels"])
+    inside = {
+        "model.diffusion_model.": flux_names.black_forest_labs(weights["transformer"]),
+        "text_encoders.clip_l.transformer.": weights["text_encoder"],
+        "text_encoders.t5xxl.transformer.": weights["text_encoder_2"],
+        "vae.": ldm_names.vae(weights["vae"], levels),
+    }
+    path = tmp_path / "flux1-dev-all.safetensors"
+    tensors = {before + name: one for before, part in inside.items() for name, one in part.items()}
+    save_file({name: one.contiguous().clone() for name, one in tensors.items()}, path)
+    residents = Residents(CPU, torch.float32, PLENTY)
+    whole, single = residents.model("folder", str(tiny_models["flux"])), residents.model("file", str(path))
+    draws_the_same(residents, single, whole, tmp_path)
 
 
 @pytest.mark.parametrize("named", [dict, flux_names.black_forest_labs])
@@ -211,10 +339,12 @@ def _fits(pack: Path, part: str, config: dict[str, Any]) -> None:
             renamed = ldm_names.vae(model.state_dict(), len(config["block_out_channels"]))
             checkpoint = {f"first_stage_model.{name}": tensor for name, tensor in renamed.items()}
             converted = single_file_utils.convert_ldm_vae_checkpoint(checkpoint, dict(model.config))
-        else:
+        elif config["model_type"] == "clip_text_model":
             kind = CLIPTextModelWithProjection if "Projection" in config["architectures"][0] else CLIPTextModel
             assert len(kind(CLIPTextConfig(**config)).state_dict()) > 100
             return
+        else:
+            return  # of an encoder in a file of its own
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
     assert {name: tensor.shape for name, tensor in converted.items() if name in wanted} == wanted
 
@@ -259,6 +389,17 @@ def test_a_checkpoint_is_known_by_weights_that_it_must_have(shapes: Any, file_na
         assert found is not None
         assert found.config["guidance_embeds"] is False
         assert found.scheduler["use_dynamic_shifting"] is False, "without a guidance input it is schnell"
+
+
+def test_the_shipped_vocabularies_are_t5s_and_qwens() -> None:
+    kinds = {"T5": T5TokenizerFast, "Qwen": Qwen2Tokenizer}
+    parts = {name: shared_tokenizer("tokenizer", kind, open_clip=False) for name, kind in kinds.items()}
+    read = {name: part.load() for name, part in parts.items() if part is not None}
+    assert (len(read["T5"]), read["T5"]("a photo of a cat").input_ids) == (32100, [3, 9, 1202, 13, 3, 9, 1712, 1])
+    assert read["Qwen"]("Hello world<|im_end|>").input_ids == [9707, 1879, 151645]
+    said = [{"role": "user", "content": "a cat"}]
+    asked = read["Qwen"].apply_chat_template(said, tokenize=False, add_generation_prompt=True, enable_thinking=True)
+    assert asked == "<|im_start|>user\na cat<|im_end|>\n<|im_start|>assistant\n"
 
 
 def test_the_shipped_vocabulary_is_clips() -> None:

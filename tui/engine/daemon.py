@@ -38,7 +38,7 @@ from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
 from tui.library.paths import Paths, expanded
-from tui.library.places import places
+from tui.library.places import lending, places
 from tui.library.preparation import prepare
 from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
@@ -151,7 +151,7 @@ class Engine:
         self._sweeps = Sweeps(self._database)
         self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
-        self._models = ModelIndex(settings.models())
+        self._models = ModelIndex(settings.models(), lambda: lending(self._settings))
         self._library = Library(
             self._database,
             lambda: places(self._settings.models(), others=self._settings.other_programs),

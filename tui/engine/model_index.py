@@ -1,7 +1,7 @@
 """The models that this engine knows, by name or path."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,11 @@ from tui.protocol.problem import LatenttyError, Problem
 class ModelIndex:
     """What the last scan found."""
 
-    def __init__(self, folders: list[Path]) -> None:
+    def __init__(self, folders: list[Path], find_lenders: Callable[[], list[Path]] = list) -> None:
+        """`folders` hold models; what checkpoints in single files lack is searched for where `find_lenders` says."""
         self.folders = folders
         """Those of the settings."""
+        self._find_lenders = find_lenders
         self.models: Final[list[ModelInfo]] = []
         self.controlnets: Final[list[ControlNetInfo]] = []
         self.annotators: Final[list[AnnotatorInfo]] = []
@@ -31,14 +33,13 @@ class ModelIndex:
         self.annotators[:] = find_annotators(self.folders)
         controls = [Path(file.path) for file in files if file.kind == "controlnet" and _is_sound(file)]
         self.controlnets[:] = find_controlnets(self.folders, controls)
-        checkpoints = [self._described(file) for file in files if _can_be_drawn_with(file)]
+        lenders = self._lenders
+        checkpoints = [_described(file, lenders) for file in files if _can_be_drawn_with(file)]
         self.models[:] = [self._with_controls(model) for model in find_models(self.folders, checkpoints)]
 
-    def _described(self, file: ModelFile) -> ModelInfo:
-        try:
-            return replace(open_model(Path(file.path), self.folders), name=file.name)
-        except LatenttyError as error:
-            return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
+    @property
+    def _lenders(self) -> list[Path]:
+        return [*self.folders, *self._find_lenders()]
 
     def _with_controls(self, model: ModelInfo) -> ModelInfo:
         found = {info.name: modes_of(info, model) for info in self.controlnets}
@@ -76,7 +77,7 @@ class ModelIndex:
                     hint=f"Known are: {names}. A path to a model's folder works too.",
                 )
             )
-        model = open_model(Path(known.path) if known else _expanded(name), self.folders)
+        model = open_model(Path(known.path) if known else _expanded(name), self._lenders)
         model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
         return self._with_controls(model)
 
@@ -88,6 +89,13 @@ class ModelIndex:
     def bundled(self) -> ModelInfo:
         """The model that comes with the program."""
         return next(model for model in self.models if model.name == BUNDLED)
+
+
+def _described(file: ModelFile, lenders: Sequence[Path]) -> ModelInfo:
+    try:
+        return replace(open_model(Path(file.path), lenders), name=file.name)
+    except LatenttyError as error:
+        return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
 
 
 def _can_be_drawn_with(file: ModelFile) -> bool:

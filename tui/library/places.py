@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tui.library.bounded import read_small
 from tui.library.paths import expanded
+from tui.library.settings import Settings
 
 WEB_UIS: Final = (
     "stable-diffusion-webui",
@@ -65,6 +66,11 @@ def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] 
             seen.append(real)
             kept.append(place)
     return kept
+
+
+def lending(settings: Settings) -> list[Path]:
+    """The folders in which what a checkpoint in a single file lacks is searched for."""
+    return [place.path for place in places(settings.models(), others=settings.other_programs)]
 
 
 def _given(folder: Path) -> Iterator[Place]:

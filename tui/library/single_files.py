@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tui.library.families import FAMILIES, Family
 from tui.library.families import family_of as family_of_index
 from tui.library.gguf_header import as_safetensors, read_gguf_header
+from tui.library.loose_parts import find_loose, label_of
 from tui.library.models import info_of, read_json, read_model
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, read_header
@@ -52,6 +54,13 @@ class Variant(Struct, frozen=True, kw_only=True):
     """What the denoiser's configuration must say, whatever the lender's says."""
     scheduler: dict[str, Any] = field(default_factory=dict)
     """The same for the scheduler's."""
+    like: str = ""
+    """The variant whose configuration it has, where it is not its own."""
+
+    @property
+    def configuration(self) -> Path:
+        """The folder with its configuration; there need not be one."""
+        return configurations() / (self.like or self.id)
 
 
 class SingleFile(Struct, frozen=True, kw_only=True):
@@ -64,6 +73,8 @@ class SingleFile(Struct, frozen=True, kw_only=True):
     """The folder with the configurations: ours, or the lender's."""
     lender: Path | None = None
     """A diffusers model that lends what the file lacks."""
+    loose: dict[str, Path] = field(default_factory=dict)
+    """The files with what it lacks, by part, where no such model lends it."""
 
     def holds(self, part: str) -> bool:
         """Whether the weights of `part`, such as "vae", are in the file."""
@@ -94,15 +105,28 @@ def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
     variant = variant_of(header, path.name)
     if variant is None:
         raise _unusable(path, "it is no checkpoint of a kind that we know", "Diffusers folders work, too.")
-    pack = configurations() / variant.id
+    pack = variant.configuration
     alone = SingleFile(path=path, header=header, variant=variant, pack=pack)
-    if variant.complete and all(alone.holds(part) for part in _weights(pack)):
+    if pack.is_dir() and all(alone.holds(part) for part in _weights(pack)):
         return alone
-    lender = find_lender(variant, [path.parent, *folders])
-    if lender is None:
-        raise _lacking(path, header, variant, pack)
-    pack = pack if variant.complete else lender
-    return SingleFile(path=path, header=header, variant=variant, pack=pack, lender=lender)
+    where = [path.parent, *folders]
+    lender = find_lender(variant, where)
+    if lender is not None:
+        return replace(alone, pack=pack if variant.complete else lender, lender=lender)
+    return replace(alone, loose=_loose(alone, where))
+
+
+def _loose(alone: SingleFile, folders: Sequence[Path]) -> dict[str, Path]:
+    """The files below `folders` with the parts that a checkpoint lacks."""
+    pack = alone.pack
+    if not (pack / "model_index.json").is_file():
+        raise _lacking(alone, [])
+    lacking = [part for part in _weights(pack) if not alone.holds(part)]
+    configs = {part: read_json(pack, f"{part}/config.json") for part in lacking}
+    found = {part: find_loose(part, config, folders) for part, config in configs.items()}
+    if missing := [label_of(part, configs[part]) for part, path in found.items() if path is None]:
+        raise _lacking(alone, missing)
+    return {part: path for part, path in found.items() if path is not None}
 
 
 def _header_of(path: Path) -> Header:
@@ -136,24 +160,30 @@ def find_lender(variant: Variant, folders: Sequence[Path]) -> Path | None:
                 family = family_of_index(read_json(place.parent, "model_index.json"))
             except LatenttyError:
                 continue  # a damaged model lends nothing
-            if family is not None and family.id in (variant.family, *variant.lenders):
+            if family is not None and family.id in (variant.family, *variant.lenders) and _can_lend(place.parent):
                 return place.parent
     return None
 
 
-def _lacking(path: Path, header: Header, variant: Variant, pack: Path) -> LatenttyError:
-    label = FAMILIES[variant.family].label
+def _can_lend(folder: Path) -> bool:
+    """Whether a model has the weights of its text encoders and its VAE: a cache may hold its index alone."""
+    places = [place for place in folder.iterdir() if place.name.startswith(("text_encoder", "vae"))]
+    return bool(places) and all(any(place.glob("*.safetensors")) for place in places)
+
+
+def _lacking(alone: SingleFile, missing: Sequence[str]) -> LatenttyError:
+    """The error for a checkpoint that nothing lends what it lacks; `missing` are the files that would do."""
+    variant = alone.variant
     if variant.complete:
-        single = SingleFile(path=path, header=header, variant=variant, pack=pack)
-        parts = ", ".join(part for part in _weights(pack) if not single.holds(part))
-        what = f"it lacks the {parts}"
+        what = f"it lacks the {', '.join(part for part in _weights(alone.pack) if not alone.holds(part))}"
     else:
         what = "it holds the transformer alone, without text encoders, their tokenizers and the VAE"
+    files = f" these files: {', '.join(missing)}; or" if missing else ""
     return _unusable(
-        path,
+        alone.path,
         what,
-        f"Put a diffusers folder of any {label} model into one of the model folders: it lends them"
-        " (its model_index.json, tokenizer*/, text_encoder*/, vae/ and scheduler/ are what is used).",
+        f"Put into one of the model folders{files} a diffusers folder of any {FAMILIES[variant.family].label} model,"
+        " which lends them (its model_index.json, tokenizer*/, text_encoder*/, vae/ and scheduler/ are what is used).",
     )
 
 
@@ -194,6 +224,12 @@ _TEXT_PREFIXES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "text_encoder": ("text_encoders.clip_l.",),
         "text_encoder_2": ("text_encoders.clip_g.",),
     },
+    **{
+        family: {"text_encoder": ("text_encoders.clip_l.",), "text_encoder_2": ("text_encoders.t5xxl.",)}
+        for family in ("flux", "flux-fill", "flux-kontext")
+    },
+    "chroma": {"text_encoder": ("text_encoders.t5xxl.",)},
+    "z-image": {"text_encoder": ("text_encoders.qwen3_4b.",)},
 }
 
 
@@ -321,13 +357,13 @@ def _flux(shapes: Shapes, hint: str) -> Variant | None:
     if entry[1] == 384:
         fill = {**config, "out_channels": 64}
         return Variant(
-            id="flux-fill", family="flux-fill", pipeline="FluxFillPipeline", lenders=lenders, config=fill,
+            id="flux-fill", like="flux", family="flux-fill", pipeline="FluxFillPipeline", lenders=lenders, config=fill,
             scheduler=_FLUX_SCHEDULER,
         )  # fmt: skip
     if guided and "kontext" in hint:
         return Variant(
-            id="flux-kontext", family="flux-kontext", pipeline="FluxKontextPipeline", lenders=lenders, config=config,
-            scheduler=_FLUX_SCHEDULER,
+            id="flux-kontext", like="flux", family="flux-kontext", pipeline="FluxKontextPipeline", lenders=lenders,
+            config=config, scheduler=_FLUX_SCHEDULER,
         )  # fmt: skip
     return Variant(
         id="flux",

@@ -27,6 +27,19 @@ TOKENIZERS: Final = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4", "
 CLIP_TOKENIZER: Final = "clip-tokenizer"
 """The folder with CLIP's vocabulary that comes with the program."""
 
+T5_TOKENIZER: Final = "t5-tokenizer"
+"""The one with T5's."""
+
+QWEN_TOKENIZER: Final = "qwen-tokenizer"
+"""The one with Qwen's: what is merged, from which all else follows."""
+
+_SHARED: Final = {
+    "CLIPTokenizer": CLIP_TOKENIZER,
+    "T5Tokenizer": T5_TOKENIZER,
+    "T5TokenizerFast": T5_TOKENIZER,
+}
+"""By the class that a model's index names."""
+
 LIMITS: Final = {"flux": 512, "flux-fill": 512, "flux-kontext": 512, "stable-diffusion-3": 256}
 """Tokens that a family's T5 reads, where its pipelines say so."""
 
@@ -127,12 +140,13 @@ def _opened(folder: Path, stamp: tuple[object, ...]) -> Tokenizer | None:
 
 
 def tokenizer_folder(model: Path, name: str) -> Path:
-    """Where the tokenizer called `name` of a model lies: with it, or, CLIP's, with the program."""
+    """Where the tokenizer called `name` of a model lies: with it, or with the program."""
     own = model / name
     if own.is_dir() or not (model / "model_index.json").exists():
         return own
-    is_clip = read_json(model, "model_index.json").get(name) == ["transformers", "CLIPTokenizer"]
-    return configurations() / CLIP_TOKENIZER if is_clip else own
+    entry = read_json(model, "model_index.json").get(name)
+    shared = _SHARED.get(entry[1]) if isinstance(entry, list) and entry[:1] == ["transformers"] else None
+    return configurations() / shared if shared else own
 
 
 def read_tokenizer(folder: Path) -> Tokenizer | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tui.library.paths import Paths
+from tui.library.places import lending
 from tui.library.settings import load_settings
 from tui.protocol.events import Pulse, WorkerEvent
 from tui.protocol.frames import MAX_FRAME, PULSE_EVERY, Order, Preview, Told, encode, orders, read_frame
@@ -84,7 +85,8 @@ def _pipelines(tell: Callable[[WorkerEvent], None], show: Callable[[Preview], No
 
     paths = Paths.of_user()
     settings = load_settings(paths)
-    return Pipelines(tell, show, paths.cache, settings.models(), compiling=settings.compile_models)
+    folders = list(dict.fromkeys([*settings.models(), *lending(settings)]))
+    return Pipelines(tell, show, paths.cache, folders, compiling=settings.compile_models)
 
 
 async def _tell_pulse(supervisor: Supervisor, tell: Callable[[WorkerEvent], None]) -> None:

@@ -15,7 +15,8 @@ from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
 from tui.worker.quantised import EightBitFolder
-from tui.worker.single_file import TORCH_DTYPES, FilePart, SharedTokenizer
+from tui.worker.shared_tokenizers import SharedTokenizer
+from tui.worker.single_file import TORCH_DTYPES, FilePart
 from tui.worker.skeleton import built
 
 T = TypeVar("T")
@@ -94,7 +95,8 @@ def _guarded(part: Part, read: Callable[[], T]) -> T:
     except Exception as error:  # the libraries raise whatever their parsers do
         if is_out_of_memory(error):
             raise
-        raise incomplete(part.folder, str(error).strip().splitlines()[0]) from None
+        place = part.single.path if isinstance(part, FilePart) else part.folder
+        raise incomplete(place, (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")) from None
 
 
 def check_tokenizers(path: Path, parts: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from tui.library.families import Family
 from tui.protocol.events import Reader, ResidentComponent
 from tui.worker.adapters import AdapterSet
+from tui.worker.assembling import blueprint_of
 from tui.worker.blueprint import Blueprint, Part
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component, Link
@@ -23,7 +24,7 @@ from tui.worker.memory import return_memory, trim_heap
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
 from tui.worker.planner import Evict, Need, plan
 from tui.worker.quantised import in_eight_bits
-from tui.worker.single_file import blueprint_of
+from tui.worker.single_file import FilePart
 from tui.worker.skeleton import uncollected
 from tui.worker.text_override import encoder_part
 from tui.worker.vae_override import check_vae, vae_part
@@ -344,7 +345,10 @@ def _keys(blueprint: Blueprint) -> dict[str, str]:
 
 def _seen(blueprint: Blueprint) -> Seen:
     """The files of a model as they are now."""
-    folders = {part.folder for part in blueprint.parts.values() if part is not None}
+    parts = [part for part in blueprint.parts.values() if part is not None]
+    folders = {part.folder for part in parts} | {
+        file for part in parts if isinstance(part, FilePart) for file in part.files
+    }
     places = {blueprint.path, *(folder for folder in folders if blueprint.path not in folder.parents)}
     return tuple(one for place in sorted(places) for one in _files(place))
 

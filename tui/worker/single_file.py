@@ -1,8 +1,8 @@
-"""Checkpoints in a single file as the same parts that folders have, so that all else need not know."""
+"""Parts whose weights are some of those in a single file."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +14,12 @@ from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from
 from safetensors.torch import load_file
 
 from tui.library.models import read_json
-from tui.library.paths import configurations
 from tui.library.safetensors_header import Header
-from tui.library.single_files import (
-    GGUF,
-    PREFIX,
-    SingleFile,
-    family_of,
-    index_of,
-    names_of,
-    read_single_file,
-    scheduler_config_of,
-)
-from tui.library.token_counts import CLIP_TOKENIZER
-from tui.worker.blueprint import Blueprint, Part, class_named, components_of, incomplete, read_blueprint
+from tui.library.single_files import GGUF, PREFIX, SingleFile, names_of
+from tui.worker.blueprint import Part
 from tui.worker.flux_layout import in_diffusers_names
 from tui.worker.mapped_gguf import mapped_gguf
+from tui.worker.scaled import unscaled
 
 TORCH_DTYPES: Final = {
     "F16": torch.float16,
@@ -102,7 +92,7 @@ class FilePart(Part):
 
     def _from_tensors(self, tensors: dict[str, torch.Tensor], **how: Any) -> Any:
         own = self.single.variant.config if self.name == self.single.variant.denoiser else {}
-        mine = {name: tensors[name] for name in self.headers[0].tensors}
+        mine = unscaled({name: tensors[name] for name in self.headers[0].tensors})
         if self.kind is FluxTransformer2DModel:
             mine = in_diffusers_names({name.removeprefix(PREFIX): tensor for name, tensor in mine.items()})
         place, name = str(self.folder.parent), self.folder.name
@@ -144,67 +134,3 @@ class OwnFile(FilePart):
     def headers(self) -> list[Header]:
         """One, of all that is in it."""
         return [self.single.header]
-
-
-@dataclass(frozen=True)
-class SharedTokenizer(Part):
-    """CLIP's tokenizer, whose vocabulary comes with the program."""
-
-    pad_token: str
-
-    def load(self) -> Any:
-        """The tokenizer."""
-        return self.kind.from_pretrained(self.folder, local_files_only=True, pad_token=self.pad_token)
-
-    @cached_property
-    def key(self) -> str:
-        """Changes with what it pads with."""
-        return f"{CLIP_TOKENIZER} {self.pad_token}"
-
-    @property
-    def changed(self) -> bool:
-        """Never."""
-        return False
-
-
-def blueprint_of(path: Path, folders: Sequence[Path]) -> Blueprint:
-    """The blueprint of the model at `path`, a diffusers folder or a checkpoint.
-
-    Raises:
-        LatenttyError: it is missing, damaged, or lacks what nothing in `folders` can lend.
-    """
-    if not path.is_file():
-        return read_blueprint(path)
-    single = read_single_file(path, folders)
-    index = index_of(single)
-    parts = {name: entry and _part(single, name, *entry) for name, entry in components_of(index).items()}
-    return Blueprint(
-        path=path,
-        family=family_of(single),
-        saved_as=single.variant.pipeline,
-        parts=parts,
-        config={
-            name: value
-            for name, value in index.items()
-            if not name.startswith("_") and name not in parts and name != "scheduler"
-        },
-        scheduler_config=scheduler_config_of(single),
-    )
-
-
-def _part(single: SingleFile, name: str, library: str, class_name: str) -> Part:
-    kind = class_named(single.path, library, class_name)
-    if single.holds(name):
-        return FilePart(name, single.pack / name, kind, single)
-    for place in (single.pack, single.lender):
-        if place is not None and (place / name).is_dir() and _has_weights_or_needs_none(place / name):
-            return Part(name, place / name, kind)
-    if class_name == "CLIPTokenizer":
-        # CLIP-L fills up with its end token, the OpenCLIP encoders of all later models with "!"
-        open_clip = name == "tokenizer_2" or single.variant.id.startswith("stable-diffusion-2")
-        return SharedTokenizer(name, configurations() / CLIP_TOKENIZER, kind, "!" if open_clip else "<|endoftext|>")
-    raise incomplete(single.path, f"it lacks its {name}")
-
-
-def _has_weights_or_needs_none(place: Path) -> bool:
-    return place.name.startswith(("tokenizer", "processor")) or any(place.glob("*.safetensors"))

@@ -1,38 +1,16 @@
 """Another text encoder than a model's own: a folder of transformers', or a file with the weights alone."""
 
 from pathlib import Path
-from typing import Any
 
-import torch
-from accelerate import init_empty_weights
-from safetensors.torch import load_file
-
+from tui.library.loose_parts import bare
 from tui.library.safetensors_header import Header, read_header
 from tui.library.single_files import SingleFile, Variant
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Blueprint, Part
-from tui.worker.single_file import TORCH_DTYPES, OwnFile
-
-_PREFIXES = ("text_model.", "transformer.", "model.", "language_model.")
-"""What some writers put before the same names, and others leave out."""
+from tui.worker.encoder_file import EncoderFile, skeleton
 
 _MADE_UP = ("position_ids", "embed_tokens.weight")
 """Weights that files may leave out: counted up, or the same as others."""
-
-
-class EncoderFile(OwnFile):
-    """A text encoder in a file of its own; its configuration is that of the one whose place it takes."""
-
-    def load(self, dtype: torch.dtype) -> Any:
-        """Its module, with the file's weights under the names that its class has."""
-        del dtype  # as the file has them
-        names = _names_of(self)
-        read = {_bare(name): tensor for name, tensor in load_file(self.single.path).items()}
-        tensors = {name: read[bare] for bare, name in names.items() if bare in read}
-        stored = TORCH_DTYPES.get(self.headers[0].dtype, torch.float32)
-        return self.kind.from_pretrained(
-            None, config=_config_of(self), state_dict=tensors, dtype=stored, local_files_only=True
-        )
 
 
 def encoder_part(blueprint: Blueprint, path: Path) -> Part:
@@ -49,7 +27,7 @@ def encoder_part(blueprint: Blueprint, path: Path) -> Part:
         header = read_header(path)
     else:
         raise _unusable(path, "only safetensors files and folders are opened")
-    shapes = {_bare(name): tuple(tensor.shape) for name, tensor in header.tensors.items()}
+    shapes = {bare(name): tuple(tensor.shape) for name, tensor in header.tensors.items()}
     for part in own:
         if _shapes_of(part).items() <= shapes.items():
             if path.is_dir():
@@ -64,31 +42,9 @@ def _joined(headers: list[Header]) -> Header:
     return Header(tensors={name: one for header in headers for name, one in header.tensors.items()}, metadata={})
 
 
-def _bare(name: str) -> str:
-    """`name` without what some writers put before it."""
-    while prefix := next((one for one in _PREFIXES if name.startswith(one)), ""):
-        name = name.removeprefix(prefix)
-    return name
-
-
-def _config_of(part: Part) -> Any:
-    return part.kind.config_class.from_pretrained(part.folder, local_files_only=True)
-
-
-def _skeleton(part: Part) -> dict[str, tuple[int, ...]]:
-    with init_empty_weights():
-        module = part.kind(_config_of(part))
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-
-
-def _names_of(part: Part) -> dict[str, str]:
-    """The names of the weights in its class, by what they are called without prefixes."""
-    return {_bare(name): name for name in _skeleton(part)}
-
-
 def _shapes_of(part: Part) -> dict[str, tuple[int, ...]]:
     """What a file must have to take its place."""
-    return {_bare(name): shape for name, shape in _skeleton(part).items() if not name.endswith(_MADE_UP)}
+    return {bare(name): shape for name, shape in skeleton(part).items() if not name.endswith(_MADE_UP)}
 
 
 def _unusable(path: Path, why: str) -> LatenttyError:

@@ -1,0 +1,145 @@
+"""Text encoders and VAEs in files of their own, as users of ComfyUI and Forge keep them beside a transformer alone.
+
+A file is told from others by what its header must have for the configuration whose weights it is to hold.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from tui.library.gguf_header import as_safetensors, read_gguf_header
+from tui.library.safetensors_header import Header, read_header
+from tui.protocol.problem import LatenttyError
+
+DEPTH: Final = 4
+"""Folders below a model folder that are looked into."""
+
+KNOWN_HEADERS: Final = 4096
+
+PREFIXES: Final = (
+    *("text_model.", "transformer.", "model.", "language_model.", "first_stage_model.", "vae."),
+    *("text_encoders.clip_l.", "text_encoders.t5xxl.", "text_encoders.qwen3_4b."),
+)
+"""What some writers put before the same names, and others leave out."""
+
+
+class _Kind(Struct, frozen=True):
+    """One class of text encoder."""
+
+    label: str
+    """As users know its file."""
+    width: str
+    """What the configuration calls the width of its rows."""
+    layers: str
+    rows: tuple[str, ...]
+    """The names of its vocabulary."""
+    layer: re.Pattern[str]
+    """The names of its layers, and their number."""
+
+
+_ENCODERS: Final = {
+    "clip_text_model": _Kind(
+        "CLIP (such as clip_l.safetensors)", "hidden_size", "num_hidden_layers",
+        ("embeddings.token_embedding.weight",), re.compile(r"^encoder\.layers\.(\d+)\."),
+    ),
+    "t5": _Kind(
+        "T5 (such as t5xxl_fp16.safetensors)", "d_model", "num_layers",
+        ("shared.weight", "encoder.embed_tokens.weight", "token_embd.weight"),
+        re.compile(r"^(?:encoder\.block|enc\.blk)\.(\d+)\."),
+    ),
+    "qwen3": _Kind(
+        "Qwen3 (such as qwen_3_4b.safetensors)", "hidden_size", "num_hidden_layers",
+        ("embed_tokens.weight", "token_embd.weight"), re.compile(r"^(?:layers|blk)\.(\d+)\."),
+    ),
+}  # fmt: skip
+"""By what a configuration calls its model."""
+
+_VAE_LABEL: Final = "VAE (such as ae.safetensors)"
+_VAE_NAME: Final = re.compile(r"vae|(?:^|[^a-z])ae(?:[^a-z]|$)")
+_ENCODER_NAME: Final = re.compile(r"clip|t5|qwen|text|encoder|(?:^|[^a-z])te(?:[^a-z]|$)")
+_OTHER_LATENTS: Final = re.compile(r"sd3|sd_3|sd-3|wan|qwen|hunyuan|flux[-_.]?2")
+"""Names of VAEs that have the shape of FLUX.1's and other numbers in it."""
+
+
+def label_of(part: str, config: Mapping[str, Any]) -> str:
+    """How users call a file with the weights of `part`."""
+    kind = _ENCODERS.get(str(config.get("model_type", "")))
+    return kind.label if kind else _VAE_LABEL if part == "vae" else part
+
+
+def find_loose(part: str, config: Mapping[str, Any], folders: Sequence[Path]) -> Path | None:
+    """The file below `folders` with the weights of `part`, which has the configuration `config`.
+
+    Of several the largest: what others were made smaller from.
+    """
+    name = _VAE_NAME if part == "vae" else _ENCODER_NAME
+    fits = _is_vae if part == "vae" else _is_encoder
+    found: list[Path] = []
+    for path in _files(folders):
+        if name.search(f"{path.parent.name}/{path.name}".lower()):
+            header = _header(path)
+            if header is not None and fits(header, config):
+                found.append(path)
+    if part == "vae":
+        found = [path for path in found if not _OTHER_LATENTS.search(path.name.lower())]
+    return max(found, key=lambda path: (path.stat().st_size, str(path)), default=None)
+
+
+def bare(name: str) -> str:
+    """`name` without what some writers put before it."""
+    while prefix := next((one for one in PREFIXES if name.startswith(one)), ""):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _is_encoder(header: Header, config: Mapping[str, Any]) -> bool:
+    kind = _ENCODERS.get(str(config.get("model_type", "")))
+    if kind is None:
+        return False
+    shapes = {bare(name): tensor.shape for name, tensor in header.tensors.items()}
+    rows = next((shapes[name] for name in kind.rows if name in shapes), None)
+    layers = {found[1] for found in map(kind.layer.match, shapes) if found}
+    return rows == [config.get("vocab_size"), config.get(kind.width)] and len(layers) == config.get(kind.layers)
+
+
+def _is_vae(header: Header, config: Mapping[str, Any]) -> bool:
+    shapes = {bare(name): tensor.shape for name, tensor in header.tensors.items()}
+    levels = config.get("block_out_channels") or [0]
+    return shapes.get("decoder.conv_in.weight") == [levels[-1], config.get("latent_channels"), 3, 3]
+
+
+def _files(folders: Sequence[Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for folder in folders:
+        base = len(folder.parts)
+        for place, below, names in os.walk(folder):
+            if len(Path(place).parts) - base >= DEPTH:
+                below.clear()
+            for name in sorted(names):
+                path = Path(place) / name
+                if path.suffix.lower() in (".safetensors", ".sft", ".gguf") and path not in seen:
+                    seen.add(path)
+                    yield path
+
+
+def _header(path: Path) -> Header | None:
+    """Its header; None for a file that is damaged, which lends nothing."""
+    try:
+        found = path.stat()
+        return _read(path, found.st_size, found.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=KNOWN_HEADERS)
+def _read(path: Path, size: int, changed: int) -> Header | None:
+    del size, changed  # what is known of another version does not count
+    try:
+        return as_safetensors(read_gguf_header(path)) if path.suffix.lower() == ".gguf" else read_header(path)
+    except LatenttyError:
+        return None
