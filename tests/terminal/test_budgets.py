@@ -61,6 +61,10 @@ def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
     assert terminal.output.size - begun <= 1_000_000, "ten live frames and the picture"
     words = terminal.output.size - begun - (terminal.graphics - still)
     assert words <= 10 * 6_000, "a frame that takes another's place costs little text"
+    tabbed = terminal.output.size
+    terminal.send(b"\t")
+    terminal.quiet(0.3)
+    assert terminal.output.size - tabbed < 4_000, "what has the focus is drawn, and nothing else"
     before = terminal.graphics
     for keys in (b"\t", b"abc", F4, b"\x1b", F5, b"\x1b[I\x1b[O\x1b[I"):
         terminal.send(keys)

@@ -21,11 +21,12 @@ from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
 from tui.widgets.key_line import KeyLine
 from tui.widgets.status_line import StatusLine
+from tui.widgets.still_screen import StillScreen
 
 GIBIBYTE = 1 << 30
 
 
-class EngineScreen(Screen[None]):
+class EngineScreen(StillScreen[None]):
     """Fills the terminal, shows what the engine does, and sends it commands."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]

@@ -15,6 +15,10 @@ from textual.message import Message
 from tui.terminal.flow import FENCE
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
+from tui.terminal.rows import Rows
+
+LEAST: Final = 16
+"""Characters of a frame; what is shorter sets a mode or the cursor."""
 
 LATE: Final = 5.0
 """Seconds during which late answers are told apart from keys."""
@@ -29,7 +33,7 @@ def driver_for(pictures: Pictures, probe: Probe | None) -> type[LinuxDriver]:
     class OwnDriver(PictureDriver):
         def __init__(self, app: App[Any], **options: Any) -> None:
             super().__init__(app, **options)
-            self.pictures, self.probe = pictures, probe
+            self.pictures, self.probe, self.rows = pictures, probe, Rows()
 
     return OwnDriver
 
@@ -39,6 +43,7 @@ class PictureDriver(LinuxDriver):
 
     pictures: Pictures
     probe: Probe | None
+    rows: Rows
     _asked = 0
     """Fences sent; counted by the event loop alone."""
     _answered = 0
@@ -46,8 +51,10 @@ class PictureDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         """Write a frame of Textual's."""
+        if len(data) > LEAST:
+            data = self.rows.changed(data, self._app.size.height)
         super().write(self.pictures.stand_ins.spell(data))
-        if len(data) > 16:  # more than a mode or a cursor
+        if len(data) > LEAST:
             self.pictures.frame_written()
 
     def send(self, text: str) -> None:
@@ -59,6 +66,7 @@ class PictureDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Take the terminal."""
         probe = self.probe
+        self.rows.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0  # a slow line must never hold up the event loop

@@ -11,7 +11,15 @@ from tui.terminal.terminal import Between, Tmux
 ANSWER_WITHIN: Final = 2.0
 """Seconds that tmux has to answer."""
 
-_ASKED: Final = "#{client_tty}:#{client_pid}\t#{client_termtype}\t#{client_termfeatures}\t#{client_termname}"
+_ASKED: Final = "\t".join(
+    [
+        "#{client_tty}:#{client_pid}",
+        "#{client_termtype}",
+        "#{client_termfeatures}",
+        "#{client_termname}",
+        "#{allow-passthrough}",
+    ]
+)
 
 
 def between(environment: Mapping[str, str] = os.environ) -> Between:
@@ -37,14 +45,19 @@ def ask_tmux(environment: Mapping[str, str] = os.environ) -> Tmux | None:
     told = _tmux("display-message", "-p", *target, _ASKED)
     if told is None:
         return None
-    client, outer, features, term = (told.split("\t") + [""] * 4)[:4]
-    passthrough = _tmux("show-options", "-A", "-v", "-p", *target, "allow-passthrough")
+    client, outer, features, term, passthrough = (told.split("\t") + [""] * 5)[:5]
     return Tmux(
-        client=client,
+        client=client.strip(":"),
         outer=outer or term,
         features=frozenset(features.split(",")) - {""},
-        passthrough=passthrough in ("on", "all"),
+        passthrough=passthrough in ("1", "on", "all"),
     )
+
+
+def is_seen(tmux: Tmux) -> bool:
+    """Whether the client that looked on still runs, as far as can be told without asking tmux."""
+    process = tmux.client.rpartition(":")[2]
+    return not process.isdecimal() or Path(f"/proc/{process}").exists() or not Path("/proc/self").exists()
 
 
 def _tmux(*arguments: str) -> str | None:

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from tui.terminal.choice import Choice, Preview, Protocol, choose, possible
 from tui.terminal.flow import FencedFlow, Flow, SteadyFlow
-from tui.terminal.multiplexer import ask_tmux
+from tui.terminal.multiplexer import ask_tmux, is_seen
+from tui.terminal.probe import cell_pixels
 from tui.terminal.pump import Pump
 from tui.terminal.slot import Slot, Stage
 from tui.terminal.stand_ins import StandIns
@@ -36,6 +37,8 @@ class Pictures:
         self._slots: dict[Slot, None] = {}
         self._lost: set[Slot] = set()
         self._running: asyncio.Task[None] | None = None
+        self._left_behind = ""
+        """What frees the pictures that are kept by terminals which are not seen now."""
         self.on_failure: Callable[[BaseException], object] | None = None
         """Told when no picture can be sent any more because of a defect of ours."""
         self.pump = self._new_pump()
@@ -55,10 +58,7 @@ class Pictures:
     def disconnect(self) -> str:
         """The terminal takes no more; what must be sent so that it keeps nothing of ours."""
         self._stop()
-        writer, last = self.pump.writer, "".join(self._forget_all())
-        if self.pump.sending is not None:
-            last += writer.forget(self.pump.sending)
-            self.pump.sending = None
+        last = self._forget_all()
         self._write = None
         for slot in self._slots:
             slot.lose()
@@ -179,16 +179,27 @@ class Pictures:
         if self.terminal.tmux is None or self._write is None:
             return None
         tmux = await asyncio.to_thread(ask_tmux, os.environ)
-        if tmux is None or tmux == self.terminal.tmux:
+        if tmux is None or not tmux.client or tmux == self.terminal.tmux:
             return None
-        self.terminal = replace(self.terminal, tmux=tmux)
-        return self._choose()
+        if tmux.client != self.terminal.tmux.client:
+            self._left_behind += self._forget_all()
+        width, height = cell_pixels()
+        self.terminal = replace(self.terminal, tmux=tmux, cell_width=width, cell_height=height)
+        choice = self._choose()
+        if choice.protocol == "kitty":
+            self.send(self._left_behind)
+            self._left_behind = ""
+        return choice
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether, as far as is known, somebody looks on."""
+        return self.terminal.tmux is None or is_seen(self.terminal.tmux)
 
     def _choose(self) -> Choice:
         connected = self._write is not None
         self._stop()
-        for control in self._forget_all():
-            self.send(control)
+        self.send(self._forget_all())
         self.choice = choose(self.terminal, self._wanted)
         self._lost.clear()
         self.pump = self._new_pump()
@@ -196,13 +207,14 @@ class Pictures:
             self._start()
         for slot in self._slots:
             slot.lose()
-            if slot.wanted is not None:
-                slot.stage.repaint(0, slot.wanted.area.rows)
-                slot.send_again()
+            slot.stage.show_again()
         return self.choice
 
-    def _forget_all(self) -> list[str]:
-        return [self.pump.writer.forget(slot.drawing) for slot in self._slots if slot.drawing is not None]
+    def _forget_all(self) -> str:
+        """What to send so that the terminal keeps nothing, not even what it has a part of."""
+        drawings = [slot.drawing for slot in self._slots] + [self.pump.sending]
+        self.pump.sending = None
+        return "".join(self.pump.writer.forget(drawing) for drawing in drawings if drawing is not None)
 
     def _new_pump(self) -> Pump:
         writer = self._writer()

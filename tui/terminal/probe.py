@@ -125,14 +125,7 @@ class Probe:
 
     def _size(self) -> tuple[int, int, int, int]:
         """Columns, rows and pixels, across and down; zeros unless both ends are terminals."""
-        try:
-            if not (os.isatty(self._in) and os.isatty(self._out)):
-                return 0, 0, 0, 0
-            told = fcntl.ioctl(self._out, termios.TIOCGWINSZ, bytes(_WINDOW.size))
-        except OSError:
-            return 0, 0, 0, 0
-        rows, columns, across, down = _WINDOW.unpack(told)
-        return columns, rows, across, down
+        return _window(self._out) if os.isatty(self._in) else (0, 0, 0, 0)
 
 
 def look(environment: Mapping[str, str] = os.environ) -> Terminal:
@@ -140,6 +133,22 @@ def look(environment: Mapping[str, str] = os.environ) -> Terminal:
     with Probe(environment) as probe:
         probe.ask()
         return probe.terminal()
+
+
+def cell_pixels() -> tuple[int, int]:
+    """A cell's width and height in pixels as the terminal's window tells them now; zeros when it does not."""
+    columns, rows, across, down = _window(_descriptor(sys.__stdout__))
+    return (across // columns, down // rows) if columns and rows else (0, 0)
+
+
+def _window(descriptor: int) -> tuple[int, int, int, int]:
+    """Columns, rows and pixels, across and down; zeros unless it is a terminal."""
+    try:
+        told = fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(_WINDOW.size))
+    except (OSError, ValueError):
+        return 0, 0, 0, 0
+    rows, columns, across, down = _WINDOW.unpack(told)
+    return columns, rows, across, down
 
 
 def _read_some(descriptor: int) -> bytes:

@@ -24,6 +24,9 @@ class Stage(Protocol):
     def repaint(self, first: int, last: int, columns: int | None = None) -> None:
         """Draw the slot's rows from `first` up to `last` again: all their columns, or the first few."""
 
+    def show_again(self) -> None:
+        """Find a place for the picture anew, and show it there: the way it is shown is another now."""
+
     def after_paint(self, call: Callable[[], object]) -> None:
         """Call back once what was to be painted is painted."""
 

@@ -15,7 +15,7 @@ class Tmux(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What tmux says of itself and of the terminal that it is seen in."""
 
     client: str = ""
-    """Which client looks on: its terminal and process. Another one means another terminal."""
+    """Which client looks on, as `terminal:process`; empty when none does. Another one means another terminal."""
     outer: str = ""
     """What the outer terminal calls itself, such as `kitty(0.41.1)`."""
     features: frozenset[str] = frozenset()

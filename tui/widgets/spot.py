@@ -28,6 +28,7 @@ class Spot:
         self._pictures = pictures_of(widget)
         self._slot = self._pictures.slot(self)
         self._image: Image.Image | None = None
+        self._room = Region()
         self.offset = Offset(0, 0)
         """Of the first cell, in the widget."""
         self.area = Area(0, 0)
@@ -64,6 +65,7 @@ class Spot:
         return lines[row]
 
     def _place(self, image: Image.Image, room: Region) -> None:
+        self._room = room
         columns, rows = 0, 0
         width, height = self._pictures.cell
         if self._pictures.overlay and self._widget.content_region.y + room.bottom >= self._widget.app.size.height:
@@ -98,6 +100,13 @@ class Spot:
         """Draw rows again, or the left of them."""
         left, top = self.offset
         self._widget.refresh(Region(left, top + first, columns or self.area.columns, last - first))
+
+    def show_again(self) -> None:
+        """In the place that it has with the cells of now."""
+        if self._image is not None:
+            wanted = self._slot.wanted
+            self.show(self._image, self._room, live=wanted is not None and wanted.live)
+            self._widget.refresh()
 
     def after_paint(self, call: Callable[[], object]) -> None:
         """Call back once it is painted."""
