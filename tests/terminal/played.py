@@ -37,7 +37,7 @@ ENDS = {b"\x1b_G": b"\x1b\\", b"\x1bP": b"\x1b\\", b"\x1b]1337;": b"\x07"}
 ASKED = re.compile(rb"\x1b\[>q|\x1b\[16t|\x1b\[\?(\d+)\$p|\x1b\[c|\x1b\[6n")
 LONGEST_ASKED = 12
 
-NEVER_SEEN = [chr(code) for code in range(0x100, 0x17F) if chr(code).isalpha()]
+NEVER_SEEN = [chr(code) for code in [*range(0x100, 0x250), *range(0x400, 0x530)] if chr(code).isalpha()]
 """Letters that nothing else shows, so that each is the echo of a key."""
 
 

@@ -6,6 +6,7 @@ Times are worth something on an idle machine only, so this is not run by itself:
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ import pytest
 from tests.terminal.played import PlayedTerminal
 from tests.terminal.show import photo
 
-F3, F7 = b"\x1bOR", b"\x1b[18~"
+F2, F3, F4, F6, F7 = b"\x1bOQ", b"\x1bOR", b"\x1bOS", b"\x1b[17~", b"\x1b[18~"
 
 DELAY: Final = 0.01
 """Seconds one way."""
@@ -71,6 +72,36 @@ def test_keys_and_the_event_loop_wait_little(photo_file: Path, kind: str, whose:
         if whose == "ours":
             assert max(echoes) <= {1: 0.2, 10: 0.05}.get(megabits, 0.05) + 2 * DELAY
             assert stood <= 50
+    finally:
+        terminal.close()
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("kind", ["kitty", "sixel", "plain"])
+@pytest.mark.parametrize("whose", ["ours", "textual-image"])
+def test_what_each_sends(photo_file: Path, kind: str, whose: str) -> None:
+    terminal = played(photo_file, kind, OURS if whose == "ours" else OTHERS, 0)
+    sent: list[tuple[str, int]] = []
+
+    def after(name: str, keys: bytes, ended: Callable[[], object]) -> None:
+        begun, pictures = terminal.output.size, terminal.graphics
+        terminal.send(keys)
+        terminal.until(ended, 120)
+        terminal.quiet(1.0)
+        sent.append((name, terminal.output.size - begun))
+        sent.append((f"{name}, pictures", terminal.graphics - pictures))
+
+    try:
+        after("still", F2, lambda: True)
+        after("ten frames and still", F3, lambda: terminal.says("shown ten"))
+        after("Tab", b"\t", lambda: True)
+        after("typing", b"abc", lambda: terminal.says("abc"))
+        after("dialog", F4, lambda: terminal.says("A dialog"))
+        after("dialog closed", b"\x1b", lambda: True)
+        after("200 frames", F6, lambda: terminal.says("shown many"))
+        sent.append(("kept by a kitty at most", terminal.memory.most))
+        after("idle", b"", lambda: True)
+        print(f"\n{whose} {kind}: " + ", ".join(f"{name} {size:,}" for name, size in sent))
     finally:
         terminal.close()
 
