@@ -147,13 +147,13 @@ class EngineClient:
         """The pictures that a job has saved."""
         return msgspec.msgpack.decode(await self.request(GetPictures(job_id=job_id)), type=list[Picture])
 
-    async def fetch(self, picture_id: int, width: int, height: int) -> bytes:
-        """A picture as a PNG of at most `width` × `height` pixels.
+    async def fetch(self, picture_id: int, width: int, height: int, *, start: bool = False) -> bytes:
+        """A picture as a PNG of at most `width` × `height` pixels; with `start` what it was made from.
 
         Raises:
-            LatenttyError: it is gone.
+            LatenttyError: it is gone, or was made from nothing.
         """
-        command = Fetch(picture_id=picture_id, width=width, height=height)
+        command = Fetch(picture_id=picture_id, width=width, height=height, start=start)
         asked = _Open(command, asyncio.get_running_loop().create_future())
         await self._ask(asked)
         return bytes(asked.data)

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from tests.conftest import pictures_below
+from PIL import Image
+
+from tests.conftest import make_job, pictures_below
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.number_input import NumberInput
@@ -49,3 +51,24 @@ async def test_the_last_pictures_are_seen_near_far_and_beside_each_other(open_ap
         assert first.image is not None
         await pilot.press("escape")
         assert not isinstance(app.screen, ViewerScreen)
+        start = tmp_path / "start.png"
+        Image.new("RGB", (96, 64), "teal").save(start)
+        job = make_job(mode="img2img", image=str(start), strength=0.5, width=96, height=64)
+        await app._client.submit(job)
+        await until(pilot, lambda: job.id in [one.job_id for one in snapshot_of(pilot).pictures])
+        await pilot.press("f9")
+        viewer = app.screen
+        first, second = viewer._views
+        await until(pilot, lambda: first.image is not None)
+        assert viewer._listed[viewer._index].job_id == job.id, "the newest first"
+        await pilot.press("b")
+        await until(pilot, lambda: first.image.convert("RGB").getcolors() == [(96 * 64, (0, 128, 128))])
+        await pilot.press("s")
+        await until(pilot, lambda: second.image is not None)
+        assert second.image.convert("RGB").getcolors() != [(96 * 64, (0, 128, 128))], "after beside before"
+        await pilot.press("s", "b")
+        await until(pilot, lambda: "before" not in str(viewer._about.content))
+        start.unlink()
+        await pilot.press("b")
+        await until(pilot, lambda: not viewer._is_before)
+        assert first.image is not None, "what it was made from is gone: told, and the picture stays"

@@ -618,8 +618,19 @@ class Engine:
         return record
 
     async def _fetch(self, command: Fetch) -> bytes:
-        path = await self._gallery.file(command.picture_id)
+        path = await (self._start_of if command.start else self._gallery.file)(command.picture_id)
         return await asyncio.to_thread(self._thumbnails.png, path, command.width, command.height)
+
+    async def _start_of(self, picture_id: int) -> Path:
+        """The file that a picture was made from.
+
+        Raises:
+            LatenttyError: it was made from its prompt alone.
+        """
+        record = await self._queue.get(await self._gallery.job_of(picture_id))
+        if not record.job.image:
+            raise LatenttyError(Problem(code="not_found", cause="This picture was made from its prompt alone."))
+        return Path(record.job.image)
 
     # ---- what happens by itself --------------------------------------------------------------------------------
 

@@ -73,6 +73,15 @@ class Gallery:
         row = await self._database.run(lambda connection: _row(connection, picture_id))
         return place_now(Path(row["path"]), trashed=row["trashed"] is not None)
 
+    async def job_of(self, picture_id: int) -> str:
+        """The id of the job that made a picture.
+
+        Raises:
+            LatenttyError: there is no picture with that id.
+        """
+        row = await self._database.run(lambda connection: _row(connection, picture_id))
+        return str(row["job_id"])
+
     async def find(self, command: FindPictures) -> PicturePage:
         """A page of what a search line finds.
 

@@ -170,6 +170,8 @@ class Fetch(Command, frozen=True):
     picture_id: Annotated[int, Meta(ge=0, le=2**62)]
     width: Annotated[int, Meta(ge=0, le=16384)]
     height: Annotated[int, Meta(ge=0, le=16384)]
+    start: bool = False
+    """Instead the picture that it was made from."""
 
 
 class GetModel(Command, frozen=True):

@@ -6,24 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
-from tui.protocol.commands import GetJob
-from tui.protocol.events import JobRecord, Picture
-from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.events import Picture
+from tui.protocol.problem import LatenttyError
 from tui.screens.engine_screen import tell
 from tui.widgets.key_line import KeyLine
 from tui.widgets.picture_view import PictureView
+from tui.widgets.still_screen import StillScreen
 from tui.widgets.zoom import Zoom
 
 WHOLE: Final = 16384
@@ -36,7 +34,7 @@ QUICK: Final = 2
 """By how much a part is made smaller while one moves."""
 
 
-class ViewerScreen(Screen[None]):
+class ViewerScreen(StillScreen[None]):
     """Shows the pictures it is given, one or two at a time."""
 
     CSS_PATH = "viewer.tcss"
@@ -116,23 +114,26 @@ class ViewerScreen(Screen[None]):
         self._fetch()
 
     def action_beside(self) -> None:
-        """Show the next picture beside this one, or this one alone again."""
+        """Show two pictures beside each other, or one alone again."""
         self.toggle_class("-beside")
         self._fetch()
 
     # ---- pictures ----------------------------------------------------------------------------------------------
 
     @property
-    def _is_beside(self) -> bool:
-        return self.has_class("-beside") and self._index + 1 < len(self._listed)
+    def _other(self) -> Picture | None:
+        """What is shown at the right: the next picture, or this one beside what it was made from."""
+        index = self._index if self._is_before else self._index + 1
+        return self._listed[index] if self.has_class("-beside") and index < len(self._listed) else None
 
     @work(group="viewer", exclusive=True)
     async def _fetch(self) -> None:
         """Get the pictures that are to be seen, whole, and show them."""
         picture = self._listed[self._index]
         try:
-            first = await (self._start_of(picture) if self._is_before else self._whole(picture))
-            second = await self._whole(self._listed[self._index + 1]) if self._is_beside else None
+            first = await self._whole(picture, start=self._is_before)
+            other = self._other
+            second = await self._whole(other) if other is not None else None
         except LatenttyError as error:
             self._is_before = False
             tell(self.app, error.problem)
@@ -140,24 +141,14 @@ class ViewerScreen(Screen[None]):
         self._images = [first, second]
         self.call_after_refresh(self._show)
 
-    async def _whole(self, picture: Picture) -> Image.Image:
-        data = await self._client.fetch(picture.id, WHOLE, WHOLE)
-        return await asyncio.to_thread(_decoded, io.BytesIO(data))
-
-    async def _start_of(self, picture: Picture) -> Image.Image:
-        """What `picture` was made from.
+    async def _whole(self, picture: Picture, *, start: bool = False) -> Image.Image:
+        """All pixels of `picture`, or of what it was made from.
 
         Raises:
-            LatenttyError: it was made from nothing, or that is gone.
+            LatenttyError: it is gone, or was made from nothing.
         """
-        record = msgspec.msgpack.decode(await self._client.request(GetJob(job_id=picture.job_id)), type=JobRecord)
-        if not record.job.image:
-            raise LatenttyError(Problem(code="not_found", cause="This picture was made from its prompt alone."))
-        try:
-            return await asyncio.to_thread(_decoded, Path(record.job.image))
-        except (OSError, UnidentifiedImageError) as error:
-            cause = f"What this picture was made from cannot be read: {error}."
-            raise LatenttyError(Problem(code="not_found", cause=cause)) from None
+        data = await self._client.fetch(picture.id, WHOLE, WHOLE, start=start)
+        return await asyncio.to_thread(_decoded, data)
 
     def _show(self, *, quick: bool = False) -> None:
         for view, image in zip(self._views, self._images, strict=True):
@@ -176,12 +167,12 @@ class ViewerScreen(Screen[None]):
         if self._is_before:
             parts.append("before")
         parts += [f"{picture.width} × {picture.height}", f"seed {picture.seed}", self._zoom.name]
-        if self._is_beside:
-            parts.append(f"beside {Path(self._listed[self._index + 1].path).name}")
+        if self._other is not None:
+            parts.append(f"beside {Path(self._other.path).name}")
         return plain(" · ".join(parts))
 
 
-def _decoded(source: Path | io.BytesIO) -> Image.Image:
-    image = Image.open(source)
+def _decoded(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
     image.load()
     return image
