@@ -12,7 +12,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 
-from tui.client import EngineClient
+from tui.client import EngineClient, Starter
 from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
 from tui.keymap_files import complaints, new_clashes, read_keymap
 from tui.library.paths import Paths, shipped_themes
@@ -101,10 +101,14 @@ class LatenttyApp(PictureApp[int]):
         probe: Probe | None = None,
         *,
         tour: bool = False,
+        starter: Starter | None = None,
     ) -> None:
-        """`pictures` and `probe` are the terminal's; without them pictures are text. `tour` begins with one."""
+        """`pictures` and `probe` are the terminal's; without them pictures are text. `tour` begins with one.
+
+        `starter` starts an engine already.
+        """
         super().__init__(pictures, probe)
-        self._client = EngineClient(paths, self)
+        self._client = EngineClient(paths, self, starter=starter)
         self._settings = settings
         self._paths = paths
         self._themes_seen = signature(paths.themes)

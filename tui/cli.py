@@ -232,10 +232,12 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
         return 2
+    from tui.client import begin_engine
     from tui.library.settings import load_settings
     from tui.terminal.probe import Probe
 
     settings = load_settings(paths)
+    starter = begin_engine(paths)  # while the terminal answers and the app comes up
     with Probe() as probe:
         probe.ask()
         import tui.app  # while the terminal answers
@@ -248,7 +250,7 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
         from tui.screens.tour import is_first_run
 
         tour = is_first_run(paths.cache)
-        return tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour).run() or 0
+        return tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour, starter=starter).run() or 0
 
 
 def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:

@@ -46,6 +46,10 @@ TRY_AGAIN: Final = 2.0
 """Seconds until an engine that could not be reached is tried again."""
 
 
+Starter = subprocess.Popen[bytes]
+"""A process that ends once an engine listens."""
+
+
 class EngineAbsent(LatenttyError):
     """No engine runs."""
 
@@ -83,11 +87,13 @@ class _Open:
 class EngineClient:
     """A client that outlives engines. Every command may be repeated safely, so none is lost with one."""
 
-    def __init__(self, paths: Paths, watcher: Watcher, *, start: bool = True) -> None:
+    def __init__(self, paths: Paths, watcher: Watcher, *, start: bool = True, starter: Starter | None = None) -> None:
+        """`start` one where none runs; `starter` does so already."""
         self.paths = paths
         """Where this user's files lie."""
         self._watcher = watcher
         self._start = start
+        self._starter = starter
         self._writer: asyncio.StreamWriter | None = None
         self._boot = ""
         self._seq = 0
@@ -175,6 +181,9 @@ class EngineClient:
 
     async def _attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Welcome]:
         hello = Hello(protocol=PROTOCOL_VERSION, version=tui.__version__, boot=self._boot, since=self._seq)
+        if self._starter is not None:
+            starter, self._starter = self._starter, None
+            await start_engine(self.paths, starter)
         try:
             return await attach(self.paths, hello)
         except EngineAbsent:
@@ -231,15 +240,13 @@ async def attach(paths: Paths, hello: Hello) -> tuple[asyncio.StreamReader, asyn
         LatenttyError: it does not answer, is another version's, or is not ours.
     """
     told = read_engine_file(paths.lock_file)
-    path = Path(told.socket) if told is not None else paths.socket_file()
-    connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.connect(str(path))
+        connection = _connected(paths)
     except OSError:
-        connection.close()
         raise EngineAbsent from None
     if not is_same_user(connection):
         connection.close()
+        path = _socket_file(paths)
         raise _unavailable(f"The socket {path} is another user's.", "Remove it, or set XDG_RUNTIME_DIR.")
     reader, writer = await asyncio.open_connection(sock=connection)
     try:
@@ -279,28 +286,59 @@ def _unavailable(cause: str, hint: str) -> LatenttyError:
     return LatenttyError(Problem(code="engine_unavailable", cause=cause, hint=hint))
 
 
-async def start_engine(paths: Paths) -> None:
+def begin_engine(paths: Paths) -> Starter | None:
+    """Start an engine's process without waiting for it; None where one runs."""
+    try:
+        _connected(paths).close()
+    except OSError:
+        return _starter()
+    return None
+
+
+async def start_engine(paths: Paths, starter: Starter | None = None) -> None:
     """Start an engine in a session of its own; return when it, or another one just started, listens.
+
+    `starter` is from :func:`begin_engine`, if that was called before.
 
     Raises:
         LatenttyError: it could not start; the cause is its own last words.
     """
-    command = [sys.executable, "-m", "tui", "engine", "run", "--detach"]
+    starter = starter or _starter()
     try:
-        starter = await asyncio.to_thread(
-            subprocess.run,
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            cwd="/",
-            timeout=START_WITHIN,
-        )
+        _, said = await asyncio.to_thread(starter.communicate, timeout=START_WITHIN)
     except subprocess.TimeoutExpired:
+        starter.kill()
+        starter.wait()
         raise _unavailable(
             f"The engine did not listen within {START_WITHIN:.0f} s.", f"Read why: {paths.log_file}"
         ) from None
     if starter.returncode:
-        words = starter.stderr.decode(errors="replace").strip() or f"exit status {starter.returncode}"
+        words = said.decode(errors="replace").strip() or f"exit status {starter.returncode}"
         raise _unavailable(f"The engine cannot start: {words}", f"More may be in {paths.log_file}.")
+
+
+def _starter() -> Starter:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tui", "engine", "run", "--detach"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+    )
+
+
+def _connected(paths: Paths) -> socket.socket:
+    """A connection to the engine that runs; OSError where none does."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(_socket_file(paths)))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _socket_file(paths: Paths) -> Path:
+    told = read_engine_file(paths.lock_file)
+    return Path(told.socket) if told is not None else paths.socket_file()
