@@ -102,7 +102,7 @@ class Probe:
             kitty_graphics=self.reader.kitty_graphics,
             sixel=self.reader.sixel,
             synchronized=self.reader.synchronized,
-            truecolor=told or self.reader.truecolor or (tmux is not None and "RGB" in tmux.features),
+            truecolor=told or self.reader.truecolor or tmux is not None,  # tmux gives each terminal what it knows
             colours="NO_COLOR" not in self._environment and self._environment.get("TERM", "") not in ("", "dumb"),
             between=way,
             over_ssh=over_ssh(self._environment),

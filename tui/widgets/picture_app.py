@@ -1,5 +1,6 @@
 """An app that shows pictures: it has the terminal's pictures, and keys to show them otherwise or again."""
 
+import asyncio
 import gc
 import sys
 import time
@@ -23,6 +24,9 @@ LOOK_EVERY: Final = 2.0
 LOOK_AFTER: Final = 5.0
 """Seconds after which a key is reason enough to ask tmux again."""
 
+TOLD_WITHIN: Final = (0.5, 2.0)
+"""Seconds after which a terminal that has come is asked about again, since it had to be asked itself."""
+
 SWITCH_EVERY: Final = 0.001
 """Seconds for which a thread that draws a picture may keep the event loop from running; Python's own are 0.005."""
 
@@ -39,6 +43,7 @@ class PictureApp(App[ReturnType]):
         """Without `pictures`, they are shown as text; `probe` is where the driver goes on."""
         self.pictures = pictures or Pictures.as_text()
         self._looked_at = 0.0
+        self._asks_tmux = False
         self.pictures.on_failure = lambda error: self.call_later(self._fail, error)
         super().__init__(driver_class=driver_for(self.pictures, probe), **options)
 
@@ -89,11 +94,22 @@ class PictureApp(App[ReturnType]):
 
     def _look_at_tmux(self) -> None:
         self._looked_at = time.monotonic()
-        if self.pictures.terminal.tmux is not None:
-            self.run_worker(self._ask_tmux(), group="tmux", exclusive=True)
+        if self.pictures.terminal.tmux is not None and not self._asks_tmux:
+            self._asks_tmux = True
+            self.run_worker(self._ask_tmux(), group="tmux")
 
     async def _ask_tmux(self) -> None:
-        if (choice := await self.pictures.look_at_tmux()) is not None:
+        """Ask, and again when it is another terminal: that has to tell tmux first what it is."""
+        protocol = self.pictures.choice.protocol
+        for wait in (0, *TOLD_WITHIN):
+            await asyncio.sleep(wait)
+            before = self.pictures.terminal.tmux
+            await self.pictures.look_at_tmux()
+            if wait == 0 and self.pictures.terminal.tmux == before:
+                break
+        self._asks_tmux = False
+        choice = self.pictures.choice
+        if choice.protocol != protocol:
             self.notify(f"{choice.reason} {choice.advice}".strip(), title="Another terminal", markup=False)
 
     async def action_send_pictures(self) -> None:
