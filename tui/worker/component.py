@@ -250,6 +250,7 @@ class Component:
         places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
         if not places:
             return False
+        link.host.await_cached(places, token)
         with link.host.held(places) as addresses:
             if addresses is None:
                 link.host.begin(path for path, _ in places)

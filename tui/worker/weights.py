@@ -17,7 +17,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,9 @@ RUN: Final = 64 << 20
 
 QUEUED: Final = 4
 """Runs that are asked of the device and not there yet at most: what is queued cannot be called back."""
+
+BETWEEN_CHECKS: Final = 0.02
+"""Seconds between two looks at whether someone cancelled, while waiting."""
 
 CACHED: Final = 0.98
 """The share of a file in the kernel's memory from which on it is registered before it is read."""
@@ -336,6 +339,7 @@ class HostTier:
         self._soon: set[str] = set()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="host-tier")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
         self._limit = limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
         self.refused = False
         """Whether this platform does not allow it."""
@@ -351,9 +355,9 @@ class HostTier:
         self._begin(paths, only_cached=False)
 
     def begin_cached(self, paths: Iterable[str]) -> None:
-        """Register those of `paths` that the kernel has in its memory, which takes a moment; :meth:`held` waits for it.
+        """Register those of `paths` that the kernel has in its memory, in the background.
 
-        Registering any other would read it page by page.
+        Registering any other would read it page by page; the kernel begins to read those in its own way.
         """
         self._begin(paths, only_cached=True)
 
@@ -367,14 +371,23 @@ class HostTier:
         """Until what was begun is done."""
         self._thread.submit(int).result()
 
+    def await_cached(self, places: Places, token: CancelToken) -> None:
+        """Until those files of `places` that :meth:`begin_cached` was told of are registered, which takes a moment.
+
+        Raises:
+            Cancelled: `token` said so.
+        """
+        for path in {path for path, _ in places} & self._soon:
+            if (asked := self._asked.get(path)) is not None:
+                while not asked.done():
+                    token.check()
+                    wait([asked], timeout=BETWEEN_CHECKS)
+
     @contextmanager
     def held(self, places: Places) -> Iterator[list[int] | None]:
         """Where each of `places` lies in registered memory, for as long as one is inside; None where one does not."""
-        paths = {path for path, _ in places}
-        for path in paths & self._soon:
-            if (asked := self._asked.get(path)) is not None:
-                asked.result()
         with self._lock:
+            paths = {path for path, _ in places}
             files = [self._files[path] for path in paths if path in self._files]
             whole = len(files) == len(paths)
             for file in files if whole else ():
@@ -392,7 +405,9 @@ class HostTier:
     def _register(self, path: str, only_cached: bool) -> None:
         try:
             size = Path(path).stat().st_size
-            if size <= self._limit and (not only_cached or cached_share(path) >= CACHED):
+            if only_cached and cached_share(path) < CACHED:
+                self._reader.submit(read_ahead, path)
+            elif size <= self._limit:
                 self._make_room(size)
                 file = _Registered(path)
                 with self._lock:
@@ -480,6 +495,17 @@ def cached_share(path: str) -> float:
         _libc.munmap(address, found.st_size)
     # the lowest bit of each byte; all others are 0 on every kernel so far
     return resident.raw.count(b"\x01") / len(resident)
+
+
+def read_ahead(path: str) -> None:
+    """Have the kernel read the file at `path` from its beginning on, while this process does something else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        log.info("%s is not read ahead: %s", path, error)  # who needs it will say more
+        return
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+    os.close(descriptor)
 
 
 def locate(tensors: Sequence[torch.Tensor]) -> Places | None:

@@ -1,7 +1,10 @@
 """`python -m tui.worker.bench`: measures what is asked for, one JSON list a line on stdin, and answers in JSON lines.
 
 A request is [row, way, seconds, model, other …]. Each is carried out in a process of its own, which is forked from
-this one: the libraries are imported once, and no measure finds anything of another.
+this one: the libraries are imported once, and no measure finds anything of another. Where an import has begun to use
+the GPU, as some versions of torchao do, a forked process could not, and each begins anew.
+
+`python -m tui.worker.bench ROW WAY MODEL…` carries out one.
 """
 
 import gc
@@ -10,14 +13,23 @@ import logging
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, Final
 
 # asking the driver how many GPUs there are in any other way would leave forked processes without one
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
+import torch
+
 from tui.worker.bench.measures import MEASURES
+
+_cuda: Any = torch.cuda  # without types
+
+IMPORTS: Final = 120.0
+"""Seconds that a process that begins anew may take more."""
 
 
 def main() -> None:
@@ -25,9 +37,27 @@ def main() -> None:
     gc.freeze()  # as the worker does
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    if sys.argv[1:]:
+        row, way, *models = sys.argv[1:]
+        print(json.dumps(_told(row, way, [Path(model) for model in models])), file=answers, flush=True)
+        return
     for line in sys.stdin:
         row, way, limit, *models = json.loads(line)
-        print(json.dumps(measured(row, way, float(limit), [Path(model) for model in models])), file=answers, flush=True)
+        measure = anew if _cuda.is_initialized() else measured
+        print(json.dumps(measure(row, way, float(limit), [Path(model) for model in models])), file=answers, flush=True)
+
+
+def anew(row: str, way: str, limit: float, models: list[Path]) -> dict[str, object]:
+    """As :func:`measured`, in a process that imports everything itself."""
+    command = [sys.executable, "-m", "tui.worker.bench", row, way, *map(str, models)]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=limit + IMPORTS, check=False)
+    except subprocess.TimeoutExpired:
+        return {"failed": f"it took longer than {limit + IMPORTS:.0f} s"}
+    found: dict[str, object] = json.loads(
+        done.stdout or json.dumps({"failed": f"its process ended with status {done.returncode}"})
+    )
+    return found
 
 
 def measured(row: str, way: str, limit: float, models: list[Path]) -> dict[str, object]:
@@ -50,14 +80,18 @@ def measured(row: str, way: str, limit: float, models: list[Path]) -> dict[str, 
 
 def _measure(row: str, way: str, models: list[Path], writing: int) -> None:
     """Measure, tell on `writing`, and end."""
-    try:
-        told: dict[str, object] = dict(MEASURES[row, way](*models))
-    except Exception as error:
-        logging.exception("%s, %s", row, way)
-        told = {"failed": (str(error).strip() or type(error).__name__).splitlines()[0]}
+    told = _told(row, way, models)
     os.write(writing, json.dumps(told).encode())
     sys.stderr.flush()
     os._exit(0)
+
+
+def _told(row: str, way: str, models: list[Path]) -> dict[str, object]:
+    try:
+        return dict(MEASURES[row, way](*models))
+    except Exception as error:
+        logging.exception("%s, %s", row, way)
+        return {"failed": (str(error).strip() or type(error).__name__).splitlines()[0]}
 
 
 def _all_of(reading: int, until: float) -> bytes | None:
