@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tui import __version__
 
@@ -22,6 +22,15 @@ _QUANTISES = ("none", "int8")
 """The same."""
 
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
+
+
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it does not understand, such as the names of files, without what steers a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        from tui.library.plain_text import plain
+
+        super().error(plain(message))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="latentty", description=DESCRIPTION)
+    parser = _Parser(prog="latentty", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"latentty {__version__}")
     parser.add_argument("--plain", action="store_true", help="line by line, without a screen: for screen readers")
     parser.set_defaults(run=_app)

@@ -1,4 +1,7 @@
-"""Places at which a process of these tests dies, named by the environment variable FAULT: "rename:2" is the second."""
+"""Places at which a process of these tests dies: the file that FAULT_FILE names says where, "rename:2" is the second.
+
+Numbers count from when the file was written. It is gone once it has been obeyed.
+"""
 
 import os
 import signal
@@ -8,17 +11,25 @@ from pathlib import Path
 from typing import Any
 
 _passed: Counter[str] = Counter()
+_armed = ""
 
 
 def passed(point: str) -> None:
     """Die here, when it is the place and the time."""
-    name, _, number = os.environ.get("FAULT", "").partition(":")
+    global _armed
+    file = Path(os.environ.get("FAULT_FILE", "/dev/null/none"))
+    try:
+        armed = file.read_text()
+    except OSError:
+        return
+    if armed != _armed:
+        _armed = armed
+        _passed.clear()
     _passed[point] += 1
-    if name == point and _passed[point] == int(number or 1):
-        marker = Path(os.environ["FAULT_MARKER"])
-        if not marker.exists():  # once in the life of a test, not of a process
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+    name, _, number = armed.partition(":")
+    if name == point and _passed[point] == int(number):
+        file.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def around(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -3,32 +3,51 @@
 import io
 import os
 import random
+import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
+import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.screen import Screen
+from textual.widgets import DataTable, Input, Log
 
 from tests.conftest import make_job, pictures_below
 from tests.engine.conftest import Running, running
 from tests.faults.conftest import Tally
 from tests.screens.conftest import until
-from tui.app import LatenttyApp
+from tests.screens.scripted import draw, open_scripted
 from tui.cli import main
+from tui.headless import doctor
+from tui.headless.device_report import Gpu, Torch
+from tui.headless.plain import PlainSession
 from tui.headless.report import Report
 from tui.library.controlnets import find_controlnets
 from tui.library.models import BUNDLED, describe_model, find_models
 from tui.library.paths import Paths, bundled_models
 from tui.library.pictures import picture_path, stem_of
-from tui.library.settings import load_settings
-from tui.protocol.events import Loading, Picture, Warning
+from tui.protocol.commands import MarkPictures
+from tui.protocol.download import DownloadState
+from tui.protocol.events import DownloadChanged, Loading, Picture, Warning
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
+from tui.screens.choose import ChooseScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.help import HelpScreen
+from tui.screens.mask_editor import MaskEditor
+from tui.screens.queue import QueueScreen
+from tui.screens.sweep import SweepScreen
+from tui.screens.tour import TourScreen
+from tui.screens.viewer import ViewerScreen
 from tui.theme_files import read_themes
+from tui.widgets.picture_grid import PictureGrid
 
 CONTROL = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 NAMES = [
@@ -38,6 +57,9 @@ NAMES = [
     "...", ".hidden",
 ]  # fmt: skip
 """What a file or a folder may be called."""
+
+TOLD = " ".join(NAMES)
+"""What any text from elsewhere may be."""
 
 
 def steers(text: str) -> set[str]:
@@ -72,7 +94,7 @@ def run(*arguments: str) -> str:
             return True
 
     told = Terminal()
-    with redirect_stdout(told), redirect_stderr(told):
+    with redirect_stdout(told), redirect_stderr(told), suppress(SystemExit):
         main(arguments)
     return told.getvalue()
 
@@ -84,9 +106,23 @@ def test_no_print_of_the_command_line_steers_the_terminal(
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
     home.state.mkdir(parents=True, exist_ok=True)
     home.log_file.write_bytes("\n".join(NAMES).encode() + b"\xff\x9b31m\n")
+    odd = "\x1b[31mowned\u202e"
+    torch = Torch(version=odd, cuda=odd, gpus=[Gpu(name=odd, free=1, total=2)])
+    monkeypatch.setattr(doctor, "ask_torch", lambda: torch)
     for arguments in (
         ("models",),
+        ("models", "owned"),
         ("models", "--json"),
+        ("models", "get", f"hf:{odd}/{odd}"),
+        ("doctor",),
+        ("doctor", "--json"),
+        ("doctor", "--report", f"/dev/null/{odd}"),
+        ("generate", odd, "--model", odd),
+        ("generate", odd, odd),
+        ("generate", odd, "--size", odd),
+        ("generate", odd, "--control", odd),
+        ("generate", odd, "--image", odd),
+        (odd,),
         ("engine", "logs"),
         ("engine", "status"),
         ("engine", "status", "--json"),
@@ -106,6 +142,27 @@ def test_no_print_of_the_command_line_steers_the_terminal(
         tally.tried += 1
         tally.lost += len(steers(run("models")))
     assert tally.lost == 0
+
+
+async def test_no_line_of_a_plain_session_steers_the_terminal(hostile: Running, tally: Tally) -> None:
+    told = io.StringIO()
+    odd = "\x1b[31mx\u202e"
+    lines = [
+        "/help",
+        "/queue",
+        "/model",
+        f"/model {odd}",
+        f"/set {odd} 1",
+        f"/set scheduler {odd}",
+        odd,
+        "/retry",
+        f"/{odd}",
+    ]
+    session = PlainSession(hostile.paths, io.StringIO("\n".join(lines)), told)
+    assert await session.run() == 0
+    tally.tried = len(told.getvalue().splitlines())
+    assert not steers(told.getvalue())
+    assert "owned" in told.getvalue()
 
 
 @given(text=st.text(st.characters(categories=["Cc", "Cf", "Co", "Zl", "Zp", "L", "Nd"]), max_size=60))
@@ -153,38 +210,103 @@ def test_hostile_folders_are_listed_or_left_out_and_stop_nothing(hostile_folder:
 
 @pytest.fixture
 async def hostile(home: Paths, hostile_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    """An engine with hostile models, whose jobs, pictures, prompts, downloads, warnings and log are hostile, too."""
     monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_WATCH_MODELS", "false")
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
+    wrong = Problem(code="internal", cause=TOLD, hint=TOLD)
+    home.prompts.mkdir(parents=True)
+    home.themes.mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        with suppress(OSError):  # too long with its ending
+            (home.prompts / f"{name}.toml").write_text(tomlkit.dumps({"prompt": f"{name} {{}}"}))
+            theme = {"name": name, "primary": "#fff"} if number % 2 else {"name": name}
+            (home.themes / f"{name}.toml").write_text(tomlkit.dumps(theme))
+    home.keymap_file.write_text(tomlkit.dumps({"keys": {TOLD: TOLD}}))
+    home.log_file.parent.mkdir(parents=True, exist_ok=True)
+    home.log_file.write_bytes(TOLD.encode() + b"\xff\x9b31m\n")
     running = Running(home)
+    running.script.fail[TOLD] = wrong
     await running.start()
+    client = (await running.attach()).client
+    assert running.engine is not None
+    await draw(running, f"{TOLD} drawn", f"{TOLD} another", negative_prompt=TOLD)
+    pictures = [picture.id for picture in client.snapshot.pictures] if client.snapshot is not None else []
+    await client.request(MarkPictures(pictures=pictures, add_tags=["\x1b[31mtag\u202e"]))
+    await client.submit(make_job(prompt=TOLD, negative_prompt=TOLD))
+    tell = running.engine._board.tell
+    download = DownloadState(
+        id="0" * 16, source=TOLD, folder=TOLD, title=TOLD, license=TOLD, paths=[TOLD], problem=wrong, phase="failed"
+    )
+    tell(DownloadChanged(download=download))
+    tell(Warning(problem=wrong, lasting=True))
+    tell(Loading(model=TOLD, component=TOLD, done_bytes=1, total_bytes=2))
     yield running
     await running.stop()
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
-async def test_no_screen_steers_the_terminal(hostile: Running, size: tuple[int, int], tally: Tally) -> None:
-    client = (await hostile.attach()).client
-    told = " ".join(NAMES)
-    for name in NAMES:
-        hostile.script.fail[name] = Problem(code="internal", cause=told, hint=told)
-        await client.submit(make_job(prompt=name, negative_prompt=name))
-        await client.submit(make_job(prompt=f"{name} drawn", model=BUNDLED))
-    assert hostile.engine is not None
-    app = LatenttyApp(hostile.paths, load_settings(hostile.paths))
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app._client.snapshot is not None)
-        hostile.engine._board.tell(Warning(problem=Problem(code="internal", cause=told, hint=told)))
-        hostile.engine._board.tell(Loading(model=told, component=told, done_bytes=1, total_bytes=2))
-        seen = set()
-        for key in ("f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f1", "escape", "ctrl+p"):
-            await pilot.press(key)
-            await pilot.pause(0.2)
-            seen.add(type(app.screen).__name__)
-            for strip in app.screen._compositor.render_strips():
-                tally.tried += 1
-                tally.lost += len(steers(strip.text))
-                assert not steers(strip.text), f"{type(app.screen).__name__}: {strip.text!r}"
+async def test_no_screen_steers_the_terminal(hostile: Running, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every screen, wide and small, and what else is written to the terminal: titles, notifications, what is copied."""
+    seen: Counter[str] = Counter()
+    written: list[str] = []
+    monkeypatch.setattr(HeadlessDriver, "write", lambda self, data: written.append(data))
+    async with open_scripted(hostile, 160, 50) as pilot:
+        app = pilot.app
+
+        async def look(*keys: str, true: Callable[[], object] = lambda: True, small: bool = False) -> None:
+            await pilot.press(*keys)
+            await until(pilot, true)
+            for size in ((80, 24), (160, 50)) if small else (app.size,):
+                if size != app.size:
+                    await pilot.resize_terminal(*size)
+                await pilot.pause()
+                for strip in app.screen._compositor.render_strips(app.size):
+                    tally.tried += 1
+                    tally.lost += len(steers(strip.text))
+                    assert not steers(strip.text), f"{app.screen}: {strip.text!r}"
+            seen[type(app.screen).__name__] += 1
+
+        def on(kind: type) -> Callable[[], bool]:
+            return lambda: isinstance(app.screen, kind)
+
+        await until(pilot, lambda: app._client.snapshot is not None and app._client.snapshot.warnings)
+        assert any("owned" in note.message for note in app._notifications), "a lasting warning is told on attaching"
+        await look()
+        app._studio.prompts.fill(TOLD, TOLD)
+        await look(small=True)
+        await look("ctrl+p")
+        await look("escape", "f1", true=on(HelpScreen))
+        await look("escape", "ctrl+r", true=on(ChooseScreen))
+        await pilot.press("escape")
+        app.push_screen(TourScreen())
+        await look(true=on(TourScreen))
+        await look("escape", "escape", "o", true=on(MaskEditor))
+        await look("escape", "f9", true=on(ViewerScreen))
+        await look("escape", "f3", true=lambda: app.screen.query_one(PictureGrid)._images, small=True)
+        await look("space", "space", "c", true=on(CompareScreen))
+        await look("escape", "f4", true=on(QueueScreen), small=True)
+        await look("f5", true=lambda: app.screen.query_one(DataTable).row_count, small=True)
+        for _ in range(9):
+            await look("down")
+        await look("f6", true=on(SweepScreen))
+        await pilot.press("n")
+        app.screen.query_one(Input).value = "prompt=\x1b[31mred,\u202eblue"
+        await look("enter")
+        await look("f7", true=lambda: app.screen.query_one(DataTable).row_count, small=True)
+        await look("f8", true=lambda: app.screen.query_one(Log).line_count)
+        app.action_change_theme()
+        await look()
+    assert "Latentty" in "".join(written)
+    assert "owned" not in "".join(re.findall(r"\x1b\]0;(.*?)\x07", "".join(written)))
+    assert not steers(re.sub(r"\x1b(\]\d*;[^\x07\x1b]*(\x07|\x1b\\\\)|\[[?>=<\d;]*[a-zA-Z]|.)", "", "".join(written)))
+    screens = {kind.__name__ for kind in every(Screen) if kind.__module__.startswith("tui.screens.")}
+    assert screens - set(seen) <= {"EngineScreen", "UndoingScreen"}, "every screen was seen"
     tally.note = f"lines of {', '.join(sorted(seen))}"
+
+
+def every(kind: type) -> set[type]:
+    """All that is derived from `kind`."""
+    return {kind, *(one for child in kind.__subclasses__() for one in every(child))}
 
 
 def test_no_name_leads_out_of_the_output_folder(

@@ -68,7 +68,7 @@ async def test_the_queue_cannot_be_written_now_and_then(
     accepted: list[Job] = []
     refused: list[Job] = []
     codes: set[str] = set()
-    for number in range(times(60, 1000)):
+    for number in range(times(30, 1000)):
         wait, failures = chance.randint(0, 40), chance.randint(1, 12)
         job = make_job(prompt=str(number), count=chance.randint(1, 3))
         try:
@@ -177,8 +177,15 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
     with small_disk(folder, "80m") as remount:
         quick.start()
         attached = await quick.attach()
-        jobs: list[Job] = []
-        for round_ in range(times(4, 40)):
+        fill(folder)
+        jobs = [make_job(prompt="before there is room")]
+        await attached.client.submit(jobs[0])
+        await attached.until(lambda: attached.snapshot.engine.hold is not None)
+        assert attached.snapshot.engine.hold is not None
+        assert attached.snapshot.engine.hold.code == "disk_full"
+        assert attached.snapshot.jobs[jobs[0].id].state == "waiting", "what was accepted waits"
+        (folder / "filler").unlink()
+        for round_ in range(times(2, 40)):
             job = make_job(prompt=f"{round_}", count=60, steps=10, seed=round_ * 100)
             await attached.client.submit(job)
             jobs.append(job)

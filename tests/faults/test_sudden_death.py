@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from tests.conftest import Attached, make_job, pictures_below
 from tests.faults.conftest import QuickEngine, Tally
@@ -99,7 +98,7 @@ async def test_the_worker_dies_at_random_moments(
     quick.start()
     attached = await quick.attach()
     feeding = Feeding(attached, chance)
-    while tally.tried < times(8, 200):
+    while tally.tried < times(5, 200):
         await attached.until(lambda: quick.worker() is not None and attached.snapshot.engine.worker != "starting")
         await asyncio.sleep(chance.uniform(0, 0.15))
         if (worker := quick.worker()) is not None:
@@ -120,7 +119,7 @@ async def test_the_engine_dies_at_random_moments(
     feeding = Feeding(attached, chance)
     ready: list[float] = []
     loop = asyncio.get_running_loop()
-    while tally.tried < times(8, 200):
+    while tally.tried < times(5, 200):
         await asyncio.sleep(chance.uniform(0, 0.4))
         worker = quick.worker()
         quick.kill()
@@ -147,47 +146,41 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("who", ["worker", "engine"])
-async def test_death_at_every_named_place_of_the(
-    who: str,
-    quick: QuickEngine,
-    tmp_path: Path,
-    tally: Tally,
-    chance: random.Random,
-    times: Callable[[int, int], int],
+async def test_death_at_every_named_place(
+    quick: QuickEngine, tmp_path: Path, tally: Tally, chance: random.Random, times: Callable[[int, int], int]
 ) -> None:
-    points = PAINTERS_POINTS if who == "worker" else ENGINES_POINTS
+    """Of the worker and of the engine, which is started again as it would be by whoever wants it."""
     jobs: list[Job] = []
-    for point in points:
+    fault = tmp_path / "fault"
+    await asyncio.to_thread(quick.start, FAULT_FILE=str(fault))
+    restarting = asyncio.create_task(restart(quick, FAULT_FILE=str(fault)))
+    attached = await quick.attach()
+    for point in PAINTERS_POINTS + ENGINES_POINTS:
         for number in sorted(chance.sample(range(1, 8), times(1, 5))):
-            marker = tmp_path / f"died-{point}-{number}"
-            quick.start(FAULT=f"{point}:{number}", FAULT_MARKER=str(marker))
-            if who == "engine":
-                restarting = asyncio.create_task(restart(quick))
-            attached = await quick.attach()
-            for _ in range(4):
-                job = make_job(prompt=f"job {len(jobs)}", count=2, seed=len(jobs))
+            submitted = [make_job(prompt=f"job {len(jobs) + n}", count=2, seed=len(jobs) + n) for n in range(4)]
+            written = fault.with_suffix(".new")
+            written.write_text(f"{point}:{number}")
+            written.rename(fault)
+            for job in submitted:
                 await attached.client.submit(job)
-                jobs.append(job)
-            tally.lost += await finish(attached, jobs)
-            assert marker.exists(), f"nobody passed {point} {number} times"
+            jobs += submitted
+            tally.lost += await finish(attached, submitted)
+            assert not fault.exists(), f"nobody passed {point} {number} times"
             tally.tried += 1
-            if who == "engine":
-                restarting.cancel()
-                await asyncio.gather(restarting, return_exceptions=True)
-            await quick.stop()
+    restarting.cancel()
+    await asyncio.gather(restarting, return_exceptions=True)
     tally.lost += count_losses(tmp_path / "pictures", jobs)
     tally.sums["jobs"] = len(jobs)
-    tally.note = f"{len(points)} places"
+    tally.note = f"{len(PAINTERS_POINTS + ENGINES_POINTS)} places"
     assert tally.lost == 0
 
 
-async def restart(quick: QuickEngine) -> None:
+async def restart(quick: QuickEngine, **environment: str) -> None:
     """Start the engine again whenever it has died."""
     while True:
         assert quick.process is not None
         if quick.process.poll() is not None:
-            await asyncio.to_thread(quick.start)
+            await asyncio.to_thread(quick.start, **environment)
         await asyncio.sleep(0.01)
 
 

@@ -57,9 +57,9 @@ def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] 
     seen: list[Path] = []
     for place in found:
         try:
-            real = place.path.resolve()
-            if not real.is_dir():
+            if not place.path.is_dir():
                 continue
+            real = place.path.resolve()
         except (OSError, RuntimeError, ValueError):
             continue  # a loop of links, a folder that may not be entered, or no path at all
         if not any(real.is_relative_to(one) for one in seen):

@@ -4,15 +4,18 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from textual import events
 from textual.app import App, ReturnType
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 
 from tui.terminal.driver import PictureDriver, driver_for
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
+from tui.widgets.plain_lines import PlainLines
 from tui.widgets.still_screen import StillScreen
 
 BACKLOG: Final = 8
@@ -45,6 +48,7 @@ class PictureApp(App[ReturnType]):
         self._looked_at = 0.0
         self._asks_tmux = False
         self.pictures.on_failure = lambda error: self.call_later(self._fail, error)
+        self._plain_lines = PlainLines()
         super().__init__(driver_class=driver_for(self.pictures, probe), **options)
 
     def get_default_screen(self) -> StillScreen[Any]:
@@ -59,6 +63,10 @@ class PictureApp(App[ReturnType]):
                 self.set_interval(LOOK_EVERY, self._see_who_looks_on)
             self.app_resume_signal.subscribe(self, lambda _: self._look_at_tmux())
             self.call_after_refresh(gc.freeze)  # it takes a tenth of a second to search all that is imported
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and the last guard of the terminal."""
+        return [*super().get_line_filters(), self._plain_lines]
 
     @property
     def is_behind(self) -> bool:
