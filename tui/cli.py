@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="latentty", description=DESCRIPTION)
+    parser: argparse.ArgumentParser = _Parser(prog="latentty", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"latentty {__version__}")
     parser.add_argument("--plain", action="store_true", help="line by line, without a screen: for screen readers")
     parser.set_defaults(run=_app)
