@@ -6,6 +6,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.engine.conftest import Running
+from tests.many_pictures import enter_pictures
 from tests.screens.conftest import type_text, until
 from tests.screens.scripted import draw, open_scripted
 from tui.screens.compare import CompareScreen, differences
@@ -154,19 +155,11 @@ async def test_the_trash_is_emptied_after_a_question(running: Running, tmp_path:
 
 
 async def test_twenty_thousand_pictures_cost_what_is_in_sight(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    await draw(running, "a fox")
     assert running.engine is not None
-
-    def many(connection: object) -> None:
-        connection.execute(  # type: ignore[attr-defined]
-            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
-            " INSERT INTO picture (job_id, number, path, seed, width, height, created)"
-            " SELECT job_id, i, path, i, 64, 64, created FROM n, picture WHERE number = 0"
-        )
-
-    await running.engine._database.run(many)
+    folder = tmp_path / "many"
+    await running.engine._database.run(lambda connection: enter_pictures(connection, folder, 20_000, side=64))
     async with open_scripted(running) as pilot:
         fetched: list[int] = []
         client = pilot.app._client  # type: ignore[attr-defined]
@@ -180,13 +173,22 @@ async def test_twenty_thousand_pictures_cost_what_is_in_sight(
         await pilot.press("f3")
         screen = pilot.app.screen
         grid = screen.query_one(PictureGrid)
-        await until(pilot, lambda: "20,001 pictures" in told(screen, "#summary"))
+        await until(pilot, lambda: "20,000 pictures" in told(screen, "#summary"))
         await until(pilot, lambda: grid.tile is not None and grid.has_image(grid.tile.key))
         await pilot.press("end")
-        await until(pilot, lambda: grid.cursor == 20_000 and grid.tile is not None and grid.has_image(grid.tile.key))
-        assert grid.tile.caption == "a fox"
+        await until(pilot, lambda: grid.cursor == 19_999 and grid.tile is not None and grid.has_image(grid.tile.key))
+        assert grid.tile.caption == "a fox in the snow, flat style"
         first, last = grid.in_sight
         assert len(fetched) <= 2 * (last - first + grid.columns) + 10
+
+        drawn: list[int] = []
+        line = grid.render_line
+        monkeypatch.setattr(grid, "render_line", lambda y: drawn.append(y) or line(y))
+        await pilot.press("left", "f")
+        await until(pilot, lambda: "★ favourite" in told(screen, "#details"))
+        assert len(drawn) <= 2 + 2 * grid.tile_height, "a step and a mark draw the captions and the tile, not the grid"
+        await pilot.press("slash", *"watercolour", "enter")
+        await until(pilot, lambda: "4,000 pictures" in told(screen, "#summary"))
 
 
 def test_only_what_differs_is_told() -> None:

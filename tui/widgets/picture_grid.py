@@ -58,7 +58,7 @@ class PictureGrid(ScrollView, can_focus=True):
         Binding("minus", "zoom(-1)", "Smaller", show=False, id="grid.smaller"),
     ]
 
-    cursor: reactive[int] = reactive(0, init=False)
+    cursor: reactive[int] = reactive(0, init=False, repaint=False)
     """The place under the cursor, from 0."""
 
     class Seen(Message):
@@ -85,6 +85,8 @@ class PictureGrid(ScrollView, can_focus=True):
         self._zoom = 2 if columns else 1
         self._count = 0
         self._tiles: dict[int, Tile] = {}
+        self._places: dict[int, int] = {}
+        """Of the tiles, by key."""
         self._images: dict[int, Image.Image] = {}
         self._drawn: dict[tuple[int, int], Lines] = {}
         self._selected: frozenset[int] = frozenset()
@@ -93,18 +95,24 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def show(self, count: int, tiles: dict[int, Tile], *, columns: int | None = None) -> None:
         """There are `count` places; `tiles` has those that are known, by place."""
+        before, laid_out = self._tiles, (self._count, self.columns)
         self._count, self._tiles = count, tiles
+        self._places = {tile.key: place for place, tile in tiles.items() if tile.key}
         if columns is not None:
             self._fixed = columns
-        self._lay_out()
+        if (count, self.columns) != laid_out:
+            self._lay_out()
+            self.refresh()
+        else:
+            self._draw_again(place for place in range(*self.in_sight) if before.get(place) != tiles.get(place))
         self.cursor = max(0, min(self.cursor, count - 1))
-        self.refresh()
 
     def show_image(self, key: int, image: Image.Image) -> None:
         """The picture with that key looks so."""
         self._images[key] = image
         self._drawn = {place: lines for place, lines in self._drawn.items() if place[0] != key}
-        self.refresh()
+        if key in self._places:
+            self._draw_again([self._places[key]])
 
     def keep_images(self, keys: Iterable[int]) -> None:
         """Forget the others."""
@@ -114,8 +122,8 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def select(self, keys: Iterable[int]) -> None:
         """Mark the pictures with these keys, and no others."""
-        self._selected = frozenset(keys)
-        self.refresh()
+        before, self._selected = self._selected, frozenset(keys)
+        self._draw_again((self._places[key] for key in before ^ self._selected if key in self._places), picture=False)
 
     def has_image(self, key: int) -> bool:
         """Whether the picture was shown to the grid already."""
@@ -231,24 +239,36 @@ class PictureGrid(ScrollView, can_focus=True):
 
     # ---- keys and mouse ----------------------------------------------------------------------------------------
 
-    def watch_cursor(self) -> None:
+    def watch_cursor(self, before: int, now: int) -> None:
         """Keep the cursor in sight."""
         self._follow()
-        self.refresh()
+        self._draw_again((before, now), picture=False)
         self.post_message(self.Moved())
 
     def on_focus(self) -> None:
         """The cursor is drawn otherwise."""
-        self.refresh()
+        self._draw_again([self.cursor], picture=False)
 
     def on_blur(self) -> None:
         """The same."""
-        self.refresh()
+        self._draw_again([self.cursor], picture=False)
 
     def _follow(self) -> None:
-        row, column = divmod(self.cursor, self.columns)
-        place = Region(column * self.tile_width, row * self.tile_height, self.tile_width, self.tile_height)
-        self.scroll_to_region(place, animate=False, immediate=True)
+        self.scroll_to_region(self._room(self.cursor), animate=False, immediate=True)
+
+    def _room(self, place: int) -> Region:
+        """Where the tile at `place` is, from the first row on."""
+        row, column = divmod(place, self.columns)
+        return Region(column * self.tile_width, row * self.tile_height, self.tile_width, self.tile_height)
+
+    def _draw_again(self, places: Iterable[int], *, picture: bool = True) -> None:
+        """Draw these tiles anew, or their captions alone: on a slow line, the whole grid takes seconds."""
+        rooms = [self._room(place) for place in places]
+        if not picture:
+            rooms = [Region(room.x, room.bottom - 2, room.width, 1) for room in rooms]
+        seen = self.scroll_offset
+        if rooms:
+            self.refresh(*(room.translate((-seen.x, -seen.y)) for room in rooms))
 
     def action_move(self, across: int, down: int) -> None:
         """Move the cursor by tiles."""
