@@ -25,7 +25,7 @@ from tui.worker.cancel import CancelToken
 
 
 class Painter:
-    """Does what the prompt says: "poison" dies, "hang" never ends, and anything else is a flat colour."""
+    """Does what the prompt says: "poison" dies, "hang" never ends, and most others are a flat colour."""
 
     def __init__(self, tell: Callable[[WorkerEvent], None], show: Callable[[Preview], None]) -> None:
         self._tell = tell
@@ -99,6 +99,10 @@ class Painter:
     def _misbehave(self, prompt: str) -> None:
         if prompt == "poison":
             os.kill(os.getpid(), signal.SIGSEGV)
+        if prompt == "more and more memory":
+            hoard = []
+            while True:
+                hoard.append(b"x" * (16 << 20))
         if prompt == "hang":
             time.sleep(3600)
         if prompt == "hang with the interpreter's lock":

@@ -18,6 +18,7 @@ from tui.library.pictures import read_making
 from tui.protocol.commands import Cancel
 from tui.protocol.events import JobInterrupted, JobStarted
 from tui.protocol.job import Job
+from tui.worker.__main__ import FIRST_TO_GO
 
 
 def worker_of(engine_pid: int) -> int:
@@ -46,6 +47,7 @@ async def test_a_worker_and_an_engine_die_in_the_middle_of_jobs_and_a_cancel_end
     await attached.running(jobs[5])
     pid = attached.engine_pid
     worker = worker_of(pid)
+    assert Path(f"/proc/{worker}/oom_score_adj").read_text() == f"{FIRST_TO_GO}\n", "it goes first, not the queue"
     os.kill(pid, signal.SIGKILL)
     await attached.until(lambda: attached.watching.attached == 2)
     assert attached.engine_pid != pid

@@ -286,6 +286,55 @@ async def test_a_crowd_takes_every_descriptor_it_can_get(
     assert tally.lost == 0
 
 
+@contextmanager
+def memory_limit(size: int) -> Iterator[Path]:
+    """A control group with that much memory; what is given is the file that takes the processes in it."""
+    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    group = (old if old.is_dir() else new) / f"latentty-{os.getpid()}"
+    limit = "memory.limit_in_bytes" if old.is_dir() else "memory.max"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(size))
+    except OSError as error:
+        with suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"no control group can be made here ({error.strerror})")
+    try:
+        yield group / "cgroup.procs"
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            (group.parent / "cgroup.procs").write_text(pid)
+        group.rmdir()
+
+
+@by_root
+async def test_a_job_that_takes_more_memory_than_there_is_for_all_ends_its_worker_alone(
+    quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    """As in a container, whose limit holds for the engine and the worker together."""
+    quick.start()
+    attached = await quick.attach()
+    assert quick.process is not None
+    with memory_limit(320 << 20) as members:
+        members.write_text(str(quick.process.pid))
+        jobs: list[Job] = []
+        for number in range(times(1, 20)):
+            hungry, good = make_job(prompt="more and more memory"), make_job(prompt="good", seed=number)
+            for job in (hungry, good):
+                await attached.client.submit(job)
+            record = await attached.end_of(hungry)
+            assert (record.state, record.attempts) == ("failed", 2)
+            assert record.problem is not None
+            assert "signal 9" in record.problem.cause
+            tally.tried += record.attempts
+            tally.lost += (await attached.end_of(good)).state != "done"
+            jobs.append(good)
+        await quick.stop()
+    tally.lost += count_losses(tmp_path / "pictures", jobs)
+    assert attached.watching.attached == 1, "the engine was there all the while"
+    assert tally.lost == 0
+
+
 async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
     quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
 ) -> None:

@@ -12,6 +12,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tui.library.paths import Paths
@@ -30,6 +32,9 @@ OpenWork = Callable[[Callable[[WorkerEvent], None], Callable[[Preview], None]], 
 
 PR_SET_PDEATHSIG: Final = 1
 
+FIRST_TO_GO: Final = "500"
+"""How readily the kernel ends this process for want of memory: as if it held half of all there is on top of its own."""
+
 MAX_UNREAD: Final = 1 << 20
 """Bytes that the engine has not read yet, above which previews are left out."""
 
@@ -38,6 +43,8 @@ def main() -> None:
     """Serve the engine at the other end of the file descriptor given as the only argument."""
     # should the engine die while the interpreter is stuck in foreign code
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with suppress(OSError):  # where memory runs out for all, this process goes, not the one that has the queue
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
