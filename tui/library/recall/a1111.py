@@ -9,12 +9,21 @@ from typing import Final
 
 from tui.library.recall.found import Found
 
-_PARAMETER = re.compile(r'\s*(?P<name>[\w \-/:]+?):\s*(?P<value>"(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_PARAMETER = re.compile(
+    r"\s*(?P<name>[\w \-/:]+?):\s*"
+    r'(?P<value>"(?:\\.|[^\\"])*"|[\[{].*?[\]}](?=\s*$|,\s*[A-Z][\w \-/]*:)|[^,]*)(?:,|$)'
+)
+_SETTINGS = re.compile(r"\s*Steps:\s*\d+")
+_TEMPLATES = re.compile(r"(?P<name>Template|Negative Template):\s*(?P<value>.*)")
+"""What the extension dynamic-prompts writes behind the settings."""
 _SIZE = re.compile(r"(?P<width>\d+)\s*[x×]\s*(?P<height>\d+)")
 NEGATIVE: Final = "Negative prompt:"
 
 _SILENT: Final = frozenset(
-    {"Version", "App", "Backend", "Parser", "User", "Model hash", "VAE hash", "Lora hashes", "TI"}
+    {
+        *("Version", "App", "Backend", "Parser", "User", "Model hash", "VAE hash", "Lora hashes", "TI", "TI hashes"),
+        *("Hashes", "Created Date", "Civitai metadata", "Operations", "Pipeline"),
+    }
 )
 """What is told and means nothing to a job."""
 
@@ -26,7 +35,7 @@ def is_parameters(text: str) -> bool:
 
 def read_a1111(text: str, found: Found) -> str:
     """Fill `found` from `text`; the program that wrote it."""
-    prompt, negative, line = _parts(text)
+    prompt, negative, line, behind = _parts(text)
     found.text("prompt", prompt)
     found.text("negative_prompt", negative)
     told = {match["name"].strip(): _unquoted(match["value"].strip()) for match in _PARAMETER.finditer(line)}
@@ -34,15 +43,23 @@ def read_a1111(text: str, found: Found) -> str:
     if sampler:
         found.scheduler(sampler, schedule)
     _size(told, found)
+    if any(name.startswith("Hires") for name in told):  # it is then of the second pass, over a larger picture
+        found.leave("Denoising strength", told.pop("Denoising strength", ""))
     for name, value in told.items():
         _take(name, value, found)
+    for name, value in behind.items():
+        found.leave(name, value)
     return _program(told)
 
 
-def _parts(text: str) -> tuple[str, str, str]:
+def _parts(text: str) -> tuple[str, str, str, dict[str, str]]:
+    """Prompt, negative prompt, the line of settings, and what stands behind it."""
     lines = text.strip().split("\n")
-    line = ""
-    if len(_PARAMETER.findall(lines[-1])) >= 3 or re.match(r"\s*Steps:\s*\d+", lines[-1]):
+    line, behind = "", []
+    at = next((number for number in range(len(lines) - 1, -1, -1) if _SETTINGS.match(lines[number])), None)
+    if at is not None:
+        line, behind, lines = lines[at], lines[at + 1 :], lines[:at]
+    elif len(_PARAMETER.findall(lines[-1])) >= 3:
         line = lines.pop()
     prompt: list[str] = []
     negative: list[str] | None = None
@@ -53,7 +70,22 @@ def _parts(text: str) -> tuple[str, str, str]:
             negative.append(one)
         else:
             prompt.append(one)
-    return "\n".join(prompt).strip(), "\n".join(negative or []).strip(), line
+    return "\n".join(prompt).strip(), "\n".join(negative or []).strip(), *_told_in(line, behind)
+
+
+def _told_in(line: str, behind: list[str]) -> tuple[str, dict[str, str]]:
+    """The settings, which may go on in further lines, and the templates behind them."""
+    templates: dict[str, str] = {}
+    name = ""
+    for one in behind:
+        if match := _TEMPLATES.match(one):
+            name = match["name"]
+            templates[name] = match["value"]
+        elif name:
+            templates[name] += f"\n{one}"
+        else:
+            line += f" {one.strip()}"
+    return line, templates
 
 
 def _unquoted(value: str) -> str:

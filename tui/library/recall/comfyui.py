@@ -15,7 +15,15 @@ MAX_DEPTH: Final = 64
 Node = dict[str, Any]
 """`class_type` and `inputs`; an input that is a list of two names a node and one of its outputs."""
 
-_TEXT_INPUTS: Final = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value", "wildcard_text")
+_TEXT_INPUTS: Final = (
+    *("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value"),
+    *("populated_text", "wildcard_text"),
+)
+_VALUES: Final = (
+    *("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "string", "STRING", "String"),
+    *("populated_text", "wildcard_text", "prompt", "multiline_text"),
+)
+"""The inputs of nodes that stand for one value."""
 _LORA_TYPES: Final = ("LoraLoader", "LoraLoaderModelOnly", "Power Lora Loader (rgthree)")
 _WIDGETS: Final[dict[str, tuple[str, ...]]] = {
     "KSampler": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
@@ -73,6 +81,8 @@ def _candidates(texts: Mapping[str, str], name: str) -> Iterator[str]:
     for text in texts.values():
         if text[: len(name) + 1].lower() == f"{name}:":
             yield text[len(name) + 1 :]
+        elif text.lstrip().startswith("{") and name in (both := _object(text) or {}):  # both graphs in one text
+            yield both[name] if isinstance(both[name], str) else json.dumps(both[name])
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -148,7 +158,10 @@ class _Reader:
         node = self._node(value)
         if node is None or depth > MAX_DEPTH:
             return None if isinstance(value, list) else value
-        for name in ("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "string", "STRING"):
+        if {"string_a", "string_b"} <= node["inputs"].keys():  # two texts as one
+            parts = [self._value(node["inputs"][name], depth + 1) for name in ("string_a", "string_b")]
+            return str(node["inputs"].get("delimiter", "")).join(part for part in parts if isinstance(part, str))
+        for name in _VALUES:
             if name in node["inputs"]:
                 return self._value(node["inputs"][name], depth + 1)
         return None
@@ -176,7 +189,7 @@ class _Reader:
             positive = guider["inputs"].get("positive", guider["inputs"].get("conditioning"))
             negative = guider["inputs"].get("negative")
         for field, link in (("prompt", positive), ("negative_prompt", negative)):
-            texts = list(dict.fromkeys(self._texts(link, set())))
+            texts = list(dict.fromkeys(self._texts(link, set(), field.removesuffix("prompt").strip("_") or "positive")))
             if texts:
                 self._found.text(field, texts[0])
             if len(texts) > 1:
@@ -185,9 +198,12 @@ class _Reader:
             if node["class_type"] == "FluxGuidance" or "guidance" in node["inputs"]:
                 self._found.number("guidance_scale", self._value(node["inputs"].get("guidance")))
 
-    def _texts(self, link: object, seen: set[str]) -> Iterator[str]:
-        """The texts that a conditioning is made of, nearest first."""
+    def _texts(self, link: object, seen: set[str], side: str) -> Iterator[str]:
+        """The texts that a conditioning is made of, nearest first; loaders that hold both have one on each `side`."""
         for node in self._upwards(link, seen):
+            held = self._value(node["inputs"].get(side)) if {"positive", "negative"} <= node["inputs"].keys() else None
+            if isinstance(held, str) and held.strip():
+                yield held
             if "clip" in node["inputs"] or "Encode" in str(node.get("class_type", "")):
                 for name in _TEXT_INPUTS:
                     text = self._value(node["inputs"].get(name)) if name in node["inputs"] else None
@@ -208,7 +224,8 @@ class _Reader:
         """The empty latent that a sampler begins with."""
         link = inputs.get("latent_image", inputs.get("latent"))
         node = self._node(link)
-        if node is not None and {"width", "height"} <= node["inputs"].keys():
+        # what makes another latent larger has them, too
+        if node is not None and {"width", "height"} <= node["inputs"].keys() and "samples" not in node["inputs"]:
             return node
         return None
 

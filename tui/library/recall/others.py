@@ -33,7 +33,7 @@ _INVOKE_SILENT: Final = frozenset(
 
 
 def read_invokeai(texts: Mapping[str, str], found: Found) -> str:
-    """InvokeAI since 3.0 (`invokeai_metadata`), and 2.x (`sd-metadata`)."""
+    """InvokeAI since 3.0 (`invokeai_metadata`), 2.x (`sd-metadata`), and its first form, a command line (`Dream`)."""
     told = json_object(texts.get("invokeai_metadata", ""))
     if told is not None:
         _invoke_now(told, found)
@@ -42,7 +42,45 @@ def read_invokeai(texts: Mapping[str, str], found: Found) -> str:
     if told is not None and isinstance(told.get("image"), dict):
         _invoke_once(told, found)
         return "InvokeAI"
+    if "Dream" in texts:
+        return _dream(texts["Dream"], found)
     return ""
+
+
+_DREAM: Final = {"s": "steps", "S": "seed", "W": "width", "H": "height"}
+
+
+def _dream(line: str, found: Found) -> str:
+    """The command `"prompt" -s50 -S 7 -W512 -C7.5 -Ak_lms`, each option with its value at once or after a space."""
+    try:
+        words = shlex.split(line)[:MAX_OPTIONS]
+    except ValueError:
+        return ""
+    prompt = words.pop(0) if words and not words[0].startswith("-") else ""
+    _dream_prompt(prompt, found)
+    while words:
+        word = words.pop(0)
+        name, value = (word[:2], word[2:]) if not word.startswith("--") else (word, "")
+        if not value and words and not re.match(r"-[A-Za-z-]", words[0]):
+            value = words.pop(0)
+        match name:
+            case "-C":
+                found.number("guidance_scale", value)
+            case "-A":
+                found.scheduler(value)
+            case "-f":
+                found.number("strength", value)
+            case _ if name[1:] in _DREAM:
+                found.whole(_DREAM[name[1:]], value)
+            case _:
+                found.leave(name, value or "on")
+    return "InvokeAI"
+
+
+def _dream_prompt(prompt: str, found: Found) -> None:
+    """What stands in square brackets is the negative prompt."""
+    found.text("prompt", _of_compel(re.sub(r"\[[^\[\]]*\]", "", prompt).strip()))
+    found.text("negative_prompt", " ".join(re.findall(r"\[([^\[\]]*)\]", prompt)))
 
 
 def _invoke_now(told: dict[str, Any], found: Found) -> None:
@@ -67,7 +105,7 @@ def _invoke_now(told: dict[str, Any], found: Found) -> None:
         if isinstance(lora, dict):
             found.adapter(_name_of(lora.get("model") or lora.get("lora")), lora.get("weight", 1.0))
     for name, value in told.items():
-        if name not in _INVOKE_SILENT and value is not None:
+        if name not in _INVOKE_SILENT and value not in (None, [], {}):
             found.leave(name, _name_of(value) or json.dumps(value))
 
 
@@ -77,9 +115,7 @@ def _invoke_once(told: dict[str, Any], found: Found) -> None:
     if isinstance(prompt, list):
         prompt = " ".join(str(one.get("prompt", "")) for one in prompt if isinstance(one, dict))
     if isinstance(prompt, str):
-        negative = " ".join(re.findall(r"\[([^\[\]]*)\]", prompt))
-        found.text("prompt", _of_compel(re.sub(r"\[[^\[\]]*\]", "", prompt).strip()))
-        found.text("negative_prompt", negative)
+        _dream_prompt(prompt, found)
     for theirs, ours in _INVOKE_WHOLE.items():
         found.whole(ours, image.get(theirs))
     found.number("guidance_scale", image.get("cfg_scale"))
@@ -136,9 +172,12 @@ def read_novelai(texts: Mapping[str, str], found: Found) -> str:
     told = json_object(texts.get("Comment", "") or texts.get("comment", ""))
     if told is None or not ("NovelAI" in texts.get("Software", "") or {"uc", "sampler"} <= told.keys()):
         return ""
-    prompt = told.pop("prompt", None) or texts.get("Description", "")
-    found.text("prompt", _of_novelai(prompt))
-    found.text("negative_prompt", _of_novelai(told.pop("uc", "")))
+    base, characters = _captions(told.pop("v4_prompt", None))
+    negative, avoided = _captions(told.pop("v4_negative_prompt", None))
+    found.text("prompt", _of_novelai(told.pop("prompt", None) or base or texts.get("Description", "")))
+    found.text("negative_prompt", _of_novelai(told.pop("uc", "") or negative))
+    found.leave("characters", " | ".join(characters))
+    found.leave("characters, negative", " | ".join(avoided))
     for name in ("seed", "steps", "width", "height"):
         found.whole(name, told.pop(name, None))
     found.number("guidance_scale", told.pop("scale", None))
@@ -149,6 +188,16 @@ def read_novelai(texts: Mapping[str, str], found: Found) -> str:
         if name not in _NOVEL_SILENT and value not in (None, False, 0, 0.0, 1.0):
             found.leave(name, value if isinstance(value, str) else json.dumps(value))
     return "NovelAI"
+
+
+def _captions(told: object) -> tuple[str, list[str]]:
+    """What its fourth model is told: of the whole picture, and of each character."""
+    caption = told.get("caption") if isinstance(told, dict) else None
+    if not isinstance(caption, dict):
+        return "", []
+    listed = caption.get("char_captions")
+    texts = [one.get("char_caption") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return str(caption.get("base_caption") or ""), [text for text in texts if isinstance(text, str) and text]
 
 
 def _of_novelai(prompt: object) -> str:
@@ -203,14 +252,56 @@ def _fooocus(told: dict[str, Any], found: Found) -> None:
         found.whole("height", match[2])
     found.scheduler(str(told.pop("sampler", "")), str(told.pop("scheduler", "")))
     found.text("model", told.pop("base_model", ""))
-    for lora in told.pop("loras", None) or []:
-        if isinstance(lora, list) and len(lora) >= 2:
-            found.adapter(lora[0], lora[1])
+    listed = [lora for lora in told.pop("loras", None) or [] if isinstance(lora, list) and len(lora) >= 2]
+    for lora in listed:
+        found.adapter(lora[0], lora[1])
     for name in [name for name in told if name.startswith("lora_combined_")]:
         title, _, weight = str(told.pop(name)).rpartition(" : ")
-        found.adapter(title, weight)
+        if not listed:  # or it is the same once more
+            found.adapter(title, weight)
     for name, value in told.items():
-        if name not in _FOOOCUS_SILENT and value not in (None, "None", "", [], "[]"):
+        if name not in _FOOOCUS_SILENT and value not in (None, "None", "", [], "[]", "Default (model)"):
+            found.leave(name, value if isinstance(value, str) else json.dumps(value))
+
+
+# ---- SwarmUI -------------------------------------------------------------------------------------------------------
+
+_SWARM_SILENT: Final = frozenset(
+    {
+        *("swarm_version", "date", "generation_time", "aspectratio", "imageformat", "nopreviews", "wildcardseed"),
+        *("original_prompt", "images", "seamlesstileable", "vae", "automaticvae"),
+    }
+)
+
+
+def read_swarm(texts: Mapping[str, str], found: Found) -> str:
+    """SwarmUI: a JSON with `sui_image_params` in `parameters`."""
+    for name in ("parameters", "exif", "comment"):
+        told = json_object(texts.get(name, ""))
+        params = told.get("sui_image_params") if told is not None else None
+        if isinstance(params, dict):
+            _swarm(dict(params), found)
+            return "SwarmUI"
+    return ""
+
+
+def _swarm(told: dict[str, Any], found: Found) -> None:
+    found.text("prompt", told.pop("prompt", ""))
+    found.text("negative_prompt", told.pop("negativeprompt", ""))
+    for name in ("seed", "steps", "width", "height"):
+        found.whole(name, told.pop(name, None))
+    scale = told.pop("cfgscale", None)
+    found.number("guidance_scale", told.pop("fluxguidancescale", scale))
+    found.text("model", told.pop("model", ""))
+    sampler = told.pop("sampler", "")
+    if sampler:
+        found.scheduler(str(sampler), str(told.pop("scheduler", "")))
+    found.number("strength", told.pop("initimagecreativity", None))
+    weights = told.pop("loraweights", None)
+    for number, lora in enumerate(told.pop("loras", None) or []):
+        found.adapter(lora, weights[number] if isinstance(weights, list) and number < len(weights) else 1.0)
+    for name, value in told.items():
+        if name not in _SWARM_SILENT and value not in (None, "", [], False):
             found.leave(name, value if isinstance(value, str) else json.dumps(value))
 
 

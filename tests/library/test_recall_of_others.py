@@ -1,0 +1,246 @@
+# ruff: noqa: E501 - texts as they were written
+"""Texts as other programs write them, of several versions each: made here after pictures that these programs wrote."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tui.library.picture_texts import PictureTexts
+from tui.library.recall import recall_texts
+from tui.protocol.recall import Recalled
+
+
+def told(**texts: str) -> Recalled:
+    return recall_texts(PictureTexts(width=512, height=768, texts=texts))
+
+
+def node(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs}
+
+
+PARAMETERS = {
+    "hashes": (
+        "photo of a heron\nNegative prompt: monochrome\nSteps: 15, Sampler: UniPC, CFG scale: 5, Seed: 235284042, Size: "
+        '512x400, Model hash: c0d1, Model: realistic, Hashes: {"vae": "c6a5", "model": "c0d1"}, Version: v1.6.0',
+        "A1111",
+        {"prompt": "photo of a heron", "steps": 15, "model": "realistic", "width": 512, "height": 400},
+        {},
+    ),
+    "the second pass": (
+        "a cabin in the woods\nNegative prompt: (worst quality:1.4), cartoon\nSteps: 25, Sampler: DPM++ 2M, Schedule "
+        "type: Karras, CFG scale: 6, Seed: 777, Size: 512x768, Model: v1-5, Denoising strength: 0.45, Clip skip: 1, "
+        'ADetailer model: face.pt, ADetailer prompt: "a face, smiling: yes", Hires upscale: 2, Hires upscaler: Latent',
+        "A1111",
+        {"prompt": "a cabin in the woods", "negative_prompt": "(worst quality:1.4), cartoon", "clip_skip": 1},
+        {"Denoising strength": "0.45", "ADetailer prompt": "a face, smiling: yes", "Hires upscaler": "Latent"},
+    ),
+    "templates": (
+        "a red fox\nNegative prompt: bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, "
+        "Version: v1.9.4\nTemplate: a {red|blue} fox\nNegative Template: bad",
+        "A1111",
+        {"prompt": "a red fox", "negative_prompt": "bad", "steps": 20, "seed": 1},
+        {"Template": "a {red|blue} fox", "Negative Template": "bad"},
+    ),
+    "a site's": (
+        "an old fisherman, warm light\nSteps: 20, CFG scale: 3.5, Sampler: Undefined, Seed: 12, Size: 832x1216, Clip "
+        'skip: 1, Created Date: 2024-09-01T00:00:00.000Z, Civitai resources: [{"type":"checkpoint","modelVersionId":6,'
+        '"modelName":"FLUX"},{"type":"lora","weight":0.8}], Civitai metadata: {}',
+        "A1111",
+        {"prompt": "an old fisherman, warm light", "guidance_scale": 3.5, "width": 832, "height": 1216},
+        {
+            "Civitai resources": '[{"type":"checkpoint","modelVersionId":6,"modelName":"FLUX"},{"type":"lora","weight":0.8}]'
+        },
+    ),
+    "forge": (
+        'A man in "neon".\n\n<lora:style-FLUX:0.95>\n<lora:- vanta_black V2.0:0.55>\nSteps: 20, Sampler: Euler, '
+        "Schedule type: Simple, CFG scale: 1, Distilled CFG Scale: 3.5, Seed: 3045329758, Size: 832x1216, Model hash: "
+        '06f9, Model: flux_dev, Lora hashes: "style-FLUX: de92, - vanta_black V2.0: 5d8c", Version: f2.0.1v1.10.1-previous'
+        "-561-g82eb, Module 1: clip_l, Module 2: ae",
+        "Forge",
+        {"guidance_scale": 3.5, "model": "flux_dev", "scheduler": "euler", "seed": 3045329758},
+        {"Module 1": "clip_l", "Module 2": "ae"},
+    ),
+    "sd.next": (
+        "girl, ponytail, line art\nNegative prompt: low quality\nSteps: 20, Size: 1312x1408, Seed: 1561296656, CFG "
+        "scale: 6, CFG rescale: 0.7, Model: hassakuXL, Model hash: 8474, App: SD.Next, Version: 8b73cb6, Pipeline: "
+        "StableDiffusionXLPipeline, Operations: txt2img, LoRA networks: outline_xl",
+        "SD.Next",
+        {"steps": 20, "width": 1312, "height": 1408, "guidance_scale": 6, "model": "hassakuXL"},
+        {"CFG rescale": "0.7", "LoRA networks": "outline_xl"},
+    ),
+    "sd.next in several lines": (
+        "a lake\nNegative prompt: haze\nSteps: 10, Size: 256x256, Sampler: DPM++ SDE, Seed: 666,\nCFG scale: 15.7, CFG "
+        "end: 0.3, App: SD.Next, Parser: a1111, Model: SDXL_17",
+        "SD.Next",
+        {"steps": 10, "seed": 666, "guidance_scale": 15.7, "model": "SDXL_17"},
+        {"CFG end": "0.3", "sampler": "DPM++ SDE"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "source", "fields", "unmapped"), PARAMETERS.values(), ids=PARAMETERS)
+def test_parameters(text: str, source: str, fields: dict[str, Any], unmapped: dict[str, str]) -> None:
+    got = told(parameters=text)
+    assert got.source == source
+    assert {name: got.fields.get(name) for name in fields} == fields
+    assert {name: got.unmapped.get(name) for name in unmapped} == unmapped
+    assert not [name for name in got.unmapped if not name[0].isalpha() or '"' in name], "no broken piece of a value"
+
+
+SAMPLER: dict[str, Any] = {
+    "seed": 280823642470253, "steps": 20, "cfg": 8, "sampler_name": "dpmpp_2m", "scheduler": "normal", "denoise": 0.87
+}  # fmt: skip
+
+
+def test_comfyuis_picture_to_picture() -> None:
+    graph = {
+        "3": node("KSampler", **SAMPLER, model=["14", 0], positive=["6", 0], negative=["7", 0], latent_image=["12", 0]),
+        "6": node("CLIPTextEncode", text="a woman with wings", clip=["14", 1]),
+        "7": node("CLIPTextEncode", text="watermark", clip=["14", 1]),
+        "10": node("LoadImage", image="example.png"),
+        "12": node("VAEEncode", pixels=["10", 0], vae=["14", 2]),
+        "14": node("CheckpointLoaderSimple", ckpt_name="v1-5-pruned-emaonly.ckpt"),
+    }
+    got = told(prompt=json.dumps(graph))
+    assert (got.fields["strength"], got.fields["scheduler"], got.fields["seed"]) == (0.87, "dpmpp-2m", SAMPLER["seed"])
+    assert (got.fields["prompt"], got.fields["negative_prompt"]) == ("a woman with wings", "watermark")
+
+
+def test_comfyuis_two_passes_begin_with_the_first() -> None:
+    """Areas of the picture with texts of their own, a second sampler over a larger latent, two models."""
+    graph = {
+        "24": node("KSampler", seed=2, steps=14, cfg=7, sampler_name="dpmpp_2m", scheduler="simple", denoise=0.5,
+                   model=["46", 0], positive=["26", 0], negative=["7", 0], latent_image=["22", 0]),
+        "22": node("LatentUpscale", upscale_method="nearest-exact", width=1088, height=1920, samples=["3", 0]),
+        "3": node("KSampler", seed=335608130539327, steps=13, cfg=8.5, sampler_name="euler", scheduler="normal",
+                  denoise=1, model=["45", 0], positive=["19", 0], negative=["7", 0], latent_image=["5", 0]),
+        "5": node("EmptyLatentImage", width=704, height=1280, batch_size=1),
+        "6": node("CLIPTextEncode", text="a landscape", clip=["44", 0]),
+        "7": node("CLIPTextEncode", text="hands, text", clip=["44", 0]),
+        "13": node("CLIPTextEncode", text="evening sky", clip=["44", 0]),
+        "11": node("ConditioningSetArea", width=704, height=384, x=0, y=512, strength=1, conditioning=["13", 0]),
+        "19": node("ConditioningCombine", conditioning_1=["11", 0], conditioning_2=["6", 0]),
+        "26": node("CLIPTextEncode", text="a realistic landscape", clip=["47", 0]),
+        "44": node("CLIPSetLastLayer", stop_at_clip_layer=-2, clip=["45", 1]),
+        "45": node("CheckpointLoaderSimple", ckpt_name="Anything.ckpt"),
+        "46": node("CheckpointLoaderSimple", ckpt_name="Orange.safetensors"),
+        "47": node("CLIPSetLastLayer", stop_at_clip_layer=-2, clip=["46", 1]),
+    }  # fmt: skip
+    got = told(prompt=json.dumps(graph))
+    assert got.fields["model"] == "Anything.ckpt"
+    assert (got.fields["width"], got.fields["height"], got.fields["clip_skip"]) == (704, 1280, 2)
+    assert got.fields["prompt"] == "evening sky"
+    assert got.unmapped["prompt, further texts"] == "a landscape"
+
+
+def test_comfyuis_loaders_that_hold_the_prompts() -> None:
+    """A loader with everything in it, a joined text, a wildcard that was filled, and both graphs in one EXIF text."""
+    loader = node("Efficient Loader", ckpt_name="realistic.safetensors", positive=["8", 0], negative="lowres",
+                  empty_latent_width=512, empty_latent_height=768, lora_name="None")  # fmt: skip
+    graph = {
+        "1": node("KSampler (Efficient)", **SAMPLER, model=["2", 0], positive=["2", 1], negative=["2", 2],
+                  latent_image=["2", 3]),
+        "2": loader,
+        "8": node("StringConcatenate", string_a="a fox", string_b=["9", 0], delimiter=", "),
+        "9": node("ImpactWildcardProcessor", wildcard_text="__weather__", populated_text="rain", mode="populate"),
+    }  # fmt: skip
+    got = told(exif=json.dumps({"prompt": graph, "workflow": {"nodes": []}}))
+    assert got.source == "ComfyUI"
+    assert (got.fields["prompt"], got.fields["negative_prompt"]) == ("a fox, rain", "lowres")
+    assert got.fields["model"] == "realistic.safetensors"
+
+
+def test_invokeais_four_forms() -> None:
+    third = {
+        "app_version": "3.3.0post3", "generation_mode": "txt2img", "positive_prompt": "landscape",
+        "negative_prompt": "low quality", "width": 768, "height": 432, "seed": 356120443, "rand_device": "cpu",
+        "cfg_scale": 7.5, "steps": 50, "scheduler": "dpmpp_2m_sde_k", "clip_skip": 0, "model": {"model_name": "amixx",
+        "base_model": "sd-1", "model_type": "main"}, "controlnets": [], "ipAdapters": [], "t2iAdapters": [],
+        "loras": [{"lora": {"model_name": "detail", "base_model": "sd-1"}, "weight": 0.6}],
+        "vae": {"model_name": "sd-vae-ft-mse", "base_model": "sd-1"},
+    }  # fmt: skip
+    got = told(invokeai_metadata=json.dumps(third))
+    assert (got.fields["model"], got.fields["scheduler"]) == ("amixx", "dpmpp-2m-sde-karras")
+    assert got.fields["adapters"] == [{"path": "detail", "weight": 0.6}]
+    assert got.unmapped == {"vae": "sd-vae-ft-mse"}
+    fifth = {
+        "generation_mode": "flux_txt2img", "positive_prompt": "a boat", "width": 1024, "height": 1024, "seed": 8,
+        "steps": 28, "guidance": 4, "scheduler": "euler", "model": {"key": "a", "hash": "blake3:1", "name": "FLUX Dev",
+        "base": "flux", "type": "main"}, "vae": {"name": "FLUX.1-schnell_ae"}, "app_version": "5.6.0",
+        "t5_encoder": {"name": "t5_bnb_int8"}, "clip_embed_model": {"name": "clip-vit-large"},
+    }  # fmt: skip
+    got = told(invokeai_metadata=json.dumps(fifth))
+    assert (got.fields["guidance_scale"], got.fields["model"], got.fields["scheduler"]) == (4, "FLUX Dev", "euler")
+    second = {
+        "model": "stable diffusion", "model_weights": "deliberate", "model_hash": "56d1", "app_version": "2.3.0",
+        "image": {"prompt": [{"prompt": "a pond (imperfect skin) [rendering, skinny]", "weight": 1.0}], "steps": 50,
+        "cfg_scale": 5, "threshold": 0, "perlin": 0, "height": 768, "width": 512, "seed": 2980747362, "seamless": False,
+        "hires_fix": False, "type": "txt2img", "variations": [], "sampler": "k_heun",
+        "postprocessing": [{"type": "codeformer", "strength": 0.9}]},
+    }  # fmt: skip
+    got = told(**{"sd-metadata": json.dumps(second)}, Dream="not looked at")
+    assert (got.fields["negative_prompt"], got.fields["scheduler"]) == ("rendering, skinny", "heun")
+    got = told(Dream='"a pond [rendering, skinny]" -s 50 -S2980747362 -W512 -H 768 -C5.0 -A k_euler_a -U 4 0.9 -G0.9')
+    assert got.source == "InvokeAI"
+    assert got.fields == {
+        "prompt": "a pond", "negative_prompt": "rendering, skinny", "steps": 50, "seed": 2980747362, "width": 512,
+        "height": 768, "guidance_scale": 5, "scheduler": "euler-a",
+    }  # fmt: skip
+    assert got.unmapped["-G"] == "0.9"
+
+
+def test_novelais_first_and_fourth_models() -> None:
+    first = {"steps": 50, "sampler": "k_euler_ancestral", "seed": 2253955223, "strength": 0.4, "noise": 0.0, "scale": 10.0,
+             "uc": "lowres, bad anatomy"}  # fmt: skip
+    got = told(
+        Software="NovelAI", Description="cat, space, icon", Comment=json.dumps(first), Source="Stable Diffusion 1D4"
+    )
+    assert (got.fields["prompt"], got.fields["guidance_scale"], got.fields["seed"]) == (
+        "cat, space, icon",
+        10,
+        2253955223,
+    )
+    fourth = {
+        "prompt": "2girls, outdoor", "steps": 23, "height": 1216, "width": 832, "scale": 5, "uncond_scale": 0, "seed": 4,
+        "n_samples": 1, "noise_schedule": "karras", "sampler": "k_dpmpp_2m", "uc": "worst quality", "request_type":
+        "PromptGenerateRequest", "v4_prompt": {"caption": {"base_caption": "2girls, outdoor", "char_captions":
+        [{"char_caption": "girl, red hair", "centers": [{"x": 0.2, "y": 0.5}]}, {"char_caption": "girl, blue hair"}]},
+        "use_coords": True, "use_order": True}, "v4_negative_prompt": {"caption": {"base_caption": "worst quality",
+        "char_captions": [{"char_caption": ""}]}}, "signed_hash": "x",
+    }  # fmt: skip
+    got = told(Software="NovelAI", Comment=json.dumps(fourth))
+    assert (got.fields["prompt"], got.fields["scheduler"]) == ("2girls, outdoor", "dpmpp-2m-karras")
+    assert got.unmapped == {"characters": "girl, red hair | girl, blue hair"}
+
+
+def test_fooocus_tells_a_lora_twice_and_means_it_once() -> None:
+    scheme = {
+        "adm_guidance": "(1.5, 0.8, 0.3)", "base_model": "juggernautXL_v8", "base_model_hash": "aeb7", "clip_skip": 2,
+        "full_prompt": ["cinematic still a field"], "guidance_scale": 4, "lora_combined_1": "offset_1.0 : 0.1",
+        "loras": [["offset_1.0", 0.1, "4852"]], "metadata_scheme": "fooocus", "negative_prompt": "", "prompt": "a field",
+        "performance": "Speed", "resolution": "(512, 512)", "sampler": "dpmpp_2m_sde_gpu", "scheduler": "karras",
+        "seed": "127589946317439009", "steps": 30, "styles": "['Fooocus V2']", "vae": "Default (model)",
+    }  # fmt: skip
+    got = told(parameters=json.dumps(scheme), fooocus_scheme="fooocus")
+    assert got.fields["adapters"] == [{"path": "offset_1.0", "weight": 0.1}]
+    assert got.fields["seed"] == 127589946317439009
+    older = scheme | {"loras": [], "lora_combined_1": "offset_1.0 : 0.1"}
+    assert told(parameters=json.dumps(older)).fields["adapters"] == [{"path": "offset_1.0", "weight": 0.1}]
+    in_its_other_form = "a field\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 7, Size: 512x512, CFG scale: 4, Version: Fooocus v2.5.5"
+    got = told(parameters=in_its_other_form, fooocus_scheme="a1111")
+    assert (got.source, got.fields["scheduler"]) == ("Fooocus", "dpmpp-2m-sde-karras")
+
+
+def test_swarmui() -> None:
+    params = {
+        "prompt": "a headshot", "model": "Flux/flux1-dev-fp8", "seed": 2042464333, "steps": 25, "cfgscale": 1.0,
+        "aspectratio": "Custom", "width": 512, "height": 768, "sampler": "euler", "scheduler": "normal", "vae": "ae.sft",
+        "negativeprompt": "", "swarm_version": "0.9.1.1", "fluxguidancescale": 3.5, "loras": ["pixel"],
+        "loraweights": ["0.7"], "used_wildcards": ["Jaw Lines"],
+    }  # fmt: skip
+    got = told(parameters=json.dumps({"sui_image_params": params}))
+    assert got.source == "SwarmUI"
+    assert (got.fields["guidance_scale"], got.fields["scheduler"], got.fields["width"]) == (3.5, "euler", 512)
+    assert got.fields["adapters"] == [{"path": "pixel", "weight": 0.7}]
+    assert got.unmapped == {"used_wildcards": '["Jaw Lines"]'}
