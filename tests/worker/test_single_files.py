@@ -492,25 +492,74 @@ def test_a_controlnet_in_a_file_of_each_size_fits_its_configuration(variant: str
     assert {name: tensor.shape for name, tensor in converted.items()} == wanted
 
 
+@pytest.mark.parametrize("name", ["sd", "sdxl", "sdxl-union", "flux", "flux-union"])
 def test_a_controlnet_in_a_file_is_the_one_in_its_folder(
-    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    folder = tiny_models["sd-controlnet"]
+    """Under the names of diffusers, and of LDM where authors have these."""
+    family, _, union = name.partition("-")
+    folder = tiny_models[f"{family}-controlnet{union and '-union'}"]
     config = json.loads((folder / "config.json").read_text())
     weights = load_file(next(folder.glob("*.safetensors")))
-    ldm, own = tmp_path / "control_v11p_tiny.safetensors", tmp_path / "own.safetensors"
-    save_file({name: one.contiguous() for name, one in ldm_names.controlnet(weights, config).items()}, ldm)
-    save_file(weights, own)
-    with pytest.raises(LatenttyError, match="no kind that can be loaded from a file alone"):
-        read_controlnet(ldm)
+    files = [tmp_path / "own.safetensors"]
+    save_file(weights, files[0])
+    if family != "flux" and not union:
+        files.append(tmp_path / "control_v11p_tiny.safetensors")
+        ldm = ldm_names.controlnet(weights, config)
+        save_file({label: one.contiguous() for label, one in ldm.items()}, files[1])
+    if family == "flux":
+        flux = read_controlnet(files[0])
+        assert flux.class_name == "FluxControlNetModel"
+        told = controlnets.file_configuration(files[0])[1]
+        assert told == {key: config[key] for key in told}
+    else:
+        with pytest.raises(LatenttyError, match="no kind that can be loaded from a file alone"):
+            read_controlnet(files[0])  # it reads texts of another width
+    told = controlnets.controlnet_config(folder)
     for module in (controlnets, control_file):
-        monkeypatch.setattr(module, "controlnet_configuration", lambda path: folder)
-    assert (read_controlnet(ldm).name, read_controlnet(ldm).class_name) == ("control_v11p_tiny", "ControlNetModel")
+        monkeypatch.setattr(module, "file_configuration", lambda _: (folder, {}))
+    assert [read_controlnet(path).class_name for path in files] == [told["_class_name"]] * len(files)
     residents = Residents(CPU, torch.float32, PLENTY)
-    nets = [residents.controlnet(str(path)) for path in (folder, ldm, own)]
+    nets = [residents.controlnet(str(path)) for path in (folder, *files)]
     residents.ensure(nets, CancelToken(), nothing)
-    for name, tensor in nets[0].module.state_dict().items():
-        assert all(torch.equal(tensor, net.module.state_dict()[name]) for net in nets[1:]), name
+    for label, tensor in nets[0].module.state_dict().items():
+        assert all(torch.equal(tensor, net.module.state_dict()[label]) for net in nets[1:]), label
+
+
+def test_a_controlnet_of_the_real_size_tells_what_it_is(tmp_path: Path) -> None:
+    """From its header alone: a union of SDXL as its author shares it, one of FLUX.1, and names that nobody can load."""
+    union = {
+        "task_embedding": [8, 320],
+        "controlnet_cond_embedding.conv_in.weight": [16, 3, 3, 3],
+        **{f"controlnet_cond_embedding.blocks.{n}.weight": [w, 1, 1, 1] for n, w in ((1, 32), (3, 96), (5, 256))},
+        "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": [640, 2048],
+    }
+    flux = {
+        "controlnet_blocks.0.weight": [3072, 3072],
+        "controlnet_x_embedder.weight": [3072, 64],
+        "controlnet_mode_embedder.weight": [10, 3072],
+        **{f"transformer_blocks.{n}.attn.to_q.weight": [3072, 3072] for n in range(5)},
+    }
+    told = [controlnets.controlnet_config(of_shapes(tmp_path / "x.safetensors", shapes)) for shapes in (union, flux)]
+    assert (told[0]["_class_name"], told[0]["num_control_type"]) == ("ControlNetUnionModel", 8)
+    assert told[0]["conditioning_embedding_out_channels"] == [16, 32, 96, 256]
+    assert (told[1]["_class_name"], told[1]["num_layers"], told[1]["num_mode"]) == ("FluxControlNetModel", 5, 10)
+    with pytest.raises(LatenttyError, match="names of XLabs"):
+        controlnets.controlnet_config(of_shapes(tmp_path / "x.safetensors", {"controlnet_blocks.0.weight": [1, 1]}))
+
+
+def of_shapes(path: Path, shapes: dict[str, list[int]]) -> Path:
+    """A sparse file whose header has these tensors: it takes no room on the disk."""
+    entries, end = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * int(numpy.prod(shape))
+        entries[name] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    head = json.dumps(entries).encode()
+    with path.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(8 + len(head) + end)
+    return path
 
 
 @pytest.mark.parametrize("name", ["sd", "flux"])

@@ -49,7 +49,7 @@ def read_controlnet(path: Path) -> ControlNetInfo:
     Raises:
         LatenttyError: it is missing or damaged.
     """
-    config = read_json(controlnet_configuration(path), "config.json")
+    config = controlnet_config(path)
     files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
     weights = sum(read_header(file).bytes for file in files)
     return ControlNetInfo(
@@ -61,31 +61,81 @@ def read_controlnet(path: Path) -> ControlNetInfo:
     )
 
 
-def controlnet_configuration(path: Path) -> Path:
-    """The folder with the configuration of the ControlNet at `path`: its own, or ours where it is a file alone.
+def controlnet_config(path: Path) -> dict[str, Any]:
+    """The configuration of the ControlNet at `path`: its folder's, or ours where it is a file alone.
 
     Raises:
-        LatenttyError: it is a file that is damaged, or of no kind that we know.
+        LatenttyError: it is missing, damaged, or a file of no kind that we know.
     """
     if not path.is_file():
-        return path
+        return read_json(path, "config.json")
+    folder, told = file_configuration(path)
+    return read_json(folder, "config.json") | told
+
+
+def file_configuration(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder with our configuration for the ControlNet in the file at `path`, and what its header says otherwise.
+
+    Raises:
+        LatenttyError: it is damaged, or of no kind that we know.
+    """
     names = read_header(path).tensors
     if "lora_controlnet" in names:
         raise _unusable(path, "it is a Control-LoRA, which diffusers cannot load")
     if any(name.startswith("lllite_") for name in names):
         raise _unusable(path, "it is a ControlNet-LLLite, which diffusers cannot load")
-    if any(name.startswith("task_embedding") for name in names):
-        raise _unusable(path, "it is a union in a file alone, without its configuration")
-    told = {name.removeprefix("control_model."): tensor.shape for name, tensor in names.items()}
-    known = any(name in told for name in ("input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"))
-    width = next((shape[1] for name, shape in told.items() if name.endswith("attn2.to_k.weight")), 0)
+    shapes = {name.removeprefix("control_model."): tensor.shape for name, tensor in names.items()}
+    if "controlnet_blocks.0.weight" in shapes:
+        return configurations() / "controlnet" / "flux", _flux_config(path, shapes)
+    known = any(name in shapes for name in ("input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"))
+    width = next((shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")), 0)
     if not known or width not in _CONFIGURATIONS:
         raise _unusable(path, "it is of no kind that can be loaded from a file alone")
-    return configurations() / "controlnet" / _CONFIGURATIONS[width]
+    name, told = _CONFIGURATIONS[width], _hint_channels(shapes)
+    if "task_embedding" in shapes:
+        name, told = f"{name}-union", told | _union_config(shapes)
+    folder = configurations() / "controlnet" / name
+    if not folder.is_dir():
+        raise _unusable(path, "it is a union of a kind that diffusers cannot load")
+    return folder, told
 
 
 _CONFIGURATIONS: Final = {768: "stable-diffusion-1", 1024: "stable-diffusion-2", 2048: "stable-diffusion-xl"}
 """By the width of the text that a ControlNet reads."""
+
+
+def _hint_channels(shapes: Mapping[str, list[int]]) -> dict[str, Any]:
+    """How wide the layers are that take the control image in, where it tells."""
+    names = ["conv_in", *(f"blocks.{number}" for number in (1, 3, 5, 7))]
+    told = [shapes.get(f"controlnet_cond_embedding.{name}.weight") for name in names]
+    channels = [shape[0] for shape in told if shape]
+    return {"conditioning_embedding_out_channels": channels} if channels else {}
+
+
+def _union_config(shapes: Mapping[str, list[int]]) -> dict[str, Any]:
+    kinds, width = shapes["task_embedding"]
+    told = {"num_control_type": kinds, "num_trans_channel": width}
+    if projected := shapes.get("spatial_ch_projs.weight"):
+        told["num_proj_channel"] = projected[0]
+    return told
+
+
+def _flux_config(path: Path, shapes: Mapping[str, list[int]]) -> dict[str, Any]:
+    """FLUX.1's, as InstantX and Shakker Labs share them; a union has a row for each of its modes."""
+    if "transformer_blocks.0.attn.to_q.weight" not in shapes or "controlnet_x_embedder.weight" not in shapes:
+        raise _unusable(path, "it has the names of XLabs or another writer, which diffusers cannot load")
+    modes = shapes.get("controlnet_mode_embedder.weight")
+    return {
+        "num_layers": _count(shapes, "transformer_blocks."),
+        "num_single_layers": _count(shapes, "single_transformer_blocks."),
+        "in_channels": shapes["controlnet_x_embedder.weight"][1],
+        "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in shapes,
+        "num_mode": modes[0] if modes else None,
+    }
+
+
+def _count(shapes: Mapping[str, list[int]], prefix: str) -> int:
+    return len({name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)})
 
 
 def _unusable(path: Path, why: str) -> LatenttyError:
@@ -113,7 +163,7 @@ def modes_of(controlnet: ControlNetInfo, model: ModelInfo) -> list[Mode]:
         return []
     try:
         theirs = _denoiser_config(Path(model.configuration or model.path))
-        ours = read_json(controlnet_configuration(Path(controlnet.path)), "config.json")
+        ours = controlnet_config(Path(controlnet.path))
     except LatenttyError:
         return []
     if any(name in ours and name in theirs and ours[name] != theirs[name] for name in _MUST_AGREE):
