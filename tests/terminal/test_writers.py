@@ -7,11 +7,13 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw, ImageStat
+from rich.segment import Segment
 
 from tests.terminal.show import photo
 from tui.terminal.iterm2 import ITerm2Writer
 from tui.terminal.kitty import DIACRITICS, PLACEHOLDER, KittyWriter
+from tui.terminal.quadrants import GLYPHS
 from tui.terminal.sixel import SixelWriter
 from tui.terminal.stand_ins import HOLE, StandIns
 from tui.terminal.text_writers import AsciiWriter, HalfBlockWriter
@@ -85,10 +87,35 @@ def test_iterm_gets_jpegs_in_strips(picture: Image.Image) -> None:
 
 
 def test_text_fills_the_area(picture: Image.Image) -> None:
-    for writer in (HalfBlockWriter(), AsciiWriter()):
+    for writer in (HalfBlockWriter(), HalfBlockWriter(quadrants=True), AsciiWriter()):
         lines = writer.draw(picture, AREA, live=False).lines
         assert len(lines) == 36
         assert all(sum(segment.cell_length for segment in line) == 68 for line in lines)
+
+
+def shown(lines: list[list[Segment]], columns: int) -> Image.Image:
+    """What half blocks and quadrants look like, four pixels a cell."""
+    image = Image.new("RGB", (2 * columns, 2 * len(lines)))
+    for row, line in enumerate(lines):
+        cells = [(glyph, segment.style) for segment in line for glyph in segment.text]
+        for column, (glyph, style) in enumerate(cells):
+            front = next(number for number, known in GLYPHS.items() if known == glyph)
+            for quarter in range(4):
+                colour = style.color if front & 8 >> quarter else style.bgcolor
+                image.putpixel((2 * column + quarter % 2, 2 * row + quarter // 2), colour.triplet)
+    return image
+
+
+def test_quadrants_come_closer_to_a_picture_than_half_blocks() -> None:
+    image = Image.new("RGB", (400, 400), "white")
+    ImageDraw.Draw(image).ellipse((31, 47, 371, 333), fill="orange", outline="navy", width=30)
+    area = Area(40, 20)
+    wanted = image.resize((80, 40), Image.Resampling.BOX)
+    errors = []
+    for writer in (HalfBlockWriter(), HalfBlockWriter(quadrants=True)):
+        drawn = shown(writer.draw(image, area, live=False).lines, area.columns)
+        errors.append(ImageStat.Stat(ImageChops.difference(wanted, drawn)).rms)
+    assert all(quadrant < 0.7 * half for half, quadrant in zip(*errors, strict=True))
 
 
 def test_what_is_transparent_shows_a_checkerboard() -> None:

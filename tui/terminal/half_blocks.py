@@ -33,13 +33,13 @@ def _line(pixels: bytes, columns: int, row: int) -> list[Segment]:
     for start in range(0, stride, 3):
         here = upper[start : start + 3] + lower[start : start + 3]
         if run and here != colours:
-            line.append(_segment(colours, run))
+            line.append(segment(UPPER_HALF * run, colours[:3], colours[3:]))
             run = 0
         run, colours = run + 1, here
-    line.append(_segment(colours, run))
+    line.append(segment(UPPER_HALF * run, colours[:3], colours[3:]))
     return line
 
 
-def _segment(colours: bytes, run: int) -> Segment:
-    style = Style(color=Color.from_rgb(*colours[:3]), bgcolor=Color.from_rgb(*colours[3:]))
-    return Segment(UPPER_HALF * run, style)
+def segment(text: str, front: bytes, back: bytes) -> Segment:
+    """`text` in two colours, three bytes each."""
+    return Segment(text, Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back)))

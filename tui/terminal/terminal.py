@@ -58,6 +58,11 @@ class Terminal(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.tmux.outer if self.tmux is not None else self.name
 
     @property
+    def is_known(self) -> bool:
+        """Whether that terminal said what it is: old ones and the fonts that go with them do not."""
+        return bool(self.name) and (self.tmux is None or not {"(", " "}.isdisjoint(self.tmux.outer))
+
+    @property
     def cell_ratio(self) -> float:
         """A cell's height over its width; two where the terminal does not tell."""
         return self.cell_height / self.cell_width if self.cell_width and self.cell_height else 2.0

@@ -6,6 +6,7 @@ from PIL import Image
 from rich.segment import Segment
 
 from tui.terminal.half_blocks import half_blocks
+from tui.terminal.quadrants import quadrants
 from tui.terminal.writer import Area, Drawing, flat
 
 LETTERS: Final = " .:-=+*#%@"
@@ -16,13 +17,18 @@ LIVE_LEVELS: Final = 5
 
 
 class HalfBlockWriter:
-    """Two pixels a cell."""
+    """Two pixels a cell; still pictures four, in two colours, where the terminal is sure to have quadrants."""
 
     overlay = False
     paced_by_lines = True
 
+    def __init__(self, *, quadrants: bool = False) -> None:
+        self._quadrants = quadrants
+
     def draw(self, image: Image.Image, area: Area, *, live: bool) -> Drawing:
         """Every cell its two colours."""
+        if self._quadrants and not live:
+            return Drawing(area=area, lines=quadrants(flat(image), area.columns, area.rows))
         small = flat(image).resize((area.columns, area.rows * 2), Image.Resampling.BOX)
         if live:
             kept = 0xFF << (8 - LIVE_LEVELS) & 0xFF
@@ -36,6 +42,10 @@ class HalfBlockWriter:
     def columns(self, before: Drawing | None, drawing: Drawing) -> int:
         """All of them."""
         return drawing.area.columns
+
+    def is_painted(self, drawing: Drawing) -> bool:
+        """It does not matter."""
+        return True
 
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
