@@ -57,7 +57,13 @@ def ask_tmux(environment: Mapping[str, str] = os.environ) -> Tmux | None:
 def is_seen(tmux: Tmux) -> bool:
     """Whether the client that looked on still runs, as far as can be told without asking tmux."""
     process = tmux.client.rpartition(":")[2]
-    return not process.isdecimal() or Path(f"/proc/{process}").exists() or not Path("/proc/self").exists()
+    if not process.isdecimal():
+        return True
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:  # it has ended, unless this system tells of no process
+        return not Path("/proc/self").exists()
+    return state != "Z"
 
 
 def _tmux(*arguments: str) -> str | None:
