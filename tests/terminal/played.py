@@ -22,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tui.terminal.kitty import DIACRITICS, PLACEHOLDER
+
 CELL = 9, 17
 """Pixels of a cell, such that 36 rows are 612 pixels high."""
 SPAN = 0.005
@@ -152,6 +154,8 @@ class PlayedTerminal:
         self.slave = slave
         self.output = Output(self._take_string, self._take_question)
         self.memory = Memory()
+        self.taken_too_early = 0
+        self._placed, self._placed_at = 0, 0
         self._came = threading.Condition()
         self._typed: list[tuple[float, int, bytes]] = []
         """What is on its way to the program: when it gets there, the order, the keys."""
@@ -228,6 +232,17 @@ class PlayedTerminal:
             self._answer(b"\x1b_Gi=%s;OK\x1b\\" % number[1] if number and self.kind == "kitty" else b"")
         elif whole.startswith(b"\x1b_G"):
             self.memory.take(whole)
+            self._look_after_cells(whole)
+
+    def _look_after_cells(self, command: bytes) -> None:
+        """Count pictures that are taken away before the cells of the one placed last were written."""
+        number = re.search(rb"i=(\d+)", command)
+        if b"a=p" in command and number:
+            self._placed, self._placed_at = int(number[1]), len(self.output.text)
+        elif b"a=d" in command and number and self._placed not in (0, int(number[1])):
+            third = DIACRITICS[self._placed >> 24]
+            cells = self.output.text[self._placed_at :].decode(errors="replace")
+            self.taken_too_early += re.search(f"{PLACEHOLDER}[^{PLACEHOLDER}\x1b]{{2}}{third}", cells) is None
 
     def _take_question(self, question: re.Match[bytes]) -> None:
         match bytes(question.group()):

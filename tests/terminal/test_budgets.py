@@ -1,6 +1,8 @@
 """What pictures cost on the way to a terminal, counted on the bytes of a real app in a played one."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,6 +84,7 @@ def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
     terminal.quiet()
     assert terminal.memory.most <= 2 * FRAME
     assert len(terminal.memory.pictures) == 1
+    assert terminal.taken_too_early == 0, "what is seen stays until the next is painted"
     before_idle = terminal.output.size
     terminal.quiet(1.0)
     assert terminal.output.size == before_idle, "an idle screen sends nothing"
@@ -91,6 +94,38 @@ def test_pictures_in_kitty_keep_within_their_budgets(play: Play) -> None:
     terminal.send(F10)
     terminal.until(lambda: terminal.process.poll() is not None)
     terminal.until(lambda: not terminal.memory.pictures)
+
+
+def tmux_hands_pictures_on() -> bool:
+    """Whether there is a tmux that can, which those before 3.3 cannot."""
+    told = subprocess.run(["tmux", "-V"], capture_output=True, text=True).stdout if shutil.which("tmux") else ""
+    version = re.search(r"(\d+)\.(\d+)", told)
+    return version is not None and (int(version[1]), int(version[2])) >= (3, 3)
+
+
+@pytest.mark.skipif(not tmux_hands_pictures_on(), reason="there is no tmux that hands pictures on")
+def test_pictures_follow_tmux_from_terminal_to_terminal(play: Play, photo_file: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "tmux.conf"
+    configuration.write_text("set -g allow-passthrough on\n")
+    tmux = ("tmux", "-S", str(tmp_path / "socket"), "-f", str(configuration))
+    try:
+        kitty = play(*tmux, "new", "-s", "shown", sys.executable, "-m", "tests.terminal.show", kind="kitty")
+        kitty.send(F2)
+        kitty.until(lambda: kitty.memory.pictures)
+        plain = PlayedTerminal(*tmux, "attach", "-d", kind="plain")
+        try:
+            plain.until(lambda: plain.says("▀"))
+        finally:
+            plain.close()
+        again = PlayedTerminal(*tmux, "attach", "-d", kind="kitty")
+        try:
+            again.until(lambda: again.memory.pictures)
+            again.quiet()
+            assert len(again.memory.pictures) == 1
+        finally:
+            again.close()
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
 
 
 @pytest.mark.parametrize("end", ["hangup", "crash"])

@@ -52,6 +52,10 @@ class ITerm2Writer:
         """All of them."""
         return drawing.area.columns
 
+    def is_painted(self, drawing: Drawing) -> bool:
+        """It does not matter."""
+        return True
+
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
         return ""

@@ -43,6 +43,7 @@ class KittyWriter:
         self._low = secrets.randbelow(255) + 1
         self._high = itertools.cycle(range(1, 256))
         self._rows: dict[int, list[str]] = {}
+        self._painted: set[int] = set()
         self._cut: set[int] = set()
         """Pictures some of whose rows were written in parts, as when something lay over them."""
 
@@ -72,9 +73,14 @@ class KittyWriter:
             return drawing.area.columns
         return 1
 
+    def is_painted(self, drawing: Drawing) -> bool:
+        """Whether cells that refer to it are on the screen; until then those of the picture before are."""
+        return drawing.number in self._painted
+
     def forget(self, drawing: Drawing) -> str:
         """Delete the picture, not only its places, so that the terminal's memory is free again."""
         self._drop(drawing.number)
+        self._painted.discard(drawing.number)
         return self._command(f"a=d,d=I,i={drawing.number},q=2")
 
     def _placement(self, number: int, area: Area) -> str:
@@ -82,6 +88,7 @@ class KittyWriter:
 
     def _lines(self, number: int, area: Area) -> list[list[Segment]]:
         def spell(row: int, column: int, length: int) -> str:
+            self._painted.add(number)
             if column:
                 self._cut.add(number)
             return f"\x1b[38;5;{number & 255}m{self.cells(number, row, column, length)}\x1b[39m"

@@ -118,7 +118,9 @@ class Pictures:
     # ---- what happens to the screen ----------------------------------------------------------------------------
 
     def frame_written(self) -> None:
-        """A frame of text is about to be shown: see which pictures it destroys, and which can be sent now."""
+        """A frame of text was written: see which pictures it replaces or destroys, and which can be sent now."""
+        for slot in self._slots:
+            slot.painted(self.pump.writer)
         if self.overlay:
             for slot in self._slots:
                 if slot.drawing is not None:
@@ -212,9 +214,10 @@ class Pictures:
 
     def _forget_all(self) -> str:
         """What to send so that the terminal keeps nothing, not even what it has a part of."""
-        drawings = [slot.drawing for slot in self._slots] + [self.pump.sending]
+        writer, sending = self.pump.writer, self.pump.sending
         self.pump.sending = None
-        return "".join(self.pump.writer.forget(drawing) for drawing in drawings if drawing is not None)
+        begun = writer.forget(sending) if sending is not None else ""
+        return begun + "".join(slot.forget(writer) for slot in self._slots)
 
     def _new_pump(self) -> Pump:
         writer = self._writer()
@@ -238,7 +241,7 @@ class Pictures:
 
                 return ITerm2Writer()
             case "halfblock":
-                return HalfBlockWriter()
+                return HalfBlockWriter(quadrants=self.terminal.is_known)
             case "ascii":
                 return AsciiWriter()
             case "off":

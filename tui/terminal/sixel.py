@@ -51,6 +51,10 @@ class SixelWriter:
         """All of them."""
         return drawing.area.columns
 
+    def is_painted(self, drawing: Drawing) -> bool:
+        """It does not matter."""
+        return True
+
     def forget(self, drawing: Drawing) -> str:
         """Nothing is kept."""
         return ""

@@ -52,6 +52,8 @@ class Slot:
         """Whether what is wanted has not been sent yet."""
         self.drawing: Drawing | None = None
         """What is there, and what its cells hold."""
+        self.leaving: list[Drawing] = []
+        """What was there before, and must be kept until that is painted."""
         self.drawn_at = (0, 0)
         """Where on the terminal it was sent to."""
         self.closed = False
@@ -66,7 +68,7 @@ class Slot:
     def clear(self, writer: Writer) -> None:
         """Show nothing."""
         self.wanted, self.pending = None, False
-        self._replace(writer, None)
+        self._send(self.forget(writer))
 
     def close(self, writer: Writer) -> None:
         """Show nothing ever again."""
@@ -82,6 +84,7 @@ class Slot:
     def lose(self) -> None:
         """The terminal has lost what is there."""
         self.drawing = None
+        self.leaving.clear()
         self.pending = self.wanted is not None
 
     def lines(self, area: Area) -> Lines | None:
@@ -96,9 +99,22 @@ class Slot:
             self.drawing = drawing
             self._send("".join(piece.text for piece in drawing.pieces))
         elif writer.paced_by_lines and self.wanted is not None:
-            self.drawing = writer.draw(self.wanted.image, area, live=self.wanted.live)
+            few = self.wanted.image.resize((area.columns, 2 * area.rows), Image.Resampling.NEAREST)  # on the event loop
+            self.drawing = writer.draw(few, area, live=True)
         else:
-            self._replace(writer, None)
+            self._send(self.forget(writer))
+
+    def painted(self, writer: Writer) -> None:
+        """A frame was written: if it has what is there, what was there before can go."""
+        if self.leaving and self.drawing is not None and writer.is_painted(self.drawing):
+            self._send("".join(writer.forget(drawing) for drawing in self.leaving))
+            self.leaving.clear()
+
+    def forget(self, writer: Writer) -> str:
+        """Nothing is there any more; what to send so that the terminal keeps nothing of it."""
+        drawings = self.leaving if self.drawing is None else [*self.leaving, self.drawing]
+        self.drawing, self.leaving = None, []
+        return "".join(writer.forget(drawing) for drawing in drawings)
 
     def land(self, writer: Writer, wanted: Wanted, drawing: Drawing) -> None:
         """All of `drawing` has been sent: its cells may be painted."""
@@ -106,12 +122,9 @@ class Slot:
             self._send(writer.forget(drawing))
             return
         old, self.drawn_at = self.drawing, self.stage.origin()
-        self._replace(writer, drawing)
+        self.drawing = drawing
+        if old is not None:
+            self.leaving.append(old)
         self.move(writer, self.wanted.area)
         if not writer.overlay or old is None:
             self.stage.repaint(0, wanted.area.rows, writer.columns(old, drawing))
-
-    def _replace(self, writer: Writer, drawing: Drawing | None) -> None:
-        old, self.drawing = self.drawing, drawing
-        if old is not None and old.number:
-            self.stage.after_paint(lambda: self._send(writer.forget(old)))

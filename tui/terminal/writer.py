@@ -72,6 +72,9 @@ class Writer(Protocol):
     def columns(self, before: Drawing | None, drawing: Drawing) -> int:
         """How many columns must be painted, from the left, so that `drawing` is seen where `before` was."""
 
+    def is_painted(self, drawing: Drawing) -> bool:
+        """Whether cells of `drawing` have been written since it was drawn."""
+
     def forget(self, drawing: Drawing) -> str:
         """What to send when `drawing` is no longer shown."""
 
