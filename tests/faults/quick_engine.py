@@ -19,7 +19,7 @@ QUICK_PULSE = 0.2
 async def main() -> None:
     pool.LOOK_AGAIN = pool.LOOK_AFTER = 0.1
     pool.PULSE_EVERY = QUICK_PULSE
-    pool.OBEY_WITHIN = 1.0
+    pool.OBEY_WITHIN = 0.5
     pool.START_AGAIN = 0.3
     database.Database._transact = around(database.Database._transact, "commit")
     Board.tell = around(Board.tell, "tell")

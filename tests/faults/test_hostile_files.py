@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -352,17 +353,24 @@ def png_of(width: int, height: int, *more: bytes) -> bytes:
     return SIGNATURE + head + b"".join(more) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+@cache
+def much() -> bytes:
+    """What 300 MiB of nothing become, which takes a while."""
+    return zlib.compress(bytes(300 * MEBIBYTE), 6)
+
+
+@cache
+def some() -> bytes:
+    return zlib.compress(bytes(MEBIBYTE))
+
+
 BOMBS = {
     "pixels": lambda: png_of(100_000, 100_000),
     "a row": lambda: SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 1, 8, 0, 0, 0, 0)),
-    "text": lambda: png_of(8, 8, chunk(b"zTXt", b"parameters\0\0" + zlib.compress(bytes(300 * MEBIBYTE), 9))),
-    "international text": lambda: png_of(
-        8, 8, chunk(b"iTXt", b"latentty\0\1\0\0\0" + zlib.compress(b" " * (300 * MEBIBYTE), 9))
-    ),
-    "many texts": lambda: png_of(
-        8, 8, *[chunk(b"zTXt", b"x%d\0\0" % n + zlib.compress(bytes(MEBIBYTE))) for n in range(400)]
-    ),
-    "a colour profile": lambda: png_of(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(300 * MEBIBYTE), 9))),
+    "text": lambda: png_of(8, 8, chunk(b"zTXt", b"parameters\0\0" + much())),
+    "international text": lambda: png_of(8, 8, chunk(b"iTXt", b"latentty\0\1\0\0\0" + much())),
+    "many texts": lambda: png_of(8, 8, *[chunk(b"zTXt", b"x%d\0\0" % n + some()) for n in range(400)]),
+    "a colour profile": lambda: png_of(8, 8, chunk(b"iCCP", b"x\0\0" + much())),
 }
 
 
