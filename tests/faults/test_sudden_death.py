@@ -83,7 +83,7 @@ class Feeding:
             job = make_job(prompt=f"job {number}", steps=steps, count=count, seed=number)
             await self._attached.client.submit(job)
             self.jobs.append(job)
-            await self._attached.until(lambda: len(self._attached.snapshot.waiting) < 4)
+            await self._attached.until(lambda: len(self._attached.snapshot.waiting) < 4, 1200)  # few get through
 
     async def end(self) -> list[Job]:
         """Every job that was accepted."""
