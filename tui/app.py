@@ -90,7 +90,7 @@ class LatenttyApp(PictureApp[int]):
         Binding("f9", "view", "View", priority=True, show=False, id="view", tooltip="The last picture, full screen"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),
-        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
+        Binding("ctrl+z", "suspend_process", "Suspend", priority=True, show=False, id="suspend"),
     ]
 
     def __init__(
