@@ -7,7 +7,7 @@ from msgspec.structs import asdict, replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
-from textual.events import DescendantFocus
+from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -521,6 +521,15 @@ class SettingsPane(Vertical):
                 self._aspect.value = shape
             else:
                 self._aspect.clear()
+
+    @on(DescendantFocus)
+    @on(DescendantBlur)
+    def _show_whether_active(self) -> None:
+        """Mark the pane that has the focus. Styles by :focus-within would be found anew for every row at each step."""
+        active = self in self.screen.focused.ancestors if self.screen.focused is not None else False
+        if active != self.has_class("-active"):
+            self.set_class(active, "-active", update=False)
+            self.app.stylesheet.update_nodes([self])
 
     @on(Input.Changed)
     @on(DescendantFocus)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tui.library.durations import duration
 from tui.protocol.download import DownloadState
 
 BAR: Final = 16
@@ -31,14 +32,6 @@ def short_progress(state: DownloadState) -> str:
     if state.phase == "fetching" and state.total_bytes:
         return f"{100 * state.done_bytes // state.total_bytes} %"
     return state.phase
-
-
-def duration(seconds: float) -> str:
-    """Such as "40 s", "3 min" or "2 h 5 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def details(state: DownloadState) -> str:

@@ -43,8 +43,8 @@ from tui.widgets.row_table import RowTable
 PAGE: Final = 1000
 """Files that are asked for at a time."""
 
-MOST_LINES: Final = 1000
-"""Lines of the table; the filter looks through all that was found."""
+LINES: Final = 1000
+"""Lines that the table begins with, and that it gets more of when the cursor comes to the last one."""
 
 GET_HINT: Final = "hf:org/name, hf:org/name:file.safetensors, civitai:12345 or https://…"
 
@@ -221,6 +221,9 @@ class ModelsScreen(EngineScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._rows: dict[str, ModelRow] = {}
+        self._most = LINES
+        self._left = 0
+        """Lines that are not in the table yet."""
         self._files: list[ModelFile] = []
         self._scan = Static(id="scan", markup=False)
         self._table: DataTable[Text] = RowTable(id="models", cursor_type="row", zebra_stripes=False)
@@ -249,10 +252,12 @@ class ModelsScreen(EngineScreen):
         super().show_state(snapshot)
         matcher = Matcher(self._filter.value) if self._filter.value else None
         fitting = [row for row in model_rows(snapshot, self._files) if _matches(row, matcher)]
-        found = {row.key: row for row in fitting[:MOST_LINES]}
-        if list(found) == list(self._rows):
+        found = {row.key: row for row in fitting[: self._most]}
+        if list(found)[: len(self._rows)] == list(self._rows):
             for key, row in found.items():
-                if row != self._rows[key]:
+                if key not in self._rows:
+                    self._table.add_row(*_cells(row).values(), key=key)
+                elif row != self._rows[key]:
                     for column, text in _cells(row).items():
                         self._table.update_cell(key, column, text, update_width=True)
         else:
@@ -263,8 +268,8 @@ class ModelsScreen(EngineScreen):
             if under is not None and under.key in found:
                 self._table.move_cursor(row=list(found).index(under.key))
         self._rows = found
-        left = len(fitting) - len(found)
-        self._scan.update(f"{left:,} more fit; / finds them by a part of their name" if left > 0 else _scan(snapshot))
+        self._left = len(fitting) - len(found)
+        self._scan.update(f"{self._left:,} more below; / finds by a part of a name" if self._left else _scan(snapshot))
         self._show_details()
 
     def on_screen_resume(self, event: ScreenResume) -> None:
@@ -294,6 +299,13 @@ class ModelsScreen(EngineScreen):
         return rows[place] if 0 <= place < len(rows) else None
 
     @on(DataTable.RowHighlighted)
+    def _go_further(self) -> None:
+        """Show more lines when the last one is reached."""
+        if self._left and self._table.cursor_row == len(self._rows) - 1:
+            self._most += LINES
+            self._look()
+        self._show_details()
+
     def _show_details(self) -> None:
         row = self._under_cursor
         self._details.update(plain(row.details, keep_newlines=True) if row is not None else "Nothing is called so.")
@@ -388,6 +400,10 @@ class ModelsScreen(EngineScreen):
         self._table.focus()
 
     @on(Input.Changed, "#filter")
+    def _look_for(self) -> None:
+        self._most = LINES
+        self._look()
+
     def _look(self) -> None:
         if self.client.snapshot is not None:
             self.show_state(self.client.snapshot)

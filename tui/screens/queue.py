@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from tui.client import EngineClient
+from tui.library.durations import duration
 from tui.library.plain_text import plain
 from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Retry
 from tui.protocol.events import JobRecord
@@ -246,7 +247,8 @@ def _details(record: JobRecord) -> str:
     if record.finished is not None:
         times.append(f"ended {_clock(record.finished)}")
         if record.started is not None:
-            times.append(f"took {record.finished - record.started:.1f} s")
+            took = record.finished - record.started
+            times.append(f"took {took:.1f} s" if took < 10 else f"took {duration(took)}")
     if record.attempts > 1:
         times.append(f"{record.attempts} attempts")
     return "\n".join([*lines, " · ".join(times)])

@@ -58,7 +58,7 @@ CHANGES: Final = (
 AT_ONCE: Final = 4
 """Pictures that are fetched beside each other."""
 
-EMPTY: Final = f"No sweep yet. n begins one with what the studio says, such as {HELP}"
+EMPTY: Final = f"No sweep yet. n begins one with what the studio says, such as\n{HELP}"
 
 
 class SweepScreen(UndoingScreen):

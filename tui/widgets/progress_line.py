@@ -4,6 +4,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from tui.library.durations import duration
 from tui.protocol.events import Loading
 from tui.protocol.snapshot import Snapshot
 
@@ -26,7 +27,7 @@ class ProgressLine(Widget):
         if snapshot.running is not None and step is not None and step.step:
             self.fraction = step.step / step.steps
             rate = f"  {1 / step.step_seconds:.1f} it/s" if step.step_seconds else ""
-            left = f"  {_duration((step.steps - step.step) * step.step_seconds)} left" if step.step_seconds else ""
+            left = f"  {duration((step.steps - step.step) * step.step_seconds)} left" if step.step_seconds else ""
             self.told = f"{step.step}/{step.steps}{rate}{left}"
         elif loading is not None:
             self.fraction = loading.done_bytes / max(loading.total_bytes, 1)
@@ -48,12 +49,6 @@ class ProgressLine(Widget):
         bar = FULL * (halves // 2) + HALF * (halves % 2)
         rest = FULL * (width - len(bar))
         return Content.assemble((bar, "$accent"), (rest, "$panel-lighten-1"), ("  " + self.told, ""))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
 
 
 def _way(loading: Loading) -> str:
