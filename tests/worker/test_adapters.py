@@ -246,7 +246,12 @@ def test_a_lycoris_convolution_works_too(stage: Stage, write: Write) -> None:
 
 @pytest.mark.parametrize(
     ("key", "reason"),
-    [("lora_unet_x.hada_t1", "Tucker"), ("lora_unet_x.oft_blocks", "OFT"), ("lora_unet_x.diff", "whole weight")],
+    [
+        ("lora_unet_x.dora_scale", "DoRA"),
+        ("lora_unet_x.hada_t1", "Tucker"),
+        ("lora_unet_x.oft_blocks", "OFT"),
+        ("lora_unet_x.diff", "whole weight"),
+    ],
 )
 def test_what_has_no_form_as_a_lora_is_refused_with_the_reason(
     stage: Stage, write: Write, key: str, reason: str

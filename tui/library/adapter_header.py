@@ -62,6 +62,10 @@ def read_adapter(path: Path) -> AdapterHeader:
 def describe_adapter(header: Header) -> AdapterHeader:
     """What a file with this header holds."""
     names = list(header.tensors)
+    if any(name.endswith(".dora_scale") for name in names):
+        return AdapterHeader(
+            kind="other", reason="it is a DoRA in kohya's layout, which would draw as a plain LoRA does"
+        )
     if any(".lora_" in name or ".lora." in name or "_lora." in name for name in names):
         return _lora(header, "lora")
     for mark, reason in _REASONS.items():

@@ -242,7 +242,7 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     for kind, mark in _PARTS:
         if any(mark.search(name) for name in names):
             return Traits(kind=kind, family=_family_of_part(header))
-    if any(word in adapter.reason for word in ("LoHa", "LoKr", "OFT", "GLoRA", "differences", "IA3")):
+    if any(word in adapter.reason for word in ("LoHa", "LoKr", "OFT", "GLoRA", "differences", "IA3", "DoRA")):
         return Traits(kind="lora", family=family_of_adapter(adapter, header), why=adapter.reason)
     return Traits(kind="unknown", why="its weights have names of no kind that we know")
 
