@@ -27,7 +27,9 @@ class Addons:
     def __init__(self, files: Callable[[], Sequence[ModelFile]]) -> None:
         self._files = files
         self._headers: dict[tuple[Path, int, int], AdapterHeader] = {}
-        bundled = sorted(bundled_models().glob("*lora*/*.safetensors"))
+        bundled = sorted(
+            path for kind in ("lora", "embedding") for path in bundled_models().glob(f"*-{kind}-*/*.safetensors")
+        )
         self._bundled = [identify_file(path, "Latentty") for path in bundled]
 
     def find(self, kind: FileKind, name: str) -> Path:

@@ -17,8 +17,8 @@ from tui.bundled.training.parts import MODEL, frozen, load_autoencoder, load_tex
 from tui.bundled.training.progress_log import ProgressLog
 from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
 
-WORD: Final = "<gold>"
-"""What prompts call it."""
+WORD: Final = "<emoji-gilded>"
+"""What prompts call it: nothing that anyone writes by accident."""
 
 LIKE: Final = "yellow"
 """The word whose meaning it begins with."""
@@ -35,11 +35,11 @@ SEED: Final = 7
 
 def embedding_file(out: Path) -> Path:
     """Where the embedding goes."""
-    return out / f"{MODEL}-embedding-gold" / f"{WORD.strip('<>')}.safetensors"
+    return out / f"{MODEL}-embedding-gilded" / f"{WORD.strip('<>')}.safetensors"
 
 
 def train_embedding(data: Path, out: Path, until: float, effort: Effort, log: ProgressLog) -> None:
-    """Teach the model in `out` the word `<gold>`; its embedding goes to `out`.
+    """Teach the model in `out` the word `<emoji-gilded>`; its embedding goes to `out`.
 
     Raises:
         LatenttyError: the model or the data cannot be read.
