@@ -30,6 +30,7 @@ def test_the_wheel_carries_the_model_the_themes_and_the_licences(wheel: Path) ->
         "tui/bundled/emoji-tiny/tokenizer/vocab.json",
         "tui/bundled/emoji-tiny-control-edges/diffusion_pytorch_model.safetensors",
         "tui/bundled/emoji-tiny-lora-pixel/pytorch_lora_weights.safetensors",
+        "tui/bundled/emoji-tiny-lora-sketch/pytorch_lora_weights.safetensors",
         "tui/bundled/emoji-tiny-embedding-gilded/emoji-gilded.safetensors",
         "tui/bundled/README.md",
         "tui/bundled/training/subjects.toml",
