@@ -1,7 +1,8 @@
 """A module around its mapped weights, built without the libraries' loaders: the same, in half their time.
 
 The loaders rename, tie, cast and convert weights and make up what a file lacks. Where a header shows that none of
-that is needed, and only there, the module is built from its configuration and the mapped tensors are put in.
+that is needed, and only there, the module is built from its configuration and the mapped tensors are put in: modules
+of the classes that large models consist of.
 """
 
 import gc
@@ -17,6 +18,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from tui.worker.blueprint import Part
+
+KNOWN: Final = (
+    "CLIPTextModel",
+    "CLIPTextModelWithProjection",
+    "ControlNetModel",
+    "FluxTransformer2DModel",
+    "UNet2DConditionModel",
+)
+"""Classes that keep nothing that is computed when they are made, in whatever attribute: the usual large ones."""
 
 OWN_NAMES: Final = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 """Of the one file that weights lie in."""
@@ -63,7 +73,9 @@ def _names_in_file(part: Part) -> Iterable[str] | None:
     """What the file of `part` calls its tensors; None when there are several files, or types, or other rules."""
     kind: Any = part.kind
     kept_precise = getattr(kind, "_keep_in_fp32_modules", None) or getattr(kind, "_keep_in_fp32_modules_strict", None)
-    if [file.name for file in part.files] not in [[name] for name in OWN_NAMES] or kept_precise:
+    if kind.__name__ not in KNOWN or kept_precise:
+        return None
+    if [file.name for file in part.files] not in [[name] for name in OWN_NAMES]:
         return None
     if b"quantization_config" in part.configuration:
         return None
