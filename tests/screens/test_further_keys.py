@@ -49,6 +49,7 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         assert studio._count == "103", "a thousand at most"
         await pilot.press("p")
         assert studio.focused is studio.query_one("#prompt")
+        await pilot.press("ctrl+underscore")
         await pilot.press("escape", "5", "6", "7")
         assert studio._count == "567"
         await pilot.press("escape")
