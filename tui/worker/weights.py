@@ -335,8 +335,8 @@ class HostTier:
 
     def __init__(self, limit: int = 0) -> None:
         self._files: OrderedDict[str, _Registered] = OrderedDict()
-        self._asked: dict[str, Future[None]] = {}
-        self._soon: set[str] = set()
+        self._asked: set[str] = set()
+        self._awaited: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="host-tier")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
@@ -364,8 +364,10 @@ class HostTier:
     def _begin(self, paths: Iterable[str], *, only_cached: bool) -> None:
         for path in dict.fromkeys(paths):
             if not self.refused and path not in self._files and path not in self._asked:
-                (self._soon.add if only_cached else self._soon.discard)(path)
-                self._asked[path] = self._thread.submit(self._register, path, only_cached)
+                self._asked.add(path)  # before the thread can be done with it
+                asked = self._thread.submit(self._register, path, only_cached)
+                if only_cached:
+                    self._awaited[path] = asked
 
     def wait(self) -> None:
         """Until what was begun is done."""
@@ -377,11 +379,11 @@ class HostTier:
         Raises:
             Cancelled: `token` said so.
         """
-        for path in {path for path, _ in places} & self._soon:
-            if (asked := self._asked.get(path)) is not None:
-                while not asked.done():
-                    token.check()
-                    wait([asked], timeout=BETWEEN_CHECKS)
+        for path in {path for path, _ in places} & self._awaited.keys():
+            while not self._awaited[path].done():
+                token.check()
+                wait([self._awaited[path]], timeout=BETWEEN_CHECKS)
+            del self._awaited[path]
 
     @contextmanager
     def held(self, places: Places) -> Iterator[list[int] | None]:
@@ -416,7 +418,7 @@ class HostTier:
             log.info("file mappings cannot be registered with CUDA here, so copies go through a ring: %s", error)
             self.refused = True
         finally:
-            self._asked.pop(path, None)
+            self._asked.discard(path)
 
     def _make_room(self, size: int) -> None:
         """Let go of what was unused for longest, so that no more than half of the host's memory is pinned."""
