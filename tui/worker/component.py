@@ -223,30 +223,25 @@ class Component:
             whole[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
             for begin, weight in zip(begins, weights, strict=True)
         ]
-        stored = [label for label, weight in enumerate(weights) if weight.stored_bytes]
         for weight, target in zip(weights, targets, strict=True):
             if not weight.stored_bytes:
                 target.copy_(weight.mapped)
+        stored = [weight for weight in weights if weight.stored_bytes]
+        goals = [target for weight, target in zip(weights, targets, strict=True) if weight.stored_bytes]
 
         def arrived(label: int) -> None:
-            progress(weights[label].stored_bytes)
+            progress(stored[label].stored_bytes)
 
-        if not self._sent_in_runs(link, weights, stored, targets, token, arrived):
-            self._send_by_ring(link, weights, stored, targets, token, arrived)
+        if not self._sent_in_runs(link, stored, goals, token, arrived):
+            self._send_by_ring(link, stored, goals, token, arrived)
         for weight, target in zip(weights, targets, strict=True):
             weight.tensor.data = target
 
     def _sent_in_runs(
-        self,
-        link: Link,
-        weights: list[_Weight],
-        stored: list[int],
-        targets: list[torch.Tensor],
-        token: CancelToken,
-        arrived: Progress,
+        self, link: Link, weights: list[_Weight], targets: list[torch.Tensor], token: CancelToken, arrived: Progress
     ) -> bool:
-        """Send the `stored` ones of `weights` to `targets`, when all of their files are registered with CUDA."""
-        sources = [weights[label].mapped for label in stored]
+        """Send `weights` to `targets`, when all of their files are registered with CUDA; whether they are."""
+        sources = [weight.mapped for weight in weights]
         places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
         if not places:
             return False
@@ -257,28 +252,18 @@ class Component:
                 return False
             begins = dict(zip(places, addresses, strict=True))
             runs = runs_of(sources, places)
-            link.bus.send_runs(
-                runs,
-                [begins[run.path, run.begin] for run in runs],
-                [targets[label] for label in stored],
-                token,
-                lambda number: arrived(stored[number]),
-            )
+            link.bus.send_runs(runs, [begins[run.path, run.begin] for run in runs], targets, token, arrived)
         return True
 
     def _send_by_ring(
-        self,
-        link: Link,
-        weights: list[_Weight],
-        stored: list[int],
-        targets: list[torch.Tensor],
-        token: CancelToken,
-        arrived: Progress,
+        self, link: Link, weights: list[_Weight], targets: list[torch.Tensor], token: CancelToken, arrived: Progress
     ) -> None:
         """As :meth:`_sent_in_runs`, from wherever they are."""
-        same = [one for one in stored if not weights[one].cast_bytes and weights[one].mapped.is_contiguous()]
-        link.bus.send([Copy(weights[one].mapped, targets[one], one) for one in same], token, arrived)
-        for group in _grouped(weights, sorted(set(stored) - set(same))):
+        same, other = list[int](), list[int]()
+        for label, weight in enumerate(weights):
+            (other if weight.cast_bytes or not weight.mapped.is_contiguous() else same).append(label)
+        link.bus.send([Copy(weights[label].mapped, targets[label], label) for label in same], token, arrived)
+        for group in _grouped(weights, other):
             copies = [
                 Copy(mapped, torch.empty_like(mapped, device=self.device), label)
                 for label in group

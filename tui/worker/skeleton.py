@@ -26,7 +26,10 @@ KNOWN: Final = (
     "FluxTransformer2DModel",
     "UNet2DConditionModel",
 )
-"""Classes that keep nothing that is computed when they are made, in whatever attribute: the usual large ones."""
+"""Classes that keep nothing that is computed when they are made, in whatever attribute: the usual large ones.
+
+Not the VAE, which takes a moment: read in this way, a tiny one's results differed in their last bit.
+"""
 
 OWN_NAMES: Final = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 """Of the one file that weights lie in."""
