@@ -4,8 +4,9 @@ import re
 
 from msgspec import Struct
 
+from tui.library.prompt.numbers import NUMBER
+
 _AND = re.compile(r"\bAND\b")
-_WEIGHT = re.compile(r"\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+")
 
 
 class Subprompt(Struct, frozen=True):
@@ -26,6 +27,6 @@ def subprompts(prompt: str) -> list[Subprompt]:
 
 def _weighted(part: str) -> Subprompt:
     text, colon, number = part.rpartition(":")
-    if colon and _WEIGHT.fullmatch(number):
+    if colon and NUMBER.fullmatch(number):
         return Subprompt(text.rstrip(), float(number))
     return Subprompt(part.rstrip())

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from tui.library.prompt.brackets import MAX_NESTED
+from tui.library.prompt.numbers import DECIMAL
 
 ROUND: Final = 1.1
 """What a pair of round brackets multiplies by."""
@@ -17,9 +18,9 @@ ESCAPED: Final = r"()[]{}|<>_:\\"
 """Letters that lose their meaning behind a backslash."""
 
 _PIECES = re.compile(
-    r"""
-    \\[()\[\]{}|<>_:\\] | \\ | \( | \[
-    | :\s*+(?P<weight>[+-]?(?:\d++(?:\.\d*+)?|\.\d++))\s*+\)
+    rf"""
+    \\[()\[\]{{}}|<>_:\\] | \\ | \( | \[
+    | :\s*+(?P<weight>{DECIMAL})\s*+\)
     | \) | \] | [^\\()\[\]:]+ | :
     """,
     re.VERBOSE,

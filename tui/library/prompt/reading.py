@@ -9,12 +9,13 @@ from tui.library.prompt.brackets import MAX_NESTED, pair
 from tui.library.prompt.composition import subprompts
 from tui.library.prompt.emphasis import Weighted, unescaped, weigh
 from tui.library.prompt.notices import Notice
+from tui.library.prompt.numbers import DECIMAL
 from tui.library.prompt.schedules import Stage, changes, stages
 from tui.library.prompt.tags import lora_tags
 
 _NUMBERED = re.compile(r":\s*+(?P<number>[+-]?[.\d]*+)\s*+\)")
-_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)")
-_WEIGHT = re.compile(r":\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+\)")
+_PLAIN_NUMBER = re.compile(DECIMAL)
+_WEIGHT = re.compile(rf":\s*+{DECIMAL}\s*+\)")
 MAX_WEIGHT = 10.0
 
 

@@ -1,16 +1,13 @@
 """Prompts that change while a picture forms: `[from:to:when]` and `[one|other]`, read as A1111 reads them."""
 
 import itertools
-import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
 
 from msgspec import Struct
 
 from tui.library.prompt.brackets import Pairs, outermost, pair
-
-NUMBER: Final = re.compile(r"\s*+[+-]?(?:\d++(?:\.\d*+)?|\.\d++)\s*+")
+from tui.library.prompt.numbers import NUMBER
 
 
 class Stage(Struct, frozen=True):
