@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image
 
 from tui.terminal.sixel import holes, strip_rows
-from tui.terminal.writer import Area, Drawing, Piece, fitted, padded
+from tui.terminal.writer import Area, Drawing, KeepsNothing, Piece, fitted, padded
 
 LIVE_QUALITY: Final = 60
 STILL_QUALITY: Final = 88
@@ -23,7 +23,7 @@ STRIP: Final = 12 << 10
 """Bytes of a strip, roughly."""
 
 
-class ITerm2Writer:
+class ITerm2Writer(KeepsNothing):
     """Sends the picture's pixels to where its cells are; the terminal enlarges them to fill the cells."""
 
     overlay = True
@@ -43,22 +43,6 @@ class ITerm2Writer:
             box = (0, row * whole.height // area.rows, whole.width, last * whole.height // area.rows)
             pieces.append(Piece(_inline(whole.crop(box), area.columns, last - row, quality), row))
         return Drawing(area=area, lines=holes(area), pieces=pieces)
-
-    def move(self, drawing: Drawing, area: Area) -> Drawing | None:
-        """The terminal keeps nothing that could be shown elsewhere."""
-        return None
-
-    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
-        """All of them."""
-        return drawing.area.columns
-
-    def is_painted(self, drawing: Drawing) -> bool:
-        """It does not matter."""
-        return True
-
-    def forget(self, drawing: Drawing) -> str:
-        """Nothing is kept."""
-        return ""
 
 
 def _inline(image: Image.Image, columns: int, rows: int, quality: int) -> str:

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from textual_image._sixel import SixelOptions, image_to_sixels
 
 from tui.terminal.stand_ins import HOLE
-from tui.terminal.writer import Area, Drawing, Piece, fitted, flat, padded
+from tui.terminal.writer import Area, Drawing, KeepsNothing, Piece, fitted, flat, padded
 
 LIVE_COLOURS: Final = 64
 
@@ -26,7 +26,7 @@ _DEFINITION: Final = re.compile(r"#(\d+);2;\d+;\d+;\d+")
 _HEAD: Final = "\x1bP0;0;0q"
 
 
-class SixelWriter:
+class SixelWriter(KeepsNothing):
     """Sends the picture's pixels to where its cells are; the cells themselves are left alone."""
 
     overlay = True
@@ -42,22 +42,6 @@ class SixelWriter:
         else:
             strips = _still(padded(fitted(image, area, enlarge=True), area), area)
         return Drawing(area=area, lines=holes(area), pieces=strips)
-
-    def move(self, drawing: Drawing, area: Area) -> Drawing | None:
-        """Sixels do not scale."""
-        return None
-
-    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
-        """All of them."""
-        return drawing.area.columns
-
-    def is_painted(self, drawing: Drawing) -> bool:
-        """It does not matter."""
-        return True
-
-    def forget(self, drawing: Drawing) -> str:
-        """Nothing is kept."""
-        return ""
 
 
 def holes(area: Area) -> list[list[Segment]]:

@@ -7,7 +7,7 @@ from rich.segment import Segment
 
 from tui.terminal.half_blocks import half_blocks
 from tui.terminal.quadrants import quadrants
-from tui.terminal.writer import Area, Drawing, flat
+from tui.terminal.writer import Area, Drawing, KeepsNothing, flat
 
 LETTERS: Final = " .:-=+*#%@"
 """From dark to bright, on a dark ground."""
@@ -16,7 +16,7 @@ LIVE_LEVELS: Final = 5
 """Bits of a colour that live frames keep, so that neighbours are alike and cost nothing."""
 
 
-class HalfBlockWriter:
+class HalfBlockWriter(KeepsNothing):
     """Two pixels a cell; still pictures four, in two colours, where the terminal is sure to have quadrants."""
 
     overlay = False
@@ -34,22 +34,6 @@ class HalfBlockWriter:
             kept = 0xFF << (8 - LIVE_LEVELS) & 0xFF
             small = small.point([(value & kept) | value >> LIVE_LEVELS for value in range(256)] * 3)
         return Drawing(area=area, lines=half_blocks(small, area.columns, area.rows))
-
-    def move(self, drawing: Drawing, area: Area) -> Drawing | None:
-        """It must be drawn anew."""
-        return None
-
-    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
-        """All of them."""
-        return drawing.area.columns
-
-    def is_painted(self, drawing: Drawing) -> bool:
-        """It does not matter."""
-        return True
-
-    def forget(self, drawing: Drawing) -> str:
-        """Nothing is kept."""
-        return ""
 
 
 class AsciiWriter(HalfBlockWriter):

@@ -79,6 +79,26 @@ class Writer(Protocol):
         """What to send when `drawing` is no longer shown."""
 
 
+class KeepsNothing:
+    """What ways have in common by which the terminal keeps no picture."""
+
+    def move(self, drawing: Drawing, area: Area) -> Drawing | None:
+        """It must be drawn anew."""
+        return None
+
+    def columns(self, before: Drawing | None, drawing: Drawing) -> int:
+        """All of them."""
+        return drawing.area.columns
+
+    def is_painted(self, drawing: Drawing) -> bool:
+        """It does not matter."""
+        return True
+
+    def forget(self, drawing: Drawing) -> str:
+        """Nothing is kept."""
+        return ""
+
+
 def flat(image: Image.Image) -> Image.Image:
     """`image` in RGB; what is transparent shows a checkerboard."""
     if not image.has_transparency_data:
