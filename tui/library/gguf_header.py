@@ -12,8 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from tui.library.safetensors_header import Header, Tensor
+from tui.library.safetensors_header import Header, Tensor, read_header
 from tui.protocol.problem import LatenttyError, Problem
+
+GGUF: Final = ".gguf"
+"""How such files' names end."""
 
 MAGIC: Final = b"GGUF"
 MAX_HEADER: Final = 64 << 20
@@ -91,6 +94,15 @@ def as_safetensors(header: GgufHeader) -> Header:
 
 class _Damaged(Exception):
     """Why the header cannot be trusted."""
+
+
+def weights_header(path: Path) -> Header:
+    """The header of the file at `path`, of GGUF or of safetensors, told in the terms of the latter.
+
+    Raises:
+        LatenttyError: it is missing or damaged.
+    """
+    return as_safetensors(read_gguf_header(path)) if path.suffix.lower() == GGUF else read_header(path)
 
 
 def read_gguf_header(path: Path) -> GgufHeader:

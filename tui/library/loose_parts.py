@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tui.library.gguf_header import as_safetensors, read_gguf_header
-from tui.library.safetensors_header import Header, read_header
+from tui.library.gguf_header import weights_header
+from tui.library.safetensors_header import Header
 from tui.protocol.problem import LatenttyError
 
 DEPTH: Final = 4
@@ -140,6 +140,6 @@ def _header(path: Path) -> Header | None:
 def _read(path: Path, size: int, changed: int) -> Header | None:
     del size, changed  # what is known of another version does not count
     try:
-        return as_safetensors(read_gguf_header(path)) if path.suffix.lower() == ".gguf" else read_header(path)
+        return weights_header(path)
     except LatenttyError:
         return None

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from tui.library.families import FAMILIES, Family
 from tui.library.families import family_of as family_of_index
-from tui.library.gguf_header import as_safetensors, read_gguf_header
+from tui.library.gguf_header import GGUF, as_safetensors, read_gguf_header
 from tui.library.loose_parts import find_loose, label_of
 from tui.library.models import info_of, read_json, read_model
 from tui.library.paths import configurations
@@ -26,7 +26,6 @@ PREFIX: Final = "model.diffusion_model."
 """What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
 
 SUFFIX: Final = ".safetensors"
-GGUF: Final = ".gguf"
 
 LOADABLE: Final = frozenset(
     {

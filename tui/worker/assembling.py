@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.library.gguf_header import as_safetensors, read_gguf_header
-from tui.library.safetensors_header import read_header
+from tui.library.gguf_header import weights_header
 from tui.library.single_files import (
-    GGUF,
     SingleFile,
     Variant,
     family_of,
@@ -66,9 +64,8 @@ def _part(single: SingleFile, name: str, library: str, class_name: str) -> Part:
 def _loose(single: SingleFile, name: str, kind: Any) -> Part:
     """The part `name` in a file of its own."""
     path = single.loose[name]
-    header = as_safetensors(read_gguf_header(path)) if path.suffix.lower() == GGUF else read_header(path)
     variant = Variant(id=name, family=single.variant.family, pipeline="", denoiser="")
-    own = SingleFile(path=path, header=header, variant=variant, pack=single.pack)
+    own = SingleFile(path=path, header=weights_header(path), variant=variant, pack=single.pack)
     return (OwnFile if name == "vae" else EncoderFile)(name, single.pack / name, kind, own)
 
 

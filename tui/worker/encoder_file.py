@@ -10,8 +10,8 @@ from accelerate import init_empty_weights
 from diffusers.quantizers.gguf.utils import GGUFParameter, dequantize_gguf_tensor
 from safetensors.torch import load_file
 
+from tui.library.gguf_header import GGUF
 from tui.library.loose_parts import bare
-from tui.library.single_files import GGUF
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.mapped_gguf import mapped_gguf
 from tui.worker.scaled import unscaled

@@ -13,9 +13,10 @@ from diffusers import FluxTransformer2DModel, GGUFQuantizationConfig, ModelMixin
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from safetensors.torch import load_file
 
+from tui.library.gguf_header import GGUF
 from tui.library.models import read_json
 from tui.library.safetensors_header import Header
-from tui.library.single_files import GGUF, PREFIX, SingleFile, names_of
+from tui.library.single_files import PREFIX, SingleFile, names_of
 from tui.worker.blueprint import Part
 from tui.worker.flux_layout import in_diffusers_names
 from tui.worker.mapped_gguf import mapped_gguf
