@@ -14,7 +14,7 @@ from tui.library.plain_text import plain
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 if TYPE_CHECKING:
-    from tui.bundled.training.lessons import Course
+    from tui.bundled.training.course import Course
 
 DESCRIPTION = "Make the model that comes with Latentty anew, step by step."
 
@@ -122,8 +122,8 @@ def _add_taught(parser: argparse.ArgumentParser) -> None:
 
 
 def _course(parsed: argparse.Namespace) -> "Course":
+    from tui.bundled.training.course import Course
     from tui.bundled.training.effort import Effort
-    from tui.bundled.training.lessons import Course
 
     given = {name: getattr(parsed, name) for name in Effort.__struct_fields__}
     return Course(

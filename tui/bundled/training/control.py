@@ -5,9 +5,9 @@ from typing import Final
 
 import torch
 
-from tui.bundled.training.devices import channels_last, in_bfloat16, prepared_device
+from tui.bundled.training.devices import channels_last, prepared_device
 from tui.bundled.training.effort import Effort
-from tui.bundled.training.latents import read_edges, read_latents
+from tui.bundled.training.latents import no_words, read_edges, read_latents
 from tui.bundled.training.lesson import learn
 from tui.bundled.training.noising import Noising
 from tui.bundled.training.parts import (
@@ -21,7 +21,6 @@ from tui.bundled.training.parts import (
     save_part,
 )
 from tui.bundled.training.progress_log import ProgressLog
-from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
 
 RATE: Final = 8e-4
 
@@ -44,7 +43,7 @@ def train_control(data: Path, out: Path, pictures: Path, until: float, effort: E
     unet = frozen(load_unet(model), device).to(memory_format=torch.channels_last)
     text = frozen(load_text_encoder(model), device)
     control = new_control(unet).to(device, memory_format=torch.channels_last).train()
-    empty = torch.from_numpy(encode(read_tokenizer(data / FOLDER), [[""]])[0, 0]).long().to(device)
+    empty = no_words(data, device)
     edges = read_edges(pictures, device)
     latents = read_latents(pictures, torch.device("cpu")).part(0, len(edges)).to(device)
     log(f"{count_parameters(control) / 1e6:.2f} M parameters, {len(edges)} pictures")
@@ -52,24 +51,23 @@ def train_control(data: Path, out: Path, pictures: Path, until: float, effort: E
 
     def loss() -> torch.Tensor:
         rows = latents.rows(batch)
-        noise = channels_last(torch.randn(batch, *latents.latents.shape[1:], device=device))
-        times = noising.times(batch)
-        noisy, wanted = noising.mix(channels_last(latents.chosen(rows)), noise, times)
         lines = channels_last((edges[rows].float() / 255)[:, None].expand(-1, 3, -1, -1))
-        with in_bfloat16(device):
+
+        def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 words = text(input_ids=latents.captions(rows, empty, DROPPED))[0]
             down, middle = control(noisy, times, words, lines, return_dict=False)
-            told = unet(
+            told: torch.Tensor = unet(
                 noisy,
                 times,
                 words,
                 down_block_additional_residuals=down,
                 mid_block_additional_residual=middle,
                 return_dict=False,
-            )[0].float()
-        squares: torch.Tensor = (told - wanted) ** 2
-        return squares.mean()
+            )[0]
+            return told
+
+        return noising.error(latents.chosen(rows), predict)
 
     learn(list(control.parameters()), loss, rate=RATE, until=until, effort=effort, log=log)
     folder = out / CONTROL

@@ -19,8 +19,8 @@ from msgspec.structs import replace
 
 from tui.bundled.training.averages import Average
 from tui.bundled.training.compiling import compiled
+from tui.bundled.training.course import Course
 from tui.bundled.training.devices import channels_last, in_bfloat16, memory_told, prepared_device, wait_for
-from tui.bundled.training.effort import Effort
 from tui.bundled.training.latents import (
     MADE,
     OTHERS_MADE,
@@ -29,6 +29,7 @@ from tui.bundled.training.latents import (
     LatentTask,
     are_made,
     make_latents,
+    no_words,
     read_latents,
     read_other_latents,
 )
@@ -47,7 +48,7 @@ from tui.bundled.training.parts import (
 from tui.bundled.training.progress_log import ProgressLog
 from tui.bundled.training.ranks import Ranks, free_port
 from tui.bundled.training.rates import rate_at
-from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
+from tui.bundled.training.tokenizer import FOLDER
 from tui.protocol.problem import LatenttyError, Problem
 
 DONE: Final = "denoiser.done"
@@ -98,24 +99,11 @@ WORST: Final = 0.8
 SETTLED: Final = 1000
 
 
-class DenoiserPlan(Struct, frozen=True, kw_only=True):
+class DenoiserPlan(Course, frozen=True, kw_only=True):
     """What is to be taught, from what, and how long."""
 
-    data: Path
-    """As prepare wrote it."""
-    out: Path
-    """Where the model goes, and what is kept meanwhile."""
-    begun_with: Path | None
-    """The folder of a model whose weights are taught on; None to start afresh."""
     seconds: float
     """For all of it, from the start of the processes on."""
-    effort: Effort
-    rate: float = 1.0
-    """Times the usual rates."""
-    ranks: int = 0
-    """How many processes; 0 for one for each GPU."""
-    begun: float
-    """When it began, by the clock."""
 
     @property
     def base(self) -> Path:
@@ -274,8 +262,7 @@ class _Teacher:
         self._plan, self._place, self._device, self._log = plan, place, device, log
         self._ranks = Ranks(place.rank, place.count, place.port, device)
         self._noising = Noising(plan.base, device)
-        tokenizer = read_tokenizer(plan.data / FOLDER)
-        self._empty = torch.from_numpy(encode(tokenizer, [[""]])[0, 0]).long().to(device)
+        self._empty = no_words(plan.data, device)
         torch.manual_seed(0)
         begun_with = plan.begun_with
         unet = new_unet() if begun_with is None else load_unet(begun_with)

@@ -6,14 +6,14 @@ from typing import Any, Final
 import torch
 
 from tui.bundled.training.catalogue import read_catalogue
-from tui.bundled.training.devices import channels_last, in_bfloat16, prepared_device
+from tui.bundled.training.devices import prepared_device
 from tui.bundled.training.drawing_table import batches, read_composer
 from tui.bundled.training.effort import Effort
 from tui.bundled.training.gilded import compose_gilded, invent_gilded
-from tui.bundled.training.latents import Latents, encode_pictures
+from tui.bundled.training.latents import Latents, encode_all, no_words
 from tui.bundled.training.lesson import learn
 from tui.bundled.training.noising import Noising
-from tui.bundled.training.parts import MODEL, frozen, load_autoencoder, load_text_encoder, load_unet, save_weights
+from tui.bundled.training.parts import MODEL, frozen, load_text_encoder, load_unet, save_weights
 from tui.bundled.training.progress_log import ProgressLog
 from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
 
@@ -48,7 +48,7 @@ def train_embedding(data: Path, out: Path, until: float, effort: Effort, log: Pr
     model = out / MODEL
     noising = Noising(model, device)
     tokenizer = read_tokenizer(data / FOLDER)
-    empty = torch.from_numpy(encode(tokenizer, [[""]])[0, 0]).long().to(device)
+    empty = no_words(data, device)
     pictures = _pictures(data, model, effort, device)
     unet = frozen(load_unet(model), device).to(memory_format=torch.channels_last)
     text, table = _with_another_word(model, int(encode(tokenizer, [[LIKE]])[0, 0, 1]), device)
@@ -57,14 +57,13 @@ def train_embedding(data: Path, out: Path, until: float, effort: Effort, log: Pr
 
     def loss() -> torch.Tensor:
         rows = pictures.rows(batch)
-        times = noising.times(batch)
-        latents = pictures.chosen(rows)
-        noisy, wanted = noising.mix(channels_last(latents), channels_last(torch.randn_like(latents)), times)
-        with in_bfloat16(device):
+
+        def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             words = text(input_ids=pictures.captions(rows, empty, 0))[0]
-            told = unet(noisy, times, words, return_dict=False)[0].float()
-        squares: torch.Tensor = (told - wanted) ** 2
-        return squares.mean()
+            told: torch.Tensor = unet(noisy, times, words, return_dict=False)[0]
+            return told
+
+        return noising.error(pictures.chosen(rows), predict)
 
     def new_word_only() -> None:
         if table.grad is not None:
@@ -89,19 +88,15 @@ def _with_another_word(model: Path, like: int, device: torch.device) -> tuple[An
     return text, table
 
 
-@torch.no_grad()
 def _pictures(data: Path, model: Path, effort: Effort, device: torch.device) -> Latents:
     """Pictures of things of gold, whose captions have the new word's number."""
     scenes_each = min(SCENES_EACH, effort.scenes_each)
     count = min(PICTURES, effort.pictures)
     things = invent_gilded(read_catalogue(data), count, WORD, scenes_each, SEED)
     composer = read_composer(data, scenes_each, effort.processes, device)
-    autoencoder = frozen(load_autoencoder(model), device).to(memory_format=torch.channels_last)
-    latents = []
-    for some in batches(things, min(64, count)):
-        with in_bfloat16(device):
-            latents.append(encode_pictures(autoencoder, compose_gilded(composer, things[some])).to(torch.float16))
+    drawn = (compose_gilded(composer, things[some]) for some in batches(things, min(64, count)))
+    latents = encode_all(model, drawn, device)
     tokenizer = read_tokenizer(data / FOLDER)
     tokenizer.add_special_tokens([WORD])
     tokens = torch.from_numpy(encode(tokenizer, [[one.caption] for one in things])).to(device)
-    return Latents(torch.cat(latents), tokens)
+    return Latents(latents, tokens)

@@ -4,7 +4,7 @@ They are made once, beforehand: drawing and encoding them again for every step w
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from tui.bundled.training.parts import frozen, load_autoencoder
 from tui.bundled.training.pool import sample_tokens
 from tui.bundled.training.progress_log import ProgressLog
 from tui.bundled.training.spec import SpecArray
+from tui.bundled.training.tokenizer import FOLDER, encode, read_tokenizer
 from tui.protocol.problem import LatenttyError, Problem
 
 OTHER_SIZES: Final = ((192, 192), (192, 256), (256, 192), (256, 384), (384, 256), (384, 384))
@@ -146,15 +147,27 @@ def encode_pictures(autoencoder: Any, pictures: torch.Tensor) -> torch.Tensor:
     return encoded[:, :4]
 
 
+@torch.no_grad()
+def encode_all(model: Path, pictures: Iterable[torch.Tensor], device: torch.device) -> torch.Tensor:
+    """The latents of `pictures`, which come in batches, by the autoencoder of `model`, float16."""
+    encoded = _encoder(frozen(load_autoencoder(model), device).to(memory_format=torch.channels_last), device)
+    return torch.cat([encoded(some).to(torch.float16) for some in pictures])
+
+
+def no_words(data: Path, device: torch.device) -> torch.Tensor:
+    """The tokens of an empty caption, (LENGTH,)."""
+    return torch.from_numpy(encode(read_tokenizer(data / FOLDER), [[""]])[0, 0]).long().to(device)
+
+
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _encoder(autoencoder: Any, device: torch.device) -> Encode:
-    def encode(pictures: torch.Tensor) -> torch.Tensor:
+    def encoded(pictures: torch.Tensor) -> torch.Tensor:
         with in_bfloat16(device):
             return encode_pictures(autoencoder, pictures)
 
-    return encode
+    return encoded
 
 
 class _Maker:

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from tui.bundled.training.autoencoder import train_autoencoder, train_decoder
 from tui.bundled.training.control import train_control
+from tui.bundled.training.course import Course
 from tui.bundled.training.denoiser import DenoiserPlan, train_denoiser
 from tui.bundled.training.effort import Effort
 from tui.bundled.training.embedding import train_embedding
@@ -40,23 +40,6 @@ LEAST_SECONDS: Final = 20.0
 """That a part is taught for, even when the time is over."""
 
 
-class Course(Struct, frozen=True, kw_only=True):
-    """What is taught from what data, into which folder."""
-
-    data: Path
-    """As prepare wrote it."""
-    out: Path
-    begun_with: Path | None
-    """The folder of a model that is taught on; None to start the denoiser afresh, and else with the bundled one."""
-    effort: Effort
-    rate: float = 1.0
-    """Times the denoiser's usual rates."""
-    ranks: int = 0
-    """How many processes teach the denoiser; 0 for one for each GPU."""
-    begun: float
-    """When it began, by the clock."""
-
-
 def teach_part(course: Course, part: str, seconds: float) -> None:
     """Teach one of `PARTS` for `seconds`.
 
@@ -68,18 +51,7 @@ def teach_part(course: Course, part: str, seconds: float) -> None:
     if course.begun_with is not None or part not in FRESH:
         _check_tokenizer(course.data, base)
     if part == DENOISER:
-        train_denoiser(
-            DenoiserPlan(
-                data=course.data,
-                out=course.out,
-                begun_with=course.begun_with,
-                seconds=time.time() - course.begun + seconds,
-                effort=course.effort,
-                rate=course.rate,
-                ranks=course.ranks,
-                begun=course.begun,
-            )
-        )
+        train_denoiser(DenoiserPlan(**asdict(course), seconds=time.time() - course.begun + seconds))
         return
     until = time.time() + seconds
     log = ProgressLog(part, course.begun)

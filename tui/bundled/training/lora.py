@@ -7,16 +7,15 @@ import torch
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
-from tui.bundled.training.devices import channels_last, in_bfloat16, prepared_device
+from tui.bundled.training.devices import prepared_device
 from tui.bundled.training.drawing_table import batches, invent, read_composer
 from tui.bundled.training.effort import Effort
-from tui.bundled.training.latents import Latents, encode_pictures
+from tui.bundled.training.latents import Latents, encode_all, no_words
 from tui.bundled.training.lesson import learn
 from tui.bundled.training.noising import Noising
 from tui.bundled.training.parts import (
     MODEL,
     frozen,
-    load_autoencoder,
     load_text_encoder,
     load_unet,
     save_weights,
@@ -64,7 +63,7 @@ def train_lora(style: str, data: Path, out: Path, until: float, effort: Effort, 
     noising = Noising(model, device)
     text = frozen(load_text_encoder(model), device)
     pictures = _pictures(style, data, model, effort, device)
-    empty = torch.from_numpy(encode(read_tokenizer(data / FOLDER), [[""]])[0, 0]).long().to(device)
+    empty = no_words(data, device)
     unet = frozen(load_unet(model), device)
     torch.manual_seed(0)
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(LAYERS), init_lora_weights="gaussian"))
@@ -75,15 +74,14 @@ def train_lora(style: str, data: Path, out: Path, until: float, effort: Effort, 
 
     def loss() -> torch.Tensor:
         rows = pictures.rows(batch)
-        times = noising.times(batch)
-        latents = pictures.chosen(rows)
-        noisy, wanted = noising.mix(channels_last(latents), channels_last(torch.randn_like(latents)), times)
-        with in_bfloat16(device):
+
+        def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 words = text(input_ids=pictures.captions(rows, empty, DROPPED))[0]
-            told = unet(noisy, times, words, return_dict=False)[0].float()
-        squares: torch.Tensor = (told - wanted) ** 2
-        return squares.mean()
+            told: torch.Tensor = unet(noisy, times, words, return_dict=False)[0]
+            return told
+
+        return noising.error(pictures.chosen(rows), predict)
 
     learn(learned, loss, rate=RATE, until=until, effort=effort, log=log, weight_decay=0)
     save_lora(unet, lora_folder(out, style), STYLES[style][1])
@@ -101,7 +99,6 @@ def save_lora(unet: Any, folder: Path, words: str) -> None:
     )
 
 
-@torch.no_grad()
 def _pictures(style: str, data: Path, model: Path, effort: Effort, device: torch.device) -> Latents:
     """New pictures, restyled and encoded, with captions that say so."""
     restyle, words = STYLES[style]
@@ -109,11 +106,8 @@ def _pictures(style: str, data: Path, model: Path, effort: Effort, device: torch
     count = min(PICTURES, effort.pictures)
     pool = invent(data, count, SEED, scenes_each, effort.processes)
     composer = read_composer(data, scenes_each, effort.processes, device)
-    autoencoder = frozen(load_autoencoder(model), device).to(memory_format=torch.channels_last)
-    latents = []
-    for some in batches(pool.specs, min(64, count)):
-        with in_bfloat16(device):
-            latents.append(encode_pictures(autoencoder, restyle(composer.compose(pool.specs[some]))).to(torch.float16))
+    drawn = (restyle(composer.compose(pool.specs[some])) for some in batches(pool.specs, min(64, count)))
+    latents = encode_all(model, drawn, device)
     captions = [[f"{caption.rstrip('.')}, {words}" for caption in own] for own in pool.captions]
     tokens = torch.from_numpy(encode(read_tokenizer(data / FOLDER), captions)).to(device)
-    return Latents(torch.cat(latents), tokens)
+    return Latents(latents, tokens)

@@ -1,11 +1,16 @@
 """Latents with noise, as the model's scheduler mixes them, and what the model is to say of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
+from tui.bundled.training.devices import channels_last, in_bfloat16
 from tui.protocol.problem import LatenttyError, Problem
+
+Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What a model says of noisy latents and their times."""
 
 
 class Noising:
@@ -37,3 +42,12 @@ class Noising:
         """`latents` (n, channels, h, w) with `noise` as at `times` (n,), and the v that is to be predicted of them."""
         signal, strength = self._signal[times][:, None, None, None], self._noise[times][:, None, None, None]
         return signal * latents + strength * noise, signal * noise - strength * latents
+
+    def error(self, latents: torch.Tensor, predict: Predict) -> torch.Tensor:
+        """The mean squared error of what is predicted of `latents` with random noise at random times."""
+        times = self.times(len(latents))
+        noisy, wanted = self.mix(channels_last(latents), channels_last(torch.randn_like(latents)), times)
+        with in_bfloat16(self._device):
+            told = predict(noisy, times).float()
+        squares: torch.Tensor = (told - wanted) ** 2
+        return squares.mean()
