@@ -289,10 +289,10 @@ class LatenttyApp(PictureApp[int]):
         """Go to a screen; what lies over the one that is seen stays there."""
         self.switch_mode(place)
 
-    @on(ModelsScreen.UseAdapter)
-    def _use_adapter(self, event: ModelsScreen.UseAdapter) -> None:
-        self._studio.prompts.append(f"<lora:{event.model}:1>")
+    @on(ModelsScreen.UseFile)
+    def _use_file(self, event: ModelsScreen.UseFile) -> None:
         self.switch_mode("studio")
+        self._studio.use_file(event.file)
 
     @on(ModelsScreen.Use)
     def _use_model(self, event: ModelsScreen.Use) -> None:

@@ -61,7 +61,9 @@ async def test_models_anywhere_below_a_folder_are_found_kept_and_looked_at_once(
     await again.start()
     attached = await again.attach()
     await scanned(attached)
-    assert (await page(attached)).total == 251
+    listed = (await page(attached, limit=1000)).files
+    assert sum(not file.bundled for file in listed) == 251
+    assert {file.kind for file in listed if file.bundled} == {"lora", "embedding"}, "offered without a search"
     await attached.until(lambda: attached.snapshot.library is not None and attached.snapshot.library.found == 251)
     assert attached.snapshot.library.changed == 0
     deep.unlink()

@@ -99,8 +99,10 @@ async def test_a_lora_and_its_words_are_chosen_from_the_library(running: Running
 
         await pilot.press("a", "space", "ctrl+f")
         await until(pilot, lambda: title() == "For the prompt")
-        assert len(app.screen._options) == 1, "another family's are not offered"
-        assert "words: pixel art, sprite" in app.screen._options[0]
+        offered = app.screen._options
+        assert len(offered) == 4, "one and what comes with the model; another family's are not offered"
+        assert any("words: pixel art, sprite" in one for one in offered)
+        assert sum("comes with Latentty" in one for one in offered) == 3
         await type_text(pilot, "pxl")
         await pilot.press("enter")
         await until(pilot, lambda: "trigger words" in title())

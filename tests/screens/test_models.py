@@ -12,6 +12,7 @@ from tests.library.model_files import write_safetensors
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tui.library.paths import Paths, bundled_models
 from tui.library.settings import load_settings
+from tui.screens.choose import ChooseScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
 from tui.widgets.status_line import StatusLine
@@ -57,13 +58,15 @@ async def test_every_key_of_the_models_screen(
         await pilot.press("u", "k")
         await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "kept") == "")
 
-        await until(pilot, lambda: screen.query_one(DataTable).row_count == 3)
+        await until(pilot, lambda: screen.query_one(DataTable).row_count == 6)
         assert "found" in str(screen.query_one("#scan", Static).content)
         await pilot.press("r")
         await until(pilot, lambda: not snapshot_of(pilot).library.running)
         await pilot.press("j", "j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, StudioScreen))
-        assert app.screen.prompts.prompt.endswith("<lora:pixel:1>")
+        assert app.screen.prompts.prompt.endswith("<lora:pixel:1>, pixel art")
         await pilot.press("f5")
         await until(pilot, lambda: app.screen is screen)
 
@@ -72,7 +75,7 @@ async def test_every_key_of_the_models_screen(
         await until(pilot, lambda: screen.query_one(DataTable).row_count == 1)
         await pilot.press("escape")
         assert not screen.query_one(Input).display
-        assert screen.query_one(DataTable).row_count == 3
+        assert screen.query_one(DataTable).row_count == 6, "with the two LoRAs and the word that come with it"
         await pilot.press("k", "enter")
         await until(pilot, lambda: isinstance(app.screen, StudioScreen))
         assert app.screen.settings.model == snapshot_of(pilot).models[0]

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from watchfiles import awatch
 
 from tui.engine.database import Database
+from tui.library.addons import bundled_addons
 from tui.library.hashes import Hashes, hash_file
 from tui.library.places import Place
 from tui.library.scanning import Candidate, candidates, changed, look_at
@@ -95,9 +96,9 @@ class Library:
         return self.files
 
     def page(self, asked: GetLibrary) -> LibraryPage:
-        """The files that `asked` describes."""
+        """The files that `asked` describes, those that come with the program last."""
         text = asked.text.lower()
-        fitting = [file for file in self.files if _fits(file, asked.family, text)]
+        fitting = [file for file in (*self.files, *bundled_addons()) if _fits(file, asked.family, text)]
         counts: dict[str, int] = {}
         for file in fitting:
             counts[file.kind] = counts.get(file.kind, 0) + 1

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tui.headless.engine_control import read_library
 from tui.headless.json_line import json_line
+from tui.library.addons import bundled_addons
 from tui.library.families import FAMILIES
 from tui.library.identify import identify_folder
 from tui.library.models import BUNDLED
@@ -20,7 +21,7 @@ from tui.library.places import places
 from tui.library.plain_text import plain
 from tui.library.scanning import candidates, look_at
 from tui.library.settings import load_settings
-from tui.protocol.library import ModelFile
+from tui.protocol.library import BUNDLED_PLACE, ModelFile
 from tui.protocol.problem import LatenttyError
 
 OTHER_COLUMNS: Final = 66
@@ -28,7 +29,7 @@ OTHER_COLUMNS: Final = 66
 
 
 def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, text: str = "") -> int:
-    """Print every model of any kind that the settings lead to, the bundled one first."""
+    """Print every model of any kind: those that come with the program, then what the settings lead to."""
     files = [file for file in find_files(paths) if _fits(file, kinds or [], text.lower())]
     if as_json:
         print(json_line(files))
@@ -43,7 +44,10 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
 
 
 def find_files(paths: Paths) -> list[ModelFile]:
-    """Every model of any kind on this box: what the engine that runs has found, else looked at now."""
+    """Every model of any kind on this box, what comes with the program first.
+
+    It is what the engine that runs has found; where none does, the folders are looked through now.
+    """
     settings = load_settings(paths)
     where = places(settings.models(), others=settings.other_programs)
     found = None
@@ -52,8 +56,15 @@ def find_files(paths: Paths) -> list[ModelFile]:
             found = asyncio.run(read_library(paths, [str(place.path) for place in where]))
     if found is None:
         found = [file for candidate in candidates(where) for file in look_at(candidate)]
-    bundled = identify_folder(bundled_models() / BUNDLED, "Latentty")
-    return [*([bundled] if bundled else []), *sorted(found, key=lambda file: (file.kind, file.name.lower()))]
+    own = [file for file in found if not file.bundled]
+    return [*_bundled(), *sorted(own, key=lambda file: (file.kind, file.name.lower()))]
+
+
+def _bundled() -> list[ModelFile]:
+    """What comes with the program: the model, its ControlNets, its LoRAs and its embeddings."""
+    folders = [path.parent for path in sorted(bundled_models().glob("*/config.json"))]
+    wholes = (identify_folder(folder, BUNDLED_PLACE) for folder in (bundled_models() / BUNDLED, *folders))
+    return [*(file for file in wholes if file is not None), *bundled_addons()]
 
 
 def _fits(file: ModelFile, kinds: list[str], text: str) -> bool:

@@ -1,17 +1,25 @@
 """What a job may name beside its model: LoRAs, textual inversions, VAEs and text encoders, found in the library."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from tui.library.adapter_header import AdapterHeader, read_adapter
 from tui.library.identify import identify_file
 from tui.library.paths import bundled_models
-from tui.protocol.library import FileKind, ModelFile
+from tui.protocol.library import BUNDLED_PLACE, FileKind, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
 KINDS: Final[dict[FileKind, str]] = {"lora": "LoRA", "vae": "VAE", "text encoder": "text encoder"}
 """What is named by jobs, and how it is called in sentences."""
+
+
+@cache
+def bundled_addons() -> tuple[ModelFile, ...]:
+    """The LoRAs and embeddings that come with the program. They were made for the bundled model and fit no other."""
+    found = (path for kind in ("lora", "embedding") for path in bundled_models().glob(f"*-{kind}-*/*.safetensors"))
+    return tuple(identify_file(path, BUNDLED_PLACE) for path in sorted(found))
 
 
 class NoSuchAddon(LatenttyError):
@@ -27,10 +35,6 @@ class Addons:
     def __init__(self, files: Callable[[], Sequence[ModelFile]]) -> None:
         self._files = files
         self._headers: dict[tuple[Path, int, int], AdapterHeader] = {}
-        bundled = sorted(
-            path for kind in ("lora", "embedding") for path in bundled_models().glob(f"*-{kind}-*/*.safetensors")
-        )
-        self._bundled = [identify_file(path, "Latentty") for path in bundled]
 
     def find(self, kind: FileKind, name: str) -> Path:
         """The file or folder of that kind called `name`: as the library calls it, or by its file's or folder's name.
@@ -84,6 +88,6 @@ class Addons:
         return self._headers[key]
 
     def _all(self, kind: FileKind) -> Iterator[ModelFile]:
-        for file in (*self._bundled, *self._files()):
+        for file in (*bundled_addons(), *self._files()):
             if file.kind == kind and file.problem is None and Path(file.path).exists():
                 yield file

@@ -1,6 +1,6 @@
 """What lies in the user's model folders, file by file: the library."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -19,6 +19,9 @@ FileKind = Literal[
     "image encoder",
     "unknown",
 ]
+
+BUNDLED_PLACE: Final = "Latentty"
+"""The :attr:`ModelFile.place` of what comes with the program."""
 
 Form = Literal["folder", "safetensors", "gguf", "pickle"]
 
@@ -54,6 +57,11 @@ class ModelFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The eight letters by which old pictures name a checkpoint."""
     problem: Problem | None = None
     """Why it cannot be used or is not known."""
+
+    @property
+    def bundled(self) -> bool:
+        """Whether it comes with the program, and fits the bundled model alone."""
+        return self.place == BUNDLED_PLACE
 
     @property
     def short_hash(self) -> str:

@@ -129,7 +129,7 @@ def _device(snapshot: Snapshot) -> str:
     if residency is None:
         return ""
     used, total = residency.used_bytes / GIBIBYTE, residency.total_bytes / GIBIBYTE
-    return f"{residency.device} {used:.1f}/{total:.0f} GB"
+    return f"{residency.device} {used:.1f}/{total:.0f} GiB"
 
 
 def _state(snapshot: Snapshot) -> tuple[str, str]:

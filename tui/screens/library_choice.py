@@ -5,22 +5,26 @@ from collections.abc import Iterable
 from textual.app import App
 
 from tui.library.families import FAMILIES
+from tui.protocol.events import ModelInfo
 from tui.protocol.library import ModelFile
 from tui.screens.choose import ChooseScreen
 
 ALL_WORDS = "all of them"
 
 
-def fitting(files: Iterable[ModelFile], family: str) -> list[ModelFile]:
-    """The files that can be used with a model of `family`, those that do not tell their own last."""
-    found = [file for file in files if file.problem is None and file.family in ("", family)]
+def fitting(files: Iterable[ModelFile], model: ModelInfo | None) -> list[ModelFile]:
+    """The files that can be used with `model`, those that do not tell their family last."""
+    family, bundled = (model.family, model.bundled) if model is not None else ("", False)
+    fit = (file for file in files if file.problem is None and file.family in ("", family))
+    found = [file for file in fit if bundled or not file.bundled]
     return sorted(found, key=lambda file: file.family == "")
 
 
 def line_of(file: ModelFile) -> str:
     """A file as it is offered: its name, its family, its trigger words."""
     family = FAMILIES.get(file.family)
-    parts = [file.name, file.kind, family.label if family is not None else file.base or "family unknown"]
+    made_for = family.label if family is not None else file.base or "family unknown"
+    parts = [file.name, file.kind, "comes with Latentty" if file.bundled else made_for]
     return " · ".join([*parts, *([f"words: {', '.join(file.trigger_words)}"] if file.trigger_words else [])])
 
 

@@ -18,6 +18,7 @@ from textual.widgets import DataTable, Input, Static
 from tui.client import EngineClient
 from tui.library.families import FAMILIES
 from tui.library.hub_environment import told
+from tui.library.models import BUNDLED
 from tui.library.plain_text import plain
 from tui.protocol.commands import (
     CancelDownload,
@@ -48,7 +49,11 @@ LINES: Final = 1000
 
 GET_HINT: Final = "hf:org/name, hf:org/name:file.safetensors, civitai:12345 or https://…"
 
-MEGABYTE: Final = 1_000_000
+COMES: Final = "comes with Latentty; its licences lie beside it"
+
+LEAST_NAME: Final = 16
+"""Cells that a name gets at least."""
+
 COLUMNS: Final = {"name": "Name", "kind": "Kind", "size": "Size", "where": "Where", "kept": "Kept"}
 
 
@@ -61,7 +66,7 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     family: str
     bytes: int
     where: str
-    """Such as "disk", "cuda:0 6,938 MB" or "loading 61 %"."""
+    """Such as "disk", "cuda:0 6.9 GB" or "loading 61 %"."""
     kept: str
     details: str
     path: str = ""
@@ -100,7 +105,7 @@ def _download_row(state: DownloadState) -> ModelRow:
 def _file_row(file: ModelFile) -> ModelRow:
     family = FAMILIES.get(file.family)
     facts = {
-        "for": family.label if family is not None else file.base,
+        "for": BUNDLED if file.bundled else family.label if family is not None else file.base,
         "words": ", ".join(file.trigger_words),
         "by": file.author,
         "licence": file.license,
@@ -116,7 +121,7 @@ def _file_row(file: ModelFile) -> ModelRow:
         bytes=file.bytes,
         where="damaged" if file.problem is not None else "disk",
         kept="",
-        details="\n".join(line for line in (file.path, about, problem) if line),
+        details="\n".join(line for line in (file.path, about, problem, COMES if file.bundled else "") if line),
         path=file.path,
     )
 
@@ -152,7 +157,7 @@ def _about_model(model: ModelInfo) -> str:
     if model.controls:
         lines.append(f"ControlNets: {', '.join(model.controls)}")
     if model.bundled:
-        lines.append("comes with Latentty; its licences lie beside it")
+        lines.append(COMES)
     return "\n".join(lines)
 
 
@@ -160,6 +165,7 @@ def _controlnet_row(net: ControlNetInfo, snapshot: Snapshot) -> ModelRow:
     state = snapshot.control_states.get(net.name)
     fits = [model.name for model in snapshot.models if net.name in model.controls]
     problem = net.problem or (state.problem if state is not None else None)
+    about = [net.path, f"fits {', '.join(fits) or 'no model that was found'}", COMES if net.bundled else ""]
     return ModelRow(
         name=net.name,
         kind="ControlNet",
@@ -167,9 +173,7 @@ def _controlnet_row(net: ControlNetInfo, snapshot: Snapshot) -> ModelRow:
         bytes=net.bytes,
         where="damaged" if net.problem is not None else _where(net.name, snapshot),
         kept="wanted" if state is not None and state.phase != "absent" else "",
-        details=str(problem)
-        if problem is not None
-        else f"{net.path}\nfits {', '.join(fits) or 'no model that was found'}",
+        details=str(problem) if problem is not None else "\n".join(line for line in about if line),
     )
 
 
@@ -185,7 +189,17 @@ def _where(name: str, snapshot: Snapshot) -> str:
 
 def _place(components: list[ResidentComponent]) -> str:
     devices = sorted({one.device for one in components})
-    return f"{'+'.join(devices)} {sum(one.bytes for one in components) / MEGABYTE:,.0f} MB"
+    return f"{'+'.join(devices)} {size_of(sum(one.bytes for one in components))}"
+
+
+def size_of(count: int) -> str:
+    """So many bytes, such as "544 B", "39 MB" or "6.9 GB"."""
+    size, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.1f} {unit}" if 0 < size < 9.95 and unit != "B" else f"{size:,.0f} {unit}"
 
 
 class ModelsScreen(EngineScreen):
@@ -215,12 +229,18 @@ class ModelsScreen(EngineScreen):
             super().__init__()
             self.model = model
 
-    class UseAdapter(Use):
-        """The user wants to draw with this LoRA."""
+    class UseFile(Message):
+        """The user wants to draw with this LoRA or embedding."""
+
+        def __init__(self, file: ModelFile) -> None:
+            super().__init__()
+            self.file = file
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._rows: dict[str, ModelRow] = {}
+        self._name_room = 0
+        """Cells for a name in the table's first column."""
         self._most = LINES
         self._left = 0
         """Lines that are not in the table yet."""
@@ -253,24 +273,29 @@ class ModelsScreen(EngineScreen):
         matcher = Matcher(self._filter.value) if self._filter.value else None
         fitting = [row for row in model_rows(snapshot, self._files) if _matches(row, matcher)]
         found = {row.key: row for row in fitting[: self._most]}
-        if list(found)[: len(self._rows)] == list(self._rows):
+        self._show_rows(found)
+        self._left = len(fitting) - len(found)
+        self._scan.update(f"{self._left:,} more below; / finds by a part of a name" if self._left else _scan(snapshot))
+        self._show_details()
+
+    def _show_rows(self, found: dict[str, ModelRow]) -> None:
+        """Change only those lines that are others; all of them where names get another width."""
+        room = _room(found.values(), self.app.size.width)
+        if room == self._name_room and list(found)[: len(self._rows)] == list(self._rows):
             for key, row in found.items():
                 if key not in self._rows:
-                    self._table.add_row(*_cells(row).values(), key=key)
+                    self._table.add_row(*_cells(row, room).values(), key=key)
                 elif row != self._rows[key]:
-                    for column, text in _cells(row).items():
+                    for column, text in _cells(row, room).items():
                         self._table.update_cell(key, column, text, update_width=True)
         else:
             under = self._under_cursor
             self._table.clear()
             for key, row in found.items():
-                self._table.add_row(*_cells(row).values(), key=key)
+                self._table.add_row(*_cells(row, room).values(), key=key)
             if under is not None and under.key in found:
                 self._table.move_cursor(row=list(found).index(under.key))
-        self._rows = found
-        self._left = len(fitting) - len(found)
-        self._scan.update(f"{self._left:,} more below; / finds by a part of a name" if self._left else _scan(snapshot))
-        self._show_details()
+        self._rows, self._name_room = found, room
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """Seen again: what lies in the folders may be different now."""
@@ -321,8 +346,8 @@ class ModelsScreen(EngineScreen):
             return
         if row is not None and row.kind == "model":
             self.post_message(self.Use(row.name))
-        elif row is not None and row.kind == "lora":
-            self.post_message(self.UseAdapter(row.name))
+        elif row is not None and row.kind in ("lora", "embedding"):
+            self.post_message(self.UseFile(next(file for file in self._files if file.path == row.path)))
         elif row is not None:
             self.notify(USED_ELSEWHERE.get(row.kind, "Latentty finds such files but cannot draw with them."))
 
@@ -415,7 +440,6 @@ class ModelsScreen(EngineScreen):
 
 USED_ELSEWHERE: Final = {
     "ControlNet": "A ControlNet is chosen among the studio's settings.",
-    "embedding": "Write its name in the prompt.",
     "vae": "A VAE is chosen among the studio's settings.",
 }
 """How to draw with what is no model, by kind."""
@@ -433,20 +457,34 @@ def _scan(snapshot: Snapshot) -> str:
     if scan.running:
         return f"looking through the folders: {scan.looked} of {scan.changed or scan.found}   (r stops)"
     kinds = " · ".join(f"{count} {kind}" for kind, count in sorted(scan.counts.items()))
-    return f"found {kinds}" if kinds else ""
+    if kinds or not all(model.bundled for model in snapshot.models):
+        return f"found {kinds}" if kinds else ""
+    return "No models of your own yet: F7 names folders of them, g fetches one."
 
 
 def _matches(row: ModelRow, matcher: Matcher | None) -> bool:
     return matcher is None or matcher.match(f"{row.name} {row.kind} {row.family}") > 0
 
 
-def _cells(row: ModelRow) -> dict[str, Text]:
-    texts = {
+def _texts(row: ModelRow) -> dict[str, str]:
+    return {
         "name": row.name,
         "kind": (row.family or "model") if row.kind == "model" else row.kind,
-        "size": f"{row.bytes / MEGABYTE:>7,.0f} MB",
+        "size": f"{size_of(row.bytes):>6}",
         "where": row.where,
         "kept": row.kept,
     }
+
+
+def _room(rows: Iterable[ModelRow], width: int) -> int:
+    """Cells for names, where the table is `width` cells wide and its other columns are as wide as they must be."""
+    texts = [COLUMNS, *map(_texts, rows)]
+    others = sum(max(len(one[key]) for one in texts) for key in COLUMNS if key != "name")
+    return max(width - others - 2 * len(COLUMNS) - 1, LEAST_NAME)
+
+
+def _cells(row: ModelRow, name_room: int) -> dict[str, Text]:
     styles = {"damaged": "bold", "disk": "dim"}
-    return {key: Text(plain(text), styles.get(text, "")) for key, text in texts.items()}
+    cells = {key: Text(plain(text), styles.get(text, "")) for key, text in _texts(row).items()}
+    cells["name"].truncate(name_room, overflow="ellipsis")
+    return cells

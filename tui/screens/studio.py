@@ -476,9 +476,20 @@ class StudioScreen(EngineScreen):
         else:
             file = await self._choose_file("For the prompt", ["lora", "embedding"])
             if file is not None:
-                words = await choose_words(self.app, file)
-                area = focused if isinstance(focused, PromptArea) else self.query_one("#prompt", PromptArea)
-                area.insert(", ".join(part for part in (in_prompt(file), words) if part))
+                await self._write_file(file)
+
+    @work(group="choose", exclusive=True)
+    async def use_file(self, file: ModelFile) -> None:
+        """Name a LoRA or an embedding in the prompt."""
+        await self._write_file(file)
+
+    async def _write_file(self, file: ModelFile) -> None:
+        """Where the cursor is, with the trigger words that the user wants."""
+        words = await choose_words(self.app, file)
+        area = self.focused if isinstance(self.focused, PromptArea) else self.query_one("#prompt", PromptArea)
+        before = area.get_text_range((0, 0), area.cursor_location)
+        gap = " " if before and not before[-1].isspace() else ""
+        area.insert(gap + ", ".join(part for part in (in_prompt(file), words) if part))
 
     async def _choose_controlnet(self, choice: Choice) -> None:
         nets = self.settings.controlnets
@@ -493,8 +504,7 @@ class StudioScreen(EngineScreen):
             found += page.files
             if len(found) >= page.total or not page.files:
                 break
-        model = self.settings.model
-        files = fitting(found, model.family if model is not None else "")
+        files = fitting(found, self.settings.model)
         if not files:
             self.notify(f"The library has no {' or '.join(kinds)} that fits this model. F5 shows all there is.")
             return None
