@@ -19,7 +19,7 @@ from torch import nn
 
 from tui.worker.cancel import CancelToken
 from tui.worker.mapped_pages import MappedPages
-from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, locate, runs_of
+from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, Run, aligned, locate, runs_of
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""
@@ -27,14 +27,6 @@ Progress = Callable[[int], None]
 
 CASTS: Final = 512 << 20
 """Bytes that lie on a GPU as the file has them at most, while they become the type that is wanted."""
-
-ALIGNED: Final = 512
-"""Where a tensor may begin on a GPU, in bytes."""
-
-
-def aligned(size: int) -> int:
-    """`size` bytes and what is lost before the next tensor."""
-    return -(-size // ALIGNED) * ALIGNED
 
 
 @dataclass(frozen=True)
@@ -57,12 +49,14 @@ class _Weight:
     """On the device."""
     stored_bytes: int
     """In the file; 0 for buffers that the skeleton makes up."""
+    hollow: torch.Tensor
+    """What stands in for it and takes no memory, of the shape and type that it has on the device."""
     owner: nn.Module | None = None
     """Of a quantised weight, which is several tensors in one and is exchanged whole: the layer that it belongs to."""
     label: str = ""
     """What the owner calls it."""
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """On the device."""
         return self.stored_bytes if self.owner is not None else self.mapped.numel() * self.dtype.itemsize
@@ -74,12 +68,12 @@ class _Weight:
         else:
             self._exchange(self.mapped.to(device=device))
 
-    def leave(self, hollow: torch.Tensor) -> None:
-        """Have `hollow`, which takes no memory, in its place."""
+    def leave(self) -> None:
+        """Free its memory."""
         if self.owner is None:
-            self.tensor.data = hollow
+            self.tensor.data = self.hollow
         else:
-            self._exchange(hollow)
+            self._exchange(self.hollow)
 
     def _exchange(self, tensor: torch.Tensor) -> None:
         assert self.owner is not None
@@ -135,8 +129,6 @@ class Component:
     """The weights of modules inside, once they were asked for."""
     _places: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Which file each mapped tensor comes from, and where in it, by its address."""
-    _hollows: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
-    """The single element behind every dropped tensor of a type."""
 
     @classmethod
     def around(
@@ -153,15 +145,19 @@ class Component:
         kept = types if quantised else {torch.float32} if types - {torch.float32} else set()
         stored = set(module.state_dict())
         component = cls(key=key, name=name, module=module, device=device, link=link)
+        hollow = _Hollow(device)
         for label, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
             if is_quantised(tensor):
                 place, _, mine = label.rpartition(".")
-                whole = _Weight(tensor, tensor, tensor.dtype, bytes_of(tensor), module.get_submodule(place), mine)
-                component._weights.append(whole)
+                owner, stand_in = module.get_submodule(place), hollow.like(tensor, tensor.dtype)
+                component._weights.append(
+                    _Weight(tensor, tensor, tensor.dtype, bytes_of(tensor), stand_in, owner, mine)
+                )
                 continue
             wanted = dtype if tensor.is_floating_point() and tensor.dtype not in kept else tensor.dtype
             mapped = tensor.data.as_subclass(torch.Tensor)
-            component._weights.append(_Weight(tensor, mapped, wanted, mapped.nbytes if label in stored else 0))
+            size = mapped.nbytes if label in stored else 0
+            component._weights.append(_Weight(tensor, mapped, wanted, size, hollow.like(mapped, wanted)))
         component.reload_seconds = component.stored_bytes / 1e9  # a guess until it has been placed once
         for part in (module, *module.children()):
             part.register_forward_pre_hook(component._refuse_when_dropped)
@@ -214,15 +210,7 @@ class Component:
             weight.bring(self.device)
             progress(weight.stored_bytes)
         weights = [one for one in weights if one.owner is None]
-        begins, size = [], 0
-        for weight in weights:
-            begins.append(size)
-            size += aligned(weight.bytes)
-        whole = torch.empty(size, dtype=torch.uint8, device=self.device)
-        targets = [
-            whole[begin : begin + weight.bytes].view(weight.dtype).view(weight.mapped.shape)
-            for begin, weight in zip(begins, weights, strict=True)
-        ]
+        targets = self._laid_out(weights)
         for weight, target in zip(weights, targets, strict=True):
             if not weight.stored_bytes:
                 target.copy_(weight.mapped)
@@ -237,23 +225,48 @@ class Component:
         for weight, target in zip(weights, targets, strict=True):
             weight.tensor.data = target
 
+    def _laid_out(self, weights: list[_Weight]) -> list[torch.Tensor]:
+        """Where `weights` will be: tensors in one stretch of device memory."""
+        size = sum(aligned(weight.bytes) for weight in weights)
+        whole = torch.empty(size, dtype=torch.uint8, device=self.device)
+        typed = {dtype: whole.view(dtype) for dtype in {weight.dtype for weight in weights}}
+        targets, begin = list[torch.Tensor](), 0
+        for weight in weights:
+            shape, place = weight.mapped.shape, begin // weight.dtype.itemsize
+            targets.append(typed[weight.dtype].as_strided(shape, _contiguous_strides(shape), place))
+            begin += aligned(weight.bytes)
+        return targets
+
     def _sent_in_runs(
         self, link: Link, weights: list[_Weight], targets: list[torch.Tensor], token: CancelToken, arrived: Progress
     ) -> bool:
         """Send `weights` to `targets`, when all of their files are registered with CUDA; whether they are."""
-        sources = [weight.mapped for weight in weights]
-        places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
-        if not places:
+        runs = self._all_runs if len(weights) == len(self._stored) else self._runs(weights)
+        if not runs:
             return False
+        places = [(run.path, run.begin) for run in runs]
         link.host.await_cached(places, token)
         with link.host.held(places) as addresses:
             if addresses is None:
                 link.host.begin(path for path, _ in places)
                 return False
-            begins = dict(zip(places, addresses, strict=True))
-            runs = runs_of(sources, places)
-            link.bus.send_runs(runs, [begins[run.path, run.begin] for run in runs], targets, token, arrived)
+            link.bus.send_runs(runs, addresses, targets, token, arrived)
         return True
+
+    @cached_property
+    def _stored(self) -> list[_Weight]:
+        """Those that are one tensor each and lie in a file."""
+        return [weight for weight in self._weights if weight.owner is None and weight.stored_bytes]
+
+    @cached_property
+    def _all_runs(self) -> list[Run]:
+        return self._runs(self._stored)
+
+    def _runs(self, weights: list[_Weight]) -> list[Run]:
+        """The runs of files that hold `weights`; none where they are not mapped as they are."""
+        sources = [weight.mapped for weight in weights]
+        places = self._located(sources) if all(one.is_contiguous() for one in sources) else None
+        return runs_of(sources, places) if places else []
 
     def _send_by_ring(
         self, link: Link, weights: list[_Weight], targets: list[torch.Tensor], token: CancelToken, arrived: Progress
@@ -354,14 +367,14 @@ class Component:
     def drop_part(self, part: nn.Module) -> None:
         """Free only the tensors of `part`."""
         for weight in self._of(part):
-            weight.leave(self._hollow(weight))
+            weight.leave()
 
     def drop(self) -> None:
         """Free the device's memory."""
         self.placed = self.streaming = False
         self.captured.clear()
         for weight in self._weights:
-            weight.leave(self._hollow(weight))
+            weight.leave()
 
     def forget_pages(self) -> None:
         """Give the memory that its mapped files take in this process back to the kernel."""
@@ -391,14 +404,31 @@ class Component:
             self._places |= {one.data_ptr(): place for one, place in zip(unknown, found, strict=True)}
         return [self._places[one.data_ptr()] for one in sources]
 
-    def _hollow(self, weight: _Weight) -> torch.Tensor:
-        if weight.dtype not in self._hollows:
-            self._hollows[weight.dtype] = torch.zeros((), device=self.device, dtype=weight.dtype)
-        return self._hollows[weight.dtype].expand(weight.mapped.shape)
-
     def _refuse_when_dropped(self, *_: object) -> None:
         if not (self.placed or self.streaming):
             raise RuntimeError(f"{self.name} was to compute while its weights are not on the device")
+
+
+def _contiguous_strides(shape: torch.Size) -> list[int]:
+    strides, step = list[int](), 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return strides[::-1]
+
+
+class _Hollow:
+    """Tensors of any shape over a single element."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._elements: dict[torch.dtype, torch.Tensor] = {}
+
+    def like(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """One of the shape of `tensor`."""
+        if dtype not in self._elements:
+            self._elements[dtype] = torch.zeros((), device=self._device, dtype=dtype)
+        return self._elements[dtype].expand(tensor.shape)
 
 
 def _grouped(weights: list[_Weight], labels: list[int]) -> list[list[int]]:
