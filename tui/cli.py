@@ -127,7 +127,7 @@ def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="List models of every kind in the model folders and in those of other programs.",
     )
     parser.add_argument(
-        "text", nargs="*", metavar="TEXT", help="part of a name, family, path or trigger word; or: get SOURCE"
+        "text", nargs="*", metavar="TEXT", help="[list] part of a name, family, path or trigger word; or: get SOURCE"
     )
     parser.epilog = (
         "latentty models get SOURCE fetches a model: hf:org/name[@revision][:file], civitai:ID (of a model version)"
@@ -303,13 +303,18 @@ def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
 
 
 def _models(arguments: argparse.Namespace, paths: "Paths") -> int:
-    if arguments.text[:1] == ["get"] and len(arguments.text) == 2:
+    verb, *text = arguments.text or ["list"]
+    if verb == "get":
         from tui.headless.get_models import get_model
+        from tui.protocol.problem import bad_request
 
-        return get_model(paths, arguments.text[1], arguments.to, wait=not arguments.detach)
+        if len(text) != 1:
+            raise bad_request("get needs one SOURCE.", "Such as: latentty models get hf:org/name")
+        return get_model(paths, text[0], arguments.to, wait=not arguments.detach)
     from tui.headless.models import list_models
 
-    return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=" ".join(arguments.text))
+    wanted = " ".join(text if verb == "list" else arguments.text)
+    return list_models(paths, as_json=arguments.json, kinds=arguments.kind, text=wanted)
 
 
 def _bench(arguments: argparse.Namespace, paths: "Paths") -> int:

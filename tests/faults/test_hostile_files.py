@@ -26,6 +26,7 @@ from tui.library import models
 from tui.library.adapter_header import read_adapter
 from tui.library.gguf_header import read_gguf_header
 from tui.library.identify import identify_file
+from tui.library.lending import Lending
 from tui.library.models import BUNDLED, describe_model, read_model
 from tui.library.paths import Paths, bundled_models, shipped_themes
 from tui.library.picture_texts import read_texts
@@ -88,7 +89,7 @@ def look_at_weights(path: Path) -> None:
     assert identify_file(path).name
     (read_gguf_header if path.suffix == ".gguf" else read_header)(path)
     with suppress(LatenttyError):
-        read_single_file(path)
+        read_single_file(path, Lending())
 
 
 def look_at_settings(path: Path) -> None:

@@ -259,6 +259,8 @@ def test_an_engine_that_cannot_start_says_why(home: Paths, shared_engine: None) 
 
 def test_the_models_are_listed(home: Paths) -> None:
     assert BUNDLED in latentty("models").stdout
+    assert BUNDLED in latentty("models", "list", "emoji").stdout
+    assert "one SOURCE" in latentty("models", "get").stderr
     assert json.loads(latentty("models", "--json").stdout)[0]["family"] == "stable-diffusion"
 
 
@@ -271,5 +273,6 @@ def test_the_models_of_this_processs_own_folders_are_listed_whatever_the_engine_
     (tmp_path / "elsewhere" / "broken.safetensors").write_bytes(b"no header")
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "elsewhere"))
     assert "broken" in latentty("models").stdout
+    assert "pickle" not in latentty("models", "broken").stdout.split("\t")[6]
     monkeypatch.delenv("LATENTTY_MODEL_FOLDERS")
     assert "broken" not in latentty("models").stdout

@@ -81,6 +81,30 @@ async def test_every_key_of_the_models_screen(
         assert app.screen.settings.model == snapshot_of(pilot).models[0]
 
 
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_a_long_name_leaves_the_other_columns_on_the_screen(
+    open_app: OpenApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
+    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "mine"))
+    write_safetensors(tmp_path / "mine" / f"{'日本' * 20}{'a' * 100}-v2.safetensors", files.KOHYA)
+    write_safetensors(tmp_path / "mine" / "fox.safetensors", files.KOHYA_XL, {"ss_trigger_words": "vulpes"})
+    async with open_app(*size) as pilot:
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen))
+        screen = pilot.app.screen
+        table = screen.query_one(DataTable)
+
+        def names() -> list[str]:
+            return [str(table.get_row(key)[0]) for key in table.rows]
+
+        await until(pilot, lambda: any("日" in name for name in names()) and table.max_scroll_x == 0)
+        assert next(name for name in names() if "日" in name).endswith("-v2")
+        await pilot.press("slash")
+        await type_text(pilot, "vulp LORA")
+        await until(pilot, lambda: names() == ["fox"])
+
+
 async def test_a_download_is_begun_watched_stopped_and_gone_on_with_by_keys(
     open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from tests.worker.tiny_models import TinyModels
 from tui.library import controlnets, single_files
 from tui.library.controlnets import read_controlnet
 from tui.library.identify import identify_file
+from tui.library.lending import Lending
 from tui.library.models import BUNDLED
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, Tensor
@@ -96,7 +97,7 @@ def test_a_checkpoint_draws_what_its_folder_draws(
     for label, component in single.components.items():
         assert component.bytes == whole.components[label].bytes
     assert numpy.array_equal(draw(residents, single, tmp_path), draw(residents, whole, tmp_path))
-    info = open_model(path)
+    info = open_model(path, Lending())
     assert (info.name, info.problem) == ("some model", None)
     assert residents.model("file", str(path)) is single, "known, and not read again"
 
@@ -124,7 +125,7 @@ def test_a_transformer_alone_borrows_the_rest(tiny_models: TinyModels, tmp_path:
     path = tmp_path / "models" / "flux-tune.safetensors"
     shutil.copy(next((lender / "transformer").glob("*.safetensors")), path)
     with pytest.raises(LatenttyError, match="holds the transformer alone.* FLUX.1"):
-        read_single_file(path)
+        read_single_file(path, Lending())
     shutil.copytree(lender, tmp_path / "lenders" / "flux")
     residents = Residents(CPU, torch.float32, PLENTY, [tmp_path / "lenders"])
     whole, single = residents.model("folder", str(lender)), residents.model("file", str(path))
@@ -212,12 +213,12 @@ def test_parts_in_files_of_their_own_draw_what_the_folder_draws(
     residents = Residents(CPU, torch.float32, PLENTY, [models])
     whole, single = residents.model("folder", str(tiny_models["flux"])), residents.model("file", str(path))
     draws_the_same(residents, single, whole, tmp_path)
-    assert open_model(path, [models]).problem is None
+    assert open_model(path, Lending([models])).problem is None
     (models / "clip" / "t5xxl_fp16.safetensors").unlink()
     with pytest.raises(
         LatenttyError, match=r"these files: T5 \(such as t5xxl_fp16.safetensors\); or a diffusers folder"
     ):
-        open_model(path, [models])
+        open_model(path, Lending([models]))
 
 
 def in_eight_bits_with_scales(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -311,7 +312,7 @@ def test_a_gguf_transformer_draws_nearly_what_its_source_draws_and_stays_small(
     assert numpy.array_equal(drawn[0], draw(residents, single, tmp_path, scheduler="flow-euler")), "brought back"
     monkeypatch.setattr(single_files, "find_spec", lambda _: None)
     with pytest.raises(LatenttyError, match=r"need the package gguf.*latentty\[gguf\]"):
-        read_single_file(path, [lender.parent])
+        read_single_file(path, Lending([lender.parent]))
 
 
 @pytest.mark.parametrize("variant", sorted(place.parent.name for place in configurations().glob("*/model_index.json")))
@@ -414,7 +415,7 @@ def test_the_shipped_vocabulary_is_clips() -> None:
 def test_what_is_no_checkpoint_says_so(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(2)}, tmp_path / "odd.safetensors")
     with pytest.raises(LatenttyError, match="no checkpoint of a kind that we know"):
-        open_model(tmp_path / "odd.safetensors")
+        open_model(tmp_path / "odd.safetensors", Lending())
 
 
 def test_another_vae_decodes_and_the_models_own_comes_back(

@@ -9,9 +9,11 @@ from msgspec.structs import replace
 
 from tui.library.annotators import find_annotators
 from tui.library.controlnets import find_controlnets, modes_of, read_controlnet, unknown_controlnet
+from tui.library.lending import Lending
 from tui.library.models import BUNDLED, find_models
 from tui.library.single_files import open_model
 from tui.protocol.events import AnnotatorInfo, ControlNetInfo, ModelInfo
+from tui.protocol.job import Mode
 from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -24,6 +26,8 @@ class ModelIndex:
         self.folders = folders
         """Those of the settings."""
         self._find_lenders = find_lenders
+        self._lending = Lending()
+        self._fits: dict[tuple[str, str], dict[str, list[Mode]]] = {}
         self.models: Final[list[ModelInfo]] = []
         self.controlnets: Final[list[ControlNetInfo]] = []
         self.annotators: Final[list[AnnotatorInfo]] = []
@@ -33,17 +37,29 @@ class ModelIndex:
         self.annotators[:] = find_annotators(self.folders)
         controls = [Path(file.path) for file in files if file.kind == "controlnet" and _is_sound(file)]
         self.controlnets[:] = find_controlnets(self.folders, controls)
-        lenders = self._lenders
-        checkpoints = [_described(file, lenders) for file in files if _can_be_drawn_with(file)]
+        self._lending = self._look_around()
+        checkpoints = [_described(file, self._lending) for file in files if _can_be_drawn_with(file)]
+        self._fits.clear()
         self.models[:] = [self._with_controls(model) for model in find_models(self.folders, checkpoints)]
 
-    @property
-    def _lenders(self) -> list[Path]:
-        return [*self.folders, *self._find_lenders()]
+    def _look_around(self) -> Lending:
+        return Lending([*self.folders, *self._find_lenders()])
+
+    def _open(self, path: Path) -> ModelInfo:
+        try:
+            return open_model(path, self._lending)
+        except LatenttyError:  # what it lacks may have come, or another lender have gone, since the last scan
+            self._lending = self._look_around()
+            return open_model(path, self._lending)
 
     def _with_controls(self, model: ModelInfo) -> ModelInfo:
-        found = {info.name: modes_of(info, model) for info in self.controlnets}
-        return replace(model, controls={name: modes for name, modes in found.items() if modes})
+        if model.problem is not None:
+            return model
+        alike = (model.family, model.configuration or model.path)  # hundreds of checkpoints have one configuration
+        if alike not in self._fits:
+            found = {info.name: modes_of(info, model) for info in self.controlnets}
+            self._fits[alike] = {name: modes for name, modes in found.items() if modes}
+        return replace(model, controls=self._fits[alike])
 
     def find_controlnet(self, name: str) -> ControlNetInfo:
         """The ControlNet called `name`, as its files are at this moment.
@@ -77,7 +93,7 @@ class ModelIndex:
                     hint=f"Known are: {names}. A path to a model's folder works too.",
                 )
             )
-        model = open_model(Path(known.path) if known else _expanded(name), self._lenders)
+        model = self._open(Path(known.path) if known else _expanded(name))
         model = replace(model, name=known.name, bundled=known.bundled) if known else replace(model, name=model.path)
         return self._with_controls(model)
 
@@ -91,9 +107,9 @@ class ModelIndex:
         return next(model for model in self.models if model.name == BUNDLED)
 
 
-def _described(file: ModelFile, lenders: Sequence[Path]) -> ModelInfo:
+def _described(file: ModelFile, lending: Lending) -> ModelInfo:
     try:
-        return replace(open_model(Path(file.path), lenders), name=file.name)
+        return replace(open_model(Path(file.path), lending), name=file.name)
     except LatenttyError as error:
         return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
+from textwrap import fill
 from typing import Final
 
 from msgspec import Struct, to_builtins
@@ -16,7 +17,8 @@ from tui.headless.models import find_files
 from tui.headless.report_bundle import write_bundle
 from tui.library.budget import bytes_on_device, weight_budget
 from tui.library.families import FAMILIES
-from tui.library.paths import Paths, expanded
+from tui.library.kinds import count_of, counted
+from tui.library.paths import Paths, expanded, short_path
 from tui.library.plain_text import plain
 from tui.library.settings import EngineSettings, load_settings
 from tui.protocol.library import ModelFile
@@ -26,7 +28,8 @@ from tui.terminal.report import terminal_lines
 GIB: Final = 1 << 30
 SCARCE: Final = 10 * GIB
 """Bytes of free disk below which a model hardly fits."""
-LISTED: Final = 5
+LISTED: Final = 4
+"""Families that are told of."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -66,8 +69,9 @@ def doctor(paths: Paths, *, as_json: bool) -> int:
     _terminal(examined, paths, ask=not as_json)
     _session(examined)
     _models(examined, find_files(paths), torch, load_settings(paths).engine)
-    if not examined.advice:
-        examined.advice.append("Nothing is missing. Open the app: latentty")
+    nothing = "" if examined.advice else "Nothing is missing. "
+    if not torch.problem:
+        examined.advice.append(f"{nothing}Open the app: latentty")
     if as_json:
         print(json.dumps({**to_builtins(examined), "torch": to_builtins(torch)}))
     else:
@@ -76,13 +80,16 @@ def doctor(paths: Paths, *, as_json: bool) -> int:
 
 
 def _print(examined: Examined) -> None:
+    """In lines of the terminal's width: what goes on in the next line begins under what it belongs to."""
+    width = shutil.get_terminal_size().columns
     section = ""
     for one in examined.findings:
-        print(f"{one.section if one.section != section else '':<10} {one.label:<11} {one.told}")
+        head = f"{one.section if one.section != section else '':<8} {one.label:<10} "
+        print(fill(one.told, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
         section = one.section
     print("\nNext")
     for number, advice in enumerate(examined.advice, 1):
-        print(f"  {number}. {plain(advice)}")
+        print(fill(plain(advice), width, initial_indent=f"  {number}. ", subsequent_indent=" " * 5))
 
 
 def _device(examined: Examined, torch: Torch) -> None:
@@ -93,13 +100,14 @@ def _device(examined: Examined, torch: Torch) -> None:
         examined.add("Device", "torch", f"does not work: {torch.problem}")
         examined.advice.append("Install torch again: pip install --force-reinstall torch")
         return
-    examined.add("Device", "torch", f"{torch.version}, built for {'CUDA ' + torch.cuda if torch.cuda else 'the CPU'}")
+    slow = "" if torch.gpus else ": it draws on the CPU, slowly"
+    built_for = f"CUDA {torch.cuda}" if torch.cuda else "the CPU"
+    examined.add("Device", "torch", f"{torch.version}, built for {built_for}{slow}")
     for number, gpu in enumerate(torch.gpus):
         told = f"{gpu.name}, {gpu.free / GIB:.1f} of {gpu.total / GIB:.1f} GiB free"
         examined.add("Device", f"GPU {number}", told)
     if torch.gpus:
         return
-    examined.add("Device", "GPU", "none that torch can use; pictures are made on the CPU, slowly")
     if driver and not torch.cuda:
         examined.advice.append("The box has a GPU and torch was built for the CPU: install torch's CUDA build.")
     elif driver:
@@ -111,15 +119,20 @@ def _disks(examined: Examined, paths: Paths) -> None:
     folders = {"pictures": settings.pictures(paths), "state": paths.state}
     if settings.models():
         folders["models"] = settings.models()[0]
+    told: dict[int, str] = {}
     for label, folder in folders.items():
         there = next(one for one in (folder, *folder.parents) if one.is_dir())
         free = shutil.disk_usage(there).free
-        examined.add("Disk", label, f"{free / GIB:,.0f} GiB free at {folder}")
         if not os.access(there, os.W_OK) and label != "models":
             examined.advice.append(f"The folder for {label} cannot be written: {there}")
         if free < SCARCE and label == "models":
             examined.advice.append(f"Less than {SCARCE // GIB} GiB are free for models at {folder}.")
-    examined.add("Memory", "RAM", f"{_available() / GIB:.1f} GiB available")
+        where = f"{label} in {short_path(folder)}"
+        disk = there.stat().st_dev
+        told[disk] = f"{told[disk]}, {where}" if disk in told else f"{free / GIB:,.0f} GiB: {where}"
+    for number, one in enumerate(told.values()):
+        examined.add("Disk", "free" if not number else "", one)
+    examined.add("Memory", "free", f"{_available() / GIB:.1f} GiB")
 
 
 def _available() -> int:
@@ -132,11 +145,16 @@ def _available() -> int:
 
 
 def _terminal(examined: Examined, paths: Paths, *, ask: bool) -> None:
-    if ask and sys.stdin.isatty() and sys.stdout.isatty():
-        for label, told in terminal_lines(look(), load_settings(paths).preview):
-            examined.add("Terminal", label.lower(), told)
-    else:
-        examined.add("Terminal", "terminal", "not asked: input or output is no terminal")
+    if not (ask and sys.stdin.isatty() and sys.stdout.isatty()):
+        examined.add("Terminal", "here", "not asked: input or output is no terminal")
+        return
+    told = dict(terminal_lines(look(), load_settings(paths).preview))
+    examined.add("Terminal", "here", f"{told['Terminal']}, {told['Size']}")
+    examined.add("Terminal", "way to it", f"{told['Way to it']}; its answer took {told['Answered in']}")
+    examined.add("Terminal", "colours", told["Colours"])
+    examined.add("Terminal", "pictures", told["Pictures"])
+    if better := told.get("Better"):
+        examined.advice.append(f"For better pictures here: {better}")
 
 
 def _session(examined: Examined) -> None:
@@ -157,30 +175,36 @@ def _session(examined: Examined) -> None:
 
 
 def _models(examined: Examined, files: list[ModelFile], torch: Torch, settings: EngineSettings) -> None:
-    counts: dict[str, int] = {}
-    for file in files:
-        counts[file.kind] = counts.get(file.kind, 0) + 1
-    examined.add("Models", "found", ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
-    broken = [file for file in files if file.problem is not None]
-    if broken:
-        examined.add("Models", "not usable", f"{len(broken)}; latentty models tells why")
-    usable = [file for file in files if file.kind == "checkpoint" and file.problem is None]
+    sound = [file for file in files if file.problem is None]
+    examined.add("Models", "found", counted(count_of(sound)))
+    lacking = [file for file in files if file.problem is not None and file.kind == "checkpoint" and file.family]
+    if useless := len(files) - len(sound):
+        parts = f", {len(lacking):,} checkpoints among them that lack a part" if lacking else ""
+        examined.add("Models", "no use", f"{useless:,} files{parts}")
+        examined.advice.append("latentty models tells of each file why it is of no use, and what would help.")
+    _fits(examined, [file for file in sound if file.kind == "checkpoint"], torch, settings)
+    if len([file for file in sound if file.kind == "checkpoint"]) < 2:
+        examined.advice.append('Name the folders of your models in the settings: model_folders = ["/data/models"]')
+
+
+def _fits(examined: Examined, usable: list[ModelFile], torch: Torch, settings: EngineSettings) -> None:
+    """What of the device's memory each family's checkpoints take."""
     cpu = not torch.gpus
     total = torch.gpus[0].total if torch.gpus else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     budget = round(settings.memory_budget * GIB) or weight_budget(total, cpu=cpu)
-    where = "memory" if cpu else "the GPU"
-    examined.add("Models", "for weights", f"{budget / GIB:.1f} GiB of {where}")
-    sizes = {file.path: bytes_on_device(file, cpu=cpu) for file in usable}
-    fitting = [file for file in usable if sizes[file.path] <= budget]
-    first = True
-    for file in sorted(usable, key=lambda one: sizes[one.path])[:LISTED]:
+    sizes: dict[str, list[float]] = {}
+    for file in usable:
         family = FAMILIES.get(file.family)
-        label = family.label if family is not None else file.base
-        takes = f"{sizes[file.path] / GIB:.1f} GiB"
-        fits = f"{takes}, fits" if file in fitting else f"{takes}: its parts take turns, slower"
-        examined.add("Models", "will fit" if first else "", f"{file.name} ({label}) {fits}")
-        first = False
-    if len(usable) > LISTED:
-        examined.add("Models", "", f"{len(fitting)} of {len(usable)} checkpoints fit {where}")
-    if len(usable) < 2:
-        examined.advice.append('Name the folders of your models in the settings: model_folders = ["/data/models"]')
+        label = family.label if family is not None else file.base or "others"
+        sizes.setdefault(label, []).append(bytes_on_device(file, cpu=cpu) / GIB)
+    fitting = sum(size * GIB <= budget for of_one in sizes.values() for size in of_one)
+    where = "memory" if cpu else "the GPU"
+    told = f"{fitting:,} of {len(usable):,} checkpoints fit {where}, {budget / GIB:.1f} GiB of it for weights"
+    examined.add("Models", "will fit", told + ("" if fitting == len(usable) else "; others in turns, slower"))
+    most = sorted(sizes.items(), key=lambda one: -len(one[1]))
+    for label, of_one in most[:LISTED]:
+        span = f"{min(of_one):.1f} to {max(of_one):.1f}" if len(of_one) > 1 else f"{of_one[0]:.1f}"
+        fit = sum(size * GIB <= budget for size in of_one)
+        examined.add("Models", "", f"{label}: {fit:,} of {len(of_one):,}, of {span} GiB")
+    if left := most[LISTED:]:
+        examined.add("Models", "", f"and {len(left)} more families")

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,17 +16,25 @@ from tui.headless.json_line import json_line
 from tui.library.addons import bundled_addons
 from tui.library.families import FAMILIES
 from tui.library.identify import identify_folder
+from tui.library.lending import Lending
 from tui.library.models import BUNDLED
-from tui.library.paths import Paths, bundled_models
+from tui.library.paths import Paths, bundled_models, short_path
 from tui.library.places import places
-from tui.library.plain_text import plain
+from tui.library.plain_text import plain, shortened
 from tui.library.scanning import candidates, look_at
 from tui.library.settings import load_settings
+from tui.library.single_files import open_model
 from tui.protocol.library import BUNDLED_PLACE, ModelFile
 from tui.protocol.problem import LatenttyError
 
+WIDTHS: Final = (12, 26, 10, 6)
+"""Cells of kind, name, family and type."""
+
 OTHER_COLUMNS: Final = 66
 """Cells that the columns beside the path take at most on a narrow terminal."""
+
+SHOWN: Final = 10
+"""Files that are listed below one reason; all of them where the output is no terminal."""
 
 
 def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, text: str = "") -> int:
@@ -38,7 +47,8 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
         _print_table(files)
     else:
         for file in files:
-            cells = (file.kind, file.name, _family(file), file.precision, str(file.bytes), file.path)
+            why = str(file.problem) if file.problem is not None else ""
+            cells = (file.kind, file.name, _family(file), file.precision, str(file.bytes), file.path, why)
             print("\t".join(plain(cell) for cell in cells))
     return 0
 
@@ -56,6 +66,8 @@ def find_files(paths: Paths) -> list[ModelFile]:
             found = asyncio.run(read_library(paths, [str(place.path) for place in where]))
     if found is None:
         found = [file for candidate in candidates(where) for file in look_at(candidate)]
+    lenders = Lending([*settings.models(), *(place.path for place in where)])
+    found = [_as_it_can_be_drawn_with(file, lenders) for file in found]
     own = [file for file in found if not file.bundled]
     return [*_bundled(), *sorted(own, key=lambda file: (file.kind, file.name.lower()))]
 
@@ -67,6 +79,17 @@ def _bundled() -> list[ModelFile]:
     return [*(file for file in wholes if file is not None), *bundled_addons()]
 
 
+def _as_it_can_be_drawn_with(file: ModelFile, lenders: Lending) -> ModelFile:
+    """`file`; a checkpoint that lacks what nothing here lends says so."""
+    if file.kind != "checkpoint" or file.form == "folder" or file.problem is not None:
+        return file
+    try:
+        open_model(Path(file.path), lenders)
+    except LatenttyError as error:
+        return replace(file, problem=error.problem)
+    return file
+
+
 def _fits(file: ModelFile, kinds: list[str], text: str) -> bool:
     told = (file.name, file.family, file.title, file.base, file.path, *file.trigger_words)
     return (not kinds or file.kind in kinds) and (not text or any(text in one.lower() for one in told))
@@ -76,26 +99,40 @@ def _print_table(files: list[ModelFile]) -> None:
     """One line a file; below them why some cannot be used."""
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, most in (("Kind", 12), ("Name", 26), ("Family", 10), ("Type", 6)):
-        table.add_column(column, overflow="ellipsis", no_wrap=True, max_width=most)
+    for column in ("Kind", "Name", "Family", "Type"):
+        table.add_column(column, no_wrap=True)
     table.add_column("MB", justify="right", no_wrap=True)
     table.add_column("Folder", no_wrap=True)
     room = max(console.width - OTHER_COLUMNS, 10)
     for file in files:
         size = f"{file.bytes / 1e6:,.0f}" if file.problem is None else "no use"
         folder = _end_of(str(Path(file.path).parent), room)
-        cells = (file.kind, file.name, _short_family(file), file.precision, size, folder)
-        table.add_row(*(Text(plain(cell)) for cell in cells))
+        cells = (file.kind, file.name, _short_family(file), file.precision)
+        cut = [shortened(plain(cell), most) for cell, most in zip(cells, WIDTHS, strict=True)]
+        table.add_row(*map(Text, cut), Text(size), Text(plain(folder)))
     console.print(table)
+    for why, paths in _reasons(files).items():
+        console.print(Text(f"\n{why}"), soft_wrap=False)
+        for path in paths[:SHOWN]:
+            console.print(Text(f"  {path}"), soft_wrap=True)
+        if len(paths) > SHOWN:
+            console.print(Text(f"  and {len(paths) - SHOWN:,} more"))
+
+
+def _reasons(files: list[ModelFile]) -> dict[str, list[str]]:
+    """Why files cannot be used, and the paths of those that cannot for that reason."""
+    reasons: dict[str, list[str]] = {}
     for file in files:
         if file.problem is not None:
-            console.print(Text(f"\n{plain(file.path)}\n  {plain(str(file.problem))}"), soft_wrap=False)
+            path = plain(file.path)
+            why = plain(str(file.problem)).replace(path, "This").replace(plain(Path(file.path).name), "This")
+            reasons.setdefault(why, []).append(path)
+    return reasons
 
 
 def _end_of(path: str, room: int) -> str:
     """`path` with `~` for the home folder; of a longer one the end, which tells more than the beginning."""
-    home = str(Path.home())
-    short = "~" + path.removeprefix(home) if path.startswith(home) else path
+    short = short_path(path)
     return short if len(short) <= room else "…" + short[1 - room :]
 
 

@@ -5,7 +5,7 @@ A file is told from others by what its header must have for the configuration wh
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -72,22 +72,19 @@ def label_of(part: str, config: Mapping[str, Any]) -> str:
     return kind.label if kind else _VAE_LABEL if part == "vae" else part
 
 
-def find_loose(part: str, config: Mapping[str, Any], folders: Sequence[Path]) -> Path | None:
-    """The file below `folders` with the weights of `part`, which has the configuration `config`.
-
-    Of several the largest: what others were made smaller from.
-    """
+def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> list[Path]:
+    """Those of `files` that hold the weights of `part`, which has the configuration `config`."""
     name = _VAE_NAME if part == "vae" else _ENCODER_NAME
     fits = _is_vae if part == "vae" else _is_encoder
     found: list[Path] = []
-    for path in _files(folders):
+    for path in files:
         if name.search(f"{path.parent.name}/{path.name}".lower()):
             header = _header(path)
             if header is not None and fits(header, config):
                 found.append(path)
     if part == "vae":
         found = [path for path in found if not _OTHER_LATENTS.search(path.name.lower())]
-    return max(found, key=lambda path: (path.stat().st_size, str(path)), default=None)
+    return found
 
 
 def bare(name: str) -> str:
@@ -113,18 +110,15 @@ def _is_vae(header: Header, config: Mapping[str, Any]) -> bool:
     return shapes.get("decoder.conv_in.weight") == [levels[-1], config.get("latent_channels"), 3, 3]
 
 
-def _files(folders: Sequence[Path]) -> Iterator[Path]:
-    seen: set[Path] = set()
-    for folder in folders:
-        base = len(folder.parts)
-        for place, below, names in os.walk(folder):
-            if len(Path(place).parts) - base >= DEPTH:
-                below.clear()
-            for name in sorted(names):
-                path = Path(place) / name
-                if path.suffix.lower() in (".safetensors", ".sft", ".gguf") and path not in seen:
-                    seen.add(path)
-                    yield path
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of weights below `folder`."""
+    base = len(folder.parts)
+    for place, below, names in os.walk(folder):
+        if len(Path(place).parts) - base >= DEPTH:
+            below.clear()
+        for name in sorted(names):
+            if name.lower().endswith((".safetensors", ".sft", ".gguf")):
+                yield Path(place) / name
 
 
 def _header(path: Path) -> Header | None:

@@ -60,7 +60,7 @@ def find_models(folders: Iterable[Path], further: Iterable[ModelInfo] = ()) -> l
         if info.path not in met:
             name = info.name if info.name not in found else info.path
             found[name] = replace(info, name=name)
-    return sorted(found.values(), key=lambda info: (info.bundled, info.name))
+    return sorted(found.values(), key=lambda info: (info.bundled, info.name.lower(), info.name))
 
 
 def describe_model(folder: Path) -> ModelInfo:

@@ -94,6 +94,12 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's own raises then
 
 
+def short_path(path: str | Path) -> str:
+    """`path` with `~` for the home folder, as people write it."""
+    home, told = str(Path.home()), str(path)
+    return "~" + told.removeprefix(home) if told == home or told.startswith(f"{home}/") else told
+
+
 def _host_name() -> str:
     name = "".join(letter for letter in platform.node() if letter.isalnum() or letter in "-_.")
     return name.strip(".") or "localhost"

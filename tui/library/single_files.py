@@ -13,9 +13,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tui.library.families import FAMILIES, Family
-from tui.library.families import family_of as family_of_index
 from tui.library.gguf_header import GGUF, as_safetensors, read_gguf_header
-from tui.library.loose_parts import find_loose, label_of
+from tui.library.lending import Lending
+from tui.library.loose_parts import label_of
 from tui.library.models import info_of, read_json, read_model
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, read_header
@@ -80,22 +80,22 @@ class SingleFile(Struct, frozen=True, kw_only=True):
         return any(True for _ in names_of(self.header, self.variant, part))
 
 
-def open_model(path: Path, folders: Sequence[Path] = ()) -> ModelInfo:
+def open_model(path: Path, lending: Lending) -> ModelInfo:
     """What the model at `path` is: a diffusers folder, or a checkpoint in a single file.
 
-    `folders` are searched for what a checkpoint lacks.
+    `lending` has what a checkpoint lacks.
 
     Raises:
         LatenttyError: it is missing, damaged, or of no kind that we know.
     """
     if not path.is_file():
         return read_model(path)
-    single = read_single_file(path, folders)
+    single = read_single_file(path, lending)
     return info_of(path, family_of(single), single.pack, scheduler_config_of(single), single.header.bytes)
 
 
-def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
-    """What the checkpoint at `path` is. `folders` are searched for a model that lends what it lacks.
+def read_single_file(path: Path, lending: Lending) -> SingleFile:
+    """What the checkpoint at `path` is; what it lacks is taken from `lending`.
 
     Raises:
         LatenttyError: it is missing, damaged, of no kind that we know, or lacks what nothing on the disk can lend.
@@ -108,23 +108,21 @@ def read_single_file(path: Path, folders: Sequence[Path] = ()) -> SingleFile:
     alone = SingleFile(path=path, header=header, variant=variant, pack=pack)
     if pack.is_dir() and all(alone.holds(part) for part in _weights(pack)):
         return alone
-    where = [path.parent, *folders]
-    lender = find_lender(variant, where)
+    lender = lending.model((variant.family, *variant.lenders), path.parent)
     if lender is not None:
         return replace(alone, pack=pack if variant.complete else lender, lender=lender)
-    return replace(alone, loose=_loose(alone, where))
+    return replace(alone, loose=_loose(alone, lending))
 
 
-def _loose(alone: SingleFile, folders: Sequence[Path]) -> dict[str, Path]:
-    """The files below `folders` with the parts that a checkpoint lacks."""
+def _loose(alone: SingleFile, lending: Lending) -> dict[str, Path]:
+    """The files with the parts that a checkpoint lacks."""
     pack = alone.pack
     if not (pack / "model_index.json").is_file():
         raise _lacking(alone, [])
     lacking = [part for part in _weights(pack) if not alone.holds(part)]
-    configs = {part: read_json(pack, f"{part}/config.json") for part in lacking}
-    found = {part: find_loose(part, config, folders) for part, config in configs.items()}
-    if missing := [label_of(part, configs[part]) for part, path in found.items() if path is None]:
-        raise _lacking(alone, missing)
+    found = {part: lending.file(part, pack, alone.path.parent) for part in lacking}
+    if absent := [part for part, path in found.items() if path is None]:
+        raise _lacking(alone, [label_of(part, read_json(pack, f"{part}/config.json")) for part in absent])
     return {part: path for part, path in found.items() if path is not None}
 
 
@@ -148,26 +146,6 @@ def _header_of(path: Path) -> Header:
 
 def _weights(pack: Path) -> list[str]:
     return [place.parent.name for place in sorted(pack.glob("*/config.json"))]
-
-
-def find_lender(variant: Variant, folders: Sequence[Path]) -> Path | None:
-    """A diffusers model up to three levels below `folders`, as a hub's cache is deep, that can lend to `variant`."""
-    for folder in folders:
-        levels = (sorted(folder.glob(f"{'*/' * depth}model_index.json")) for depth in (1, 2, 3))
-        for place in (path for level in levels for path in level):
-            try:
-                family = family_of_index(read_json(place.parent, "model_index.json"))
-            except LatenttyError:
-                continue  # a damaged model lends nothing
-            if family is not None and family.id in (variant.family, *variant.lenders) and _can_lend(place.parent):
-                return place.parent
-    return None
-
-
-def _can_lend(folder: Path) -> bool:
-    """Whether a model has the weights of its text encoders and its VAE: a cache may hold its index alone."""
-    places = [place for place in folder.iterdir() if place.name.startswith(("text_encoder", "vae"))]
-    return bool(places) and all(any(place.glob("*.safetensors")) for place in places)
 
 
 def _lacking(alone: SingleFile, missing: Sequence[str]) -> LatenttyError:

@@ -10,7 +10,6 @@ from rich.text import Text
 from textual import on, work
 from textual.binding import Binding
 from textual.events import ScreenResume
-from textual.fuzzy import Matcher
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DataTable, Input, Static
@@ -18,8 +17,9 @@ from textual.widgets import DataTable, Input, Static
 from tui.client import EngineClient
 from tui.library.families import FAMILIES
 from tui.library.hub_environment import told
+from tui.library.kinds import counted
 from tui.library.models import BUNDLED
-from tui.library.plain_text import plain
+from tui.library.plain_text import plain, shortened
 from tui.protocol.commands import (
     CancelDownload,
     CancelScan,
@@ -51,6 +51,9 @@ GET_HINT: Final = "hf:org/name, hf:org/name:file.safetensors, civitai:12345 or h
 
 COMES: Final = "comes with Latentty; its licences lie beside it"
 
+NO_USE: Final = "no use"
+"""Where something is that cannot be used; its details tell why."""
+
 LEAST_NAME: Final = 16
 """Cells that a name gets at least."""
 
@@ -71,6 +74,8 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     details: str
     path: str = ""
     """Of a file; of a download its id."""
+    words: str = ""
+    """The trigger words of a file."""
 
     @property
     def key(self) -> str:
@@ -79,14 +84,15 @@ class ModelRow(Struct, frozen=True, kw_only=True):
 
 
 def model_rows(snapshot: Snapshot, files: Iterable[ModelFile]) -> list[ModelRow]:
-    """Downloads, then everything that was found: models, ControlNets, `files` that are neither, each by name."""
+    """Downloads, then everything that was found: models, ControlNets, `files` that are neither; last what is no use."""
     listed = {model.path for model in snapshot.models} | {net.path for net in snapshot.controlnets}
-    return [
-        *(_download_row(state) for state in reversed(snapshot.downloads.values())),
+    found = [
         *(_model_row(model, snapshot) for model in snapshot.models),
         *(_controlnet_row(net, snapshot) for net in snapshot.controlnets),
         *(_file_row(file) for file in files if file.path not in listed),
     ]
+    found.sort(key=lambda row: row.where == NO_USE)
+    return [*(_download_row(state) for state in reversed(snapshot.downloads.values())), *found]
 
 
 def _download_row(state: DownloadState) -> ModelRow:
@@ -119,10 +125,11 @@ def _file_row(file: ModelFile) -> ModelRow:
         kind=file.kind,
         family=family.label if family is not None else "",
         bytes=file.bytes,
-        where="damaged" if file.problem is not None else "disk",
+        where=NO_USE if file.problem is not None else "disk",
         kept="",
         details="\n".join(line for line in (file.path, about, problem, COMES if file.bundled else "") if line),
         path=file.path,
+        words=facts["words"],
     )
 
 
@@ -141,7 +148,7 @@ def _model_row(model: ModelInfo, snapshot: Snapshot) -> ModelRow:
         kind="model",
         family=family.label if family is not None else "",
         bytes=model.bytes,
-        where="damaged" if model.problem is not None else _where(model.name, snapshot),
+        where=NO_USE if model.problem is not None else _where(model.name, snapshot),
         kept=" ".join(kept),
         details=_about_model(model),
     )
@@ -171,7 +178,7 @@ def _controlnet_row(net: ControlNetInfo, snapshot: Snapshot) -> ModelRow:
         kind="ControlNet",
         family=net.class_name.removesuffix("Model"),
         bytes=net.bytes,
-        where="damaged" if net.problem is not None else _where(net.name, snapshot),
+        where=NO_USE if net.problem is not None else _where(net.name, snapshot),
         kept="wanted" if state is not None and state.phase != "absent" else "",
         details=str(problem) if problem is not None else "\n".join(line for line in about if line),
     )
@@ -209,14 +216,14 @@ class ModelsScreen(EngineScreen):
     AUTO_FOCUS = "#models"
     BINDINGS = [
         Binding("enter", "use", "Use", id="models.use", tooltip="Draw with this model in the studio"),
+        Binding("slash", "filter", "Filter", id="models.filter", tooltip="Show what has some words in its name"),
+        Binding("g", "get", "Get", id="models.get", tooltip="Fetch a model from a hub or an address"),
         Binding("l", "load", "Load", id="models.load", tooltip="Bring it to the device now"),
         Binding("u", "unload", "Unload", id="models.unload", tooltip="Free its memory"),
         Binding("p", "pin", "Pin", id="models.pin", tooltip="Keep it on the device, or no longer"),
         Binding("a", "autoload", "Autoload", id="models.autoload", tooltip="Load it when the engine starts, or not"),
         Binding("r", "rescan", "Rescan", id="models.rescan", tooltip="Look through the model folders again"),
-        Binding("g", "get", "Get", id="models.get", tooltip="Fetch a model from a hub or an address"),
         Binding("x", "stop", "Stop", id="models.stop", tooltip="Stop a download, or take it from the list"),
-        Binding("slash", "filter", "Filter", id="models.filter"),
         Binding("escape", "leave_filter", "Back to the table", show=False, id="models.leave_filter"),
         Binding("j", "cursor(1)", "Down", show=False, id="models.down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="models.up"),
@@ -247,7 +254,7 @@ class ModelsScreen(EngineScreen):
         self._files: list[ModelFile] = []
         self._scan = Static(id="scan", markup=False)
         self._table: DataTable[Text] = RowTable(id="models", cursor_type="row", zebra_stripes=False)
-        self._filter = Input(id="filter", placeholder="part of a name, kind or family", compact=True)
+        self._filter = Input(id="filter", placeholder="words of a name, kind, family or trigger", compact=True)
         self._source = Input(id="source", placeholder=GET_HINT, compact=True)
         self._details = Static(id="details", markup=False)
 
@@ -270,8 +277,8 @@ class ModelsScreen(EngineScreen):
     def show_state(self, snapshot: Snapshot) -> None:
         """Bring the lines up to date; the cursor stays on its line."""
         super().show_state(snapshot)
-        matcher = Matcher(self._filter.value) if self._filter.value else None
-        fitting = [row for row in model_rows(snapshot, self._files) if _matches(row, matcher)]
+        words = self._filter.value.lower().split()
+        fitting = [row for row in model_rows(snapshot, self._files) if _matches(row, words)]
         found = {row.key: row for row in fitting[: self._most]}
         self._show_rows(found)
         self._left = len(fitting) - len(found)
@@ -456,14 +463,15 @@ def _scan(snapshot: Snapshot) -> str:
         return ""
     if scan.running:
         return f"looking through the folders: {scan.looked} of {scan.changed or scan.found}   (r stops)"
-    kinds = " · ".join(f"{count} {kind}" for kind, count in sorted(scan.counts.items()))
+    kinds = counted(scan.counts)
     if kinds or not all(model.bundled for model in snapshot.models):
         return f"found {kinds}" if kinds else ""
     return "No models of your own yet: F7 names folders of them, g fetches one."
 
 
-def _matches(row: ModelRow, matcher: Matcher | None) -> bool:
-    return matcher is None or matcher.match(f"{row.name} {row.kind} {row.family}") > 0
+def _matches(row: ModelRow, words: list[str]) -> bool:
+    told = f"{row.name} {row.kind} {row.family} {row.words}".lower()
+    return all(word in told for word in words)
 
 
 def _texts(row: ModelRow) -> dict[str, str]:
@@ -484,7 +492,7 @@ def _room(rows: Iterable[ModelRow], width: int) -> int:
 
 
 def _cells(row: ModelRow, name_room: int) -> dict[str, Text]:
-    styles = {"damaged": "bold", "disk": "dim"}
+    styles = {NO_USE: "bold", "disk": "dim"}
     cells = {key: Text(plain(text), styles.get(text, "")) for key, text in _texts(row).items()}
-    cells["name"].truncate(name_room, overflow="ellipsis")
+    cells["name"] = Text(shortened(plain(row.name), name_room))
     return cells

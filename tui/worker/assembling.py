@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.library.gguf_header import weights_header
+from tui.library.lending import Lending
 from tui.library.single_files import (
     SingleFile,
     Variant,
@@ -27,7 +28,7 @@ def blueprint_of(path: Path, folders: Sequence[Path]) -> Blueprint:
     """
     if not path.is_file():
         return read_blueprint(path)
-    single = read_single_file(path, folders)
+    single = read_single_file(path, Lending(folders))
     index = index_of(single)
     parts = {name: entry and _part(single, name, *entry) for name, entry in components_of(index).items()}
     return Blueprint(
