@@ -43,6 +43,9 @@ def test_the_command_has_the_engine_fetch_and_tells_where_it_is(
     assert main(["models", "get", FOX]) == 0
     told = capsys.readouterr()
     assert told.out == f"{tmp_path / 'models' / 'fox.safetensors'}\n"
+    (tmp_path / "models" / "fox.safetensors").unlink()
+    assert main(["models", "get", FOX]) == 0
+    assert (tmp_path / "models" / "fox.safetensors").exists(), "the end of the former try is not that of this"
     assert "licence: openrail" in told.err
     assert all(page.startswith(("/api/models/", "/org/name/resolve/")) for page in hub.pages), "and nothing else"
     log = home.log_file.read_text() + home.database_file.read_bytes().decode(errors="replace")

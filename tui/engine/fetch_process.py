@@ -45,12 +45,13 @@ class Telling:
         self.state = state
         self._files: dict[str, tuple[int, int]] = {}
         self._past: deque[tuple[float, int]] = deque()
-        self._told = 0.0
 
     def change(self, **fields: object) -> None:
         """Tell that these are so now."""
-        self.state = replace(self.state, **fields)
-        self._told = time.monotonic()
+        self._tell(replace(self.state, **fields))
+
+    def _tell(self, state: DownloadState) -> None:
+        self.state = state
         sys.stdout.buffer.write(msgspec.json.encode(self.state) + b"\n")
         sys.stdout.buffer.flush()
 
@@ -61,24 +62,38 @@ class Telling:
     def bytes(self, file: RemoteFile, done: int, total: int) -> None:
         """`done` bytes of `file` are there, of `total` (0: nobody knows)."""
         self._files[file.name] = (done, total or file.size)
+        if self._whole:
+            self._tell_bytes()
+
+    async def beat(self) -> None:
+        """Tell how far it is every now and then, also while nothing comes, until cancelled."""
+        while True:
+            await asyncio.sleep(TELL_EVERY)
+            if self.state.phase == "fetching":
+                self._tell_bytes()
+
+    @property
+    def _whole(self) -> bool:
+        return all(total and done == total for done, total in self._files.values())
+
+    def _tell_bytes(self) -> None:
         now = time.monotonic()
         there = sum(done for done, _ in self._files.values())
-        everything = sum(total for _, total in self._files.values())
         known = all(total for _, total in self._files.values())
-        whole = there == everything and known
-        if now - self._told < TELL_EVERY and not whole:
-            return
         self._past.append((now, there))
         while now - self._past[0][0] > RATE_OVER:
             self._past.popleft()
         begun, before = self._past[0]
         rate = (there - before) / (now - begun) if now > begun else 0.0
-        self.change(
-            phase="checking" if whole else "fetching",
+        told = replace(
+            self.state,
+            phase="checking" if self._whole else "fetching",
             done_bytes=there,
-            total_bytes=everything if known else 0,
+            total_bytes=sum(total for _, total in self._files.values()) if known else 0,
             rate=max(rate, 0.0),
         )
+        if told != self.state:
+            self._tell(told)
 
 
 async def fetch_model(order: FetchOrder, telling: Telling) -> None:
@@ -99,7 +114,11 @@ async def fetch_model(order: FetchOrder, telling: Telling) -> None:
             files=len(download.files),
             total_bytes=sum(file.size for file in download.files),
         )
-        paths = await fetch_all(download, folder, client, telling.bytes)
+        beat = asyncio.create_task(telling.beat())
+        try:
+            paths = await fetch_all(download, folder, client, telling.bytes)
+        finally:
+            beat.cancel()
     size = sum(path.stat().st_size for path in paths)
     weights = [str(path) for path in paths if path.suffix in WEIGHTS]
     telling.change(phase="done", paths=weights, done_bytes=size, total_bytes=size, rate=0.0)

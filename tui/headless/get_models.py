@@ -65,18 +65,22 @@ class _Watched:
             if self._stopped:
                 return STOPPED
             command = StartDownload(source=source, folder=folder, environment=told(os.environ))
+            former = self._downloads()
             state = msgspec.msgpack.decode(await self._client.request(command), type=DownloadState)
             if not wait:
                 self._say(f"{state.source}: the engine fetches it to {state.folder}; latentty shows how far it is.")
                 return 0
-            return self._ended(await self._watch(state))
+            return self._ended(await self._watch(state, former.get(state.id)))
         finally:
             staying.cancel()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
-    async def _watch(self, state: DownloadState) -> DownloadState:
-        """The download at its end."""
+    def _downloads(self) -> dict[str, DownloadState]:
+        return self._client.snapshot.downloads if self._client.snapshot is not None else {}
+
+    async def _watch(self, state: DownloadState, former: DownloadState | None) -> DownloadState:
+        """The download at its end; not at that of `former`, the last try to fetch the same."""
         bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -93,11 +97,14 @@ class _Watched:
             while True:
                 self._changed.clear()
                 snapshot = self._client.snapshot
-                state = (snapshot.downloads if snapshot is not None else {}).get(state.id, state)
+                known = self._downloads().get(state.id)
+                state = known if known is not None and known is not former else state
                 if state.title and not asked:
                     asked = True
                     licence = state.license or "see its page"
-                    self._say(f"{state.title}: {state.files} files to {state.folder}, licence: {licence}")
+                    self._say(
+                        f"{state.title}: {state.files} {'file' if state.files == 1 else 'files'} to {state.folder}, licence: {licence}"
+                    )
                     undo.enter_context(bar)
                 label = plain(state.title)[:24] if state.phase != "checking" else "checking"
                 bar.update(task, description=label, completed=state.done_bytes, total=state.total_bytes or None)

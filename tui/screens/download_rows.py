@@ -9,6 +9,11 @@ BAR: Final = 16
 """Cells of a bar."""
 
 
+def name_of(state: DownloadState) -> str:
+    """What is fetched: a hub's by its repository and file, others by what their place calls them."""
+    return state.source.removeprefix("hf:") if state.source.startswith("hf:") else state.title or state.source
+
+
 def progress(state: DownloadState) -> str:
     """Such as "━━━━━━╸───  43 %  12.3 MB/s  2 min left"."""
     if not state.open:

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.text import Text
 from textual import on, work
 from textual.binding import Binding
@@ -37,7 +38,7 @@ from tui.protocol.download import DownloadState
 from tui.protocol.events import ClientEvent, ControlNetInfo, LibraryScan, ModelInfo, ResidentComponent
 from tui.protocol.library import LibraryPage, ModelFile
 from tui.protocol.snapshot import Snapshot
-from tui.screens.download_rows import details, progress, short_progress
+from tui.screens.download_rows import details, name_of, progress, short_progress
 from tui.screens.engine_screen import EngineScreen
 from tui.widgets.row_table import RowTable
 
@@ -97,7 +98,7 @@ def model_rows(snapshot: Snapshot, files: Iterable[ModelFile]) -> list[ModelRow]
 
 def _download_row(state: DownloadState) -> ModelRow:
     return ModelRow(
-        name=state.title or state.source,
+        name=name_of(state),
         kind="download",
         family="",
         bytes=state.total_bytes or state.done_bytes,
@@ -248,6 +249,8 @@ class ModelsScreen(EngineScreen):
         self._rows: dict[str, ModelRow] = {}
         self._name_room = 0
         """Cells for a name in the table's first column."""
+        self._go_to = ""
+        """The line that the cursor is to be on when it comes."""
         self._most = LINES
         self._left = 0
         """Lines that are not in the table yet."""
@@ -282,7 +285,8 @@ class ModelsScreen(EngineScreen):
         found = {row.key: row for row in fitting[: self._most]}
         self._show_rows(found)
         self._left = len(fitting) - len(found)
-        self._scan.update(f"{self._left:,} more below; / finds by a part of a name" if self._left else _scan(snapshot))
+        more = f"{self._left:,} more below; / finds by a part of a name"
+        self._scan.update(more if self._left and not _is_at_work(snapshot) else _scan(snapshot))
         self._show_details()
 
     def _show_rows(self, found: dict[str, ModelRow]) -> None:
@@ -298,11 +302,16 @@ class ModelsScreen(EngineScreen):
         else:
             under = self._under_cursor
             self._table.clear()
+            for held in self._table.columns.values():
+                held.content_width = cell_len(held.label.plain)  # it would stay as wide as it ever was
             for key, row in found.items():
                 self._table.add_row(*_cells(row, room).values(), key=key)
             if under is not None and under.key in found:
                 self._table.move_cursor(row=list(found).index(under.key))
         self._rows, self._name_room = found, room
+        if self._go_to in found:
+            self._table.move_cursor(row=list(found).index(self._go_to))
+            self._go_to = ""
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """Seen again: what lies in the folders may be different now."""
@@ -398,7 +407,15 @@ class ModelsScreen(EngineScreen):
         source = self._source.value.strip()
         self.action_leave_filter()
         if source:
-            self.ask(StartDownload(source=source, environment=told(os.environ)))
+            self._start(StartDownload(source=source, environment=told(os.environ)))
+
+    @work
+    async def _start(self, command: StartDownload) -> None:
+        """Begin the download, and have the cursor on its line, where x stops it."""
+        if (result := await self.result(command)) is not None:
+            state = msgspec.msgpack.decode(result, type=DownloadState)
+            self._go_to = f"download/{state.id}"
+            self._look()
 
     def action_stop(self) -> None:
         """Stop the download under the cursor, else the newest that runs; one at its end leaves the list."""
@@ -414,7 +431,7 @@ class ModelsScreen(EngineScreen):
         snapshot = self.client.snapshot
         state = snapshot.downloads.get(number) if snapshot is not None else None
         if state is not None and not state.open:
-            self.ask(StartDownload(source=state.source, folder=state.folder, environment=told(os.environ)))
+            self._start(StartDownload(source=state.source, folder=state.folder, environment=told(os.environ)))
 
     def action_filter(self) -> None:
         """Type what to look for."""
@@ -452,12 +469,17 @@ USED_ELSEWHERE: Final = {
 """How to draw with what is no model, by kind."""
 
 
+def _is_at_work(snapshot: Snapshot) -> bool:
+    searching = snapshot.library is not None and snapshot.library.running
+    return searching or any(state.open for state in snapshot.downloads.values())
+
+
 def _scan(snapshot: Snapshot) -> str:
     """How far downloads are, else how far the search of the folders is."""
     running = [state for state in snapshot.downloads.values() if state.open]
     if running:
         more = f"  and {len(running) - 1} more" if len(running) > 1 else ""
-        return f"{plain(running[0].title or running[0].source)[:24]}  {progress(running[0])}{more}   (x stops)"
+        return f"{shortened(plain(name_of(running[0])), 24)}  {progress(running[0])}{more}   (x stops)"
     scan = snapshot.library
     if scan is None:
         return ""
