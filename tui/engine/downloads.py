@@ -90,7 +90,7 @@ class Downloads:
             raise bad_request(f"{folder!r} is no folder that a model could be put into.", "Give an absolute path.")
         number = hashlib.sha256(f"{source}\0{folder}".encode()).hexdigest()[:16]
         known = self._states.get(number)
-        if known is not None and number in self._tasks:
+        if known is not None and known.open and number in self._tasks:
             return known
         state = DownloadState(id=number, source=source, folder=folder)
         self._states.pop(number, None)  # it becomes the newest
@@ -137,7 +137,7 @@ class Downloads:
     def _begin(self, state: DownloadState, environment: Mapping[str, str]) -> None:
         task = asyncio.create_task(self._run(state, environment))
         self._tasks[state.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(state.id, None))
+        task.add_done_callback(lambda _: self._tasks.pop(state.id) if self._tasks.get(state.id) is task else None)
 
     async def _run(self, state: DownloadState, environment: Mapping[str, str]) -> None:
         try:

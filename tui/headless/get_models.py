@@ -102,9 +102,8 @@ class _Watched:
                 if state.title and not asked:
                     asked = True
                     licence = state.license or "see its page"
-                    self._say(
-                        f"{state.title}: {state.files} {'file' if state.files == 1 else 'files'} to {state.folder}, licence: {licence}"
-                    )
+                    files = "1 file" if state.files == 1 else f"{state.files} files"
+                    self._say(f"{state.title}: {files} to {state.folder}, licence: {licence}")
                     undo.enter_context(bar)
                 label = plain(state.title)[:24] if state.phase != "checking" else "checking"
                 bar.update(task, description=label, completed=state.done_bytes, total=state.total_bytes or None)
