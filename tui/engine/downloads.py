@@ -168,11 +168,12 @@ class Downloads:
         errors = asyncio.create_task(process.stderr.read())
         try:
             process.stdin.write(msgspec.json.encode(FetchOrder(state, hosts)) + b"\n")
-            while line := await process.stdout.readline():
+            said = state
+            while said.open and (line := await process.stdout.readline()):
                 said = msgspec.json.decode(line, type=DownloadState)
                 await self._change(said, keep=not said.open)
-            words = (await errors).decode(errors="replace").strip().splitlines()
-            if self._states[state.id].open:
+            if said.open:
+                words = (await errors).decode(errors="replace").strip().splitlines()
                 raise _ended(words[-1] if words else f"exit status {await process.wait()}")
         finally:
             errors.cancel()

@@ -151,4 +151,5 @@ def _end_with_the_engine() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    status = main()
+    os._exit(status)  # an orderly end would trip over the thread that still reads
