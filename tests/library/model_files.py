@@ -61,15 +61,16 @@ def write_safetensors(path: Path, shapes: dict[str, list[int]], metadata: dict[s
     return path
 
 
-def gguf(shapes: dict[str, list[int]], architecture: str, kind: int = 1) -> bytes:
-    """A GGUF file of zeros of the type with this number: 1 is F16, 8 is Q8_0."""
+def gguf(shapes: dict[str, list[int]], architecture: str, kind: int = 1, alignment: str = "32") -> bytes:
+    """A GGUF file of zeros of the type with this number: 1 is F16, 8 is Q8_0; its alignment is told as text."""
     block, size = {1: (1, 2), 8: (32, 34)}[kind]
 
     def text(value: str) -> bytes:
-        return struct.pack("<Q", len(value)) + value.encode()
+        return struct.pack("<Q", len(value.encode())) + value.encode()
 
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), 2)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), 3)
     head += text("general.architecture") + struct.pack("<I", 8) + text(architecture)
+    head += text("general.alignment") + struct.pack("<I", 8) + text(alignment)
     head += text("some.list") + struct.pack("<IIQ", 9, 4, 3) + struct.pack("<III", 1, 2, 3)
     end = 0
     for name, shape in shapes.items():

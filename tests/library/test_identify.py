@@ -126,7 +126,16 @@ def test_gguf_files_are_known(tmp_path: Path, shapes: dict[str, list[int]], arch
     path.write_bytes(gguf(shapes, architecture, 8))
     found = identify_file(path)
     assert (found.kind, found.precision, found.problem) == (kind, "Q8_0", None)
-    assert read_gguf_header(path).metadata == {"general.architecture": architecture}
+    assert read_gguf_header(path).metadata == {"general.architecture": architecture, "general.alignment": "32"}
+
+
+@pytest.mark.parametrize("alignment", ["0", "-32", "²", "9" * 5000, "", "1048577"])
+def test_an_alignment_that_cannot_be_is_damage(tmp_path: Path, alignment: str) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf(files.FLUX, "flux", alignment=alignment))
+    with pytest.raises(LatenttyError, match="alignment") as caught:
+        read_gguf_header(path)
+    assert caught.value.problem.code == "model_damaged"
 
 
 @given(st.data())

@@ -146,7 +146,8 @@ def read_widths(folder: Path) -> ModelWidths:
     """
     name: Literal["unet", "transformer"] = "unet" if (folder / "unet" / "config.json").exists() else "transformer"
     config = read_json(folder, f"{name}/config.json")
-    cross = config.get("cross_attention_dim", 0)
+    cross = config.get("cross_attention_dim")
+    width = cross[0] if isinstance(cross, list) and cross else cross
     layers: dict[str, int] = {}
     for path in sorted((folder / name).glob("*.safetensors")):
         for label, tensor in read_header(path).tensors.items():
@@ -155,12 +156,12 @@ def read_widths(folder: Path) -> ModelWidths:
     text = {}
     for place in sorted(folder.glob("text_encoder*")):
         if (place / "config.json").exists():
-            width = read_json(folder, f"{place.name}/config.json").get("hidden_size")
-            if isinstance(width, int):
-                text[place.name] = width
+            hidden = read_json(folder, f"{place.name}/config.json").get("hidden_size")
+            if isinstance(hidden, int):
+                text[place.name] = hidden
     return ModelWidths(
         denoiser=name,
-        cross_width=cross if isinstance(cross, int) else int(cross[0]) if cross else 0,
+        cross_width=width if isinstance(width, int) else 0,
         text_widths=text,
         layers=layers,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -131,13 +132,12 @@ async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: 
                 part.unlink(missing_ok=True)
             return None if complete else 0.0
         if answer.status_code == 429 or answer.status_code >= 500:
-            given = answer.headers.get("Retry-After", "")
-            return float(given) if given.isdigit() else 1.0
+            return float(_number(answer, "Retry-After", 1))
         if answer.status_code not in (200, 206):
             raise refused(file.name, answer.status_code)
         start = start if answer.status_code == 206 else 0
-        length = answer.headers.get("Content-Length", "")
-        total = start + int(length) if length.isdigit() else file.size
+        length = _number(answer, "Content-Length", -1)
+        total = start + length if length >= 0 else file.size
         with part.open("ab" if start else "wb") as out:
             done = start
             async for piece in answer.aiter_bytes():
@@ -145,6 +145,12 @@ async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: 
                 done += len(piece)
                 told(file, done, total)
         return None if not total or done >= total else 1.0
+
+
+def _number(answer: httpx2.Response, header: str, otherwise: int) -> int:
+    """What a header of `answer` says, if that is a number that can be."""
+    given = answer.headers.get(header, "")
+    return int(given) if re.fullmatch("[0-9]{1,18}", given) else otherwise
 
 
 def _write(out: object, piece: bytes) -> None:

@@ -5,6 +5,7 @@ the tensors' names, shapes, types and offsets. The weights follow and are not re
 """
 
 import os
+import re
 import struct
 from io import BufferedReader
 from pathlib import Path
@@ -19,7 +20,7 @@ GGUF: Final = ".gguf"
 """How such files' names end."""
 
 MAGIC: Final = b"GGUF"
-MAX_HEADER: Final = 64 << 20
+MAX_HEADER: Final = 32 << 20
 """Bytes of the largest header that is read; vocabularies of text encoders take a few megabytes."""
 MAX_TENSORS: Final = 100_000
 MAX_PAIRS: Final = 100_000
@@ -224,8 +225,8 @@ def _tensor(reader: _Reader, name: str) -> tuple[GgufTensor, int]:
 
 def _check_places(reader: _Reader, places: list[tuple[int, int, str]], metadata: dict[str, str]) -> None:
     given = metadata.get("general.alignment", "32")
-    alignment = int(given) if given.isdigit() and 0 < int(given) <= 1 << 20 else 0
-    if not alignment:
+    alignment = int(given) if re.fullmatch("[0-9]{1,7}", given) else 0
+    if not 0 < alignment <= 1 << 20:
         raise _Damaged(f"its alignment {given!r} is not possible")
     start = -(-reader.place // alignment) * alignment
     end = 0

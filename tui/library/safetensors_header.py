@@ -32,6 +32,9 @@ DTYPE_BITS: Final = {
     "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
 }  # fmt: skip
 
+MAX_DIMENSIONS: Final = 64
+"""As many as torch allows; the product of a million would take days."""
+
 _Size = Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -39,7 +42,7 @@ class Tensor(Struct, frozen=True):
     """One tensor's entry."""
 
     dtype: str
-    shape: list[_Size]
+    shape: Annotated[list[_Size], Meta(max_length=MAX_DIMENSIONS)]
     data_offsets: tuple[_Size, _Size]
     """First byte and the byte after the last, counted from the end of the header."""
 
