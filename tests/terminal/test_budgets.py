@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,19 @@ CTRL_L, CTRL_T, CTRL_Z = b"\x0c", b"\x14", b"\x1a"
 
 FRAME = 612 * 612 * 3
 """Bytes of a frame as a terminal may keep it."""
+
+SHELL = """
+import os, signal, sys
+app = os.fork()
+if app == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.terminal.show"])
+os.waitpid(app, 0)
+"""
+"""What a shell does with a command: it runs in front, and there is someone who could continue it."""
 
 Play = Callable[..., PlayedTerminal]
 
@@ -143,19 +155,35 @@ def test_a_terminal_keeps_nothing_of_an_app_that_is_gone(play: Play, end: str) -
 
 
 def test_a_suspended_app_leaves_nothing_and_shows_all_again(play: Play) -> None:
-    terminal = play(kind="kitty")
+    terminal = play(sys.executable, "-S", "-c", SHELL, kind="kitty")
     terminal.send(F2)
     terminal.until(lambda: terminal.memory.pictures)
     terminal.quiet()
     kept = list(terminal.memory.pictures.values())
-    terminal.process.send_signal(signal.SIGTSTP)
+    shell = terminal.process.pid
+    app = int(Path(f"/proc/{shell}/task/{shell}/children").read_text())
+    os.kill(app, signal.SIGTSTP)
     terminal.until(lambda: not terminal.memory.pictures)
-    terminal.until(lambda: terminal.output.text.rfind(b"\x1b[?1049l") > terminal.output.text.rfind(b"\x1b[?1049h"))
-    time.sleep(0.2)
-    terminal.process.send_signal(signal.SIGCONT)
+    terminal.until(lambda: is_stopped(app))
+    assert terminal.output.text.rfind(b"\x1b[?1049l") > terminal.output.text.rfind(b"\x1b[?1049h")
+    os.kill(app, signal.SIGCONT)
     terminal.until(lambda: list(terminal.memory.pictures.values()) == kept)
     terminal.send(b"hello")
     terminal.until(lambda: terminal.says("hello"))
+
+
+def is_stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_an_app_that_no_shell_could_continue_does_not_stop(play: Play) -> None:
+    """One whose terminal closes as it is suspended would stay for ever."""
+    terminal = play(kind="plain")
+    terminal.process.send_signal(signal.SIGTSTP)
+    terminal.until(lambda: terminal.output.text.count(b"\x1b[?1049h") == 2)
+    terminal.send(b"hello")
+    terminal.until(lambda: terminal.says("hello"))
+    assert not is_stopped(terminal.process.pid)
 
 
 def test_sixels_are_sent_again_only_where_they_were_lost(play: Play) -> None:

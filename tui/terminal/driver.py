@@ -3,6 +3,7 @@
 import codecs
 import os
 import selectors
+import signal
 import time
 from typing import Any, Final
 
@@ -48,6 +49,10 @@ class PictureDriver(LinuxDriver):
     """Fences sent; counted by the event loop alone."""
     _answered = 0
     """Fences answered; counted by the thread that reads."""
+    _to_stop = False
+    """A stop was asked for, and no continuation since."""
+    _leaving = False
+    """The terminal is just being given back for a stop."""
 
     def write(self, data: str) -> None:
         """Write a frame of Textual's."""
@@ -84,6 +89,29 @@ class PictureDriver(LinuxDriver):
             time.sleep(0.01)
         self._asked = self._answered
         super().stop_application_mode()
+
+    def _sigtstp_application(self, *_: object) -> None:
+        """Give the terminal back and stop, as the kernel's own action does: not where nobody could continue us.
+
+        Textual sends SIGSTOP, which stops a process for ever whose terminal or shell went away a moment before.
+        """
+        self._to_stop = self._leaving = True
+        if self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        self._leaving = False
+        if self._to_stop:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            signal.signal(signal.SIGTSTP, self._sigtstp_application)
+        if self._must_signal_resume:  # not stopped; otherwise SIGCONT has been here
+            self._sigcont_application()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Take the terminal again."""
+        self._to_stop = False
+        if self._auto_restart and not self._leaving:
+            self.resume_application_mode()
 
     @property
     def backlog(self) -> int:
