@@ -1,13 +1,16 @@
 """The queue's file: what a newer version or an accident left in it is refused, not guessed at."""
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import make_job
+from tests.engine.conftest import Running
 from tui.engine.database import Database
 from tui.engine.queue import Queue
+from tui.library.paths import Paths
 from tui.protocol.problem import LatenttyError, Problem
 
 PROBLEM = Problem(code="worker_died", cause="It died.")
@@ -77,6 +80,24 @@ async def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path) -> None
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(LatenttyError, match="Move the file away"):
         await open_queue(path)
+
+
+async def test_a_damaged_page_is_told_with_what_to_do(home: Paths) -> None:
+    running = Running(home)
+    await running.start()
+    await running.stop()
+    data = bytearray(home.database_file.read_bytes())
+    data[4096:] = os.urandom(len(data) - 4096)
+    home.database_file.write_bytes(data)
+    with pytest.raises(LatenttyError, match="Move the file away"):
+        await Running(home).start()
+
+
+def test_a_full_disk_or_a_file_in_use_is_no_reason_to_begin_with_an_empty_queue(tmp_path: Path) -> None:
+    for code, told in ((sqlite3.SQLITE_FULL, "Free some space"), (sqlite3.SQLITE_BUSY, "whatever else has it open")):
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorcode = code
+        assert told in Database(tmp_path / "q.db").problem(error).hint
 
 
 async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:

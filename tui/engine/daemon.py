@@ -191,6 +191,14 @@ class Engine:
             LatenttyError: the queue cannot be opened, or there is no safe place for the socket.
         """
         await self._database.open()
+        try:
+            await self._take_over()
+        except sqlite3.Error as error:  # such as a page of the file that is damaged
+            raise LatenttyError(self._database.problem(error)) from None
+        await self._listener.bind()
+
+    async def _take_over(self) -> None:
+        """Bring the queue into order and the snapshot up to it."""
         await self._queue.recover(
             Problem(
                 code="worker_died",
@@ -213,7 +221,6 @@ class Engine:
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         self._pool.set_paused(await self._queue.paused())
-        await self._listener.bind()
 
     async def run(self) -> None:
         """Serve until someone asks for the end, or nothing has happened for long enough."""

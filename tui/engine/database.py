@@ -122,6 +122,20 @@ class Database:
         """`work` inside one transaction: committed when it returns, undone when it raises."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
 
+    def problem(self, error: sqlite3.Error | OSError) -> Problem:
+        """Why the file cannot be used, and what to do. Only a damaged one is worth beginning anew for."""
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in (28, 122)):
+            hint = f"Free some space in {self._path.parent}; no job in it is lost."
+        elif primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            hint = "Move the file away to begin with an empty queue; the pictures stay where they are."
+        else:
+            hint = "Make it readable and writable for you, and end whatever else has it open; no job in it is lost."
+        return Problem(
+            code="engine_unavailable", cause=f"The queue in {self._path} cannot be used: {error}.", hint=hint
+        )
+
     def close(self) -> None:
         """Finish what was asked for, then close the file."""
         if self._connection is not None:
@@ -140,13 +154,7 @@ class Database:
             self._migrate(connection)
             sync_folder(self._path.parent)  # or a power cut could bring the journal of the file's making back
         except (sqlite3.DatabaseError, OSError) as error:
-            raise LatenttyError(
-                Problem(
-                    code="engine_unavailable",
-                    cause=f"The queue in {self._path} cannot be opened: {error}.",
-                    hint="Move the file away to begin with an empty queue; the pictures stay where they are.",
-                )
-            ) from None
+            raise LatenttyError(self.problem(error)) from None
         self._connection = connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
