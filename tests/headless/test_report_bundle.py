@@ -34,7 +34,7 @@ async def test_a_bundle_tells_the_state_and_no_secret(
     paths.settings_file.write_text(f'# token = "{TOKENS["HF_TOKEN"]}"\ntheme = "paper"\n')
     paths.log_file.write_text(f"a line\nGET https://me:{TOKENS['DATABASE_PASSWORD']}@host/ in {Path.home()}\n")
     attached = await running.attach()
-    job = make_job(prompt=PRIVATE, negative_prompt=PRIVATE)
+    job = make_job(prompt=PRIVATE, negative_prompt=PRIVATE, prompt_template=PRIVATE, negative_template=PRIVATE)
     await attached.client.submit(job)
     await attached.end_of(job)
     file = tmp_path / "report.zip"
@@ -45,7 +45,8 @@ async def test_a_bundle_tells_the_state_and_no_secret(
     assert "a line" in texts["engine.log"]
     assert 'theme = "paper"' in texts["settings.toml"]
     assert "torch 2" in texts["about.txt"]
-    for secret in (*TOKENS.values(), PRIVATE, str(Path.home())):
+    assert "-[prompt]-" in texts["engine.json"], "the name of a picture's file tells no prompt either"
+    for secret in (*TOKENS.values(), PRIVATE, "grandmother", str(Path.home())):
         assert not any(secret in text for text in texts.values()), secret
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -65,3 +66,7 @@ def test_names_of_people_and_places_are_taken_out() -> None:
     told = scrub.value({"jobs": [{"prompt": "a fox", "api_key": "x", "path": "/home/ada/p"}]})
     assert told == {"jobs": [{"prompt": "[5 letters]", "api_key": "[hidden]", "path": "~/p"}]}
     assert os.sep in told["jobs"][0]["path"]
+    assert scrub.value({"prompt_2": "a fox", "variations": [{"negative_prompt": "red"}]}) == {
+        "prompt_2": "[5 letters]",
+        "variations": [{"negative_prompt": "[3 letters]"}],
+    }

@@ -40,7 +40,11 @@ TELLING: Final = re.compile(
 )
 """Environment variables that change how the program behaves."""
 
-_PRIVATE_FIELDS: Final = frozenset({"prompt", "negative_prompt", "text"})
+_PRIVATE_FIELD: Final = re.compile(r"prompt|template|^text$")
+"""What a user wrote."""
+
+_NAMED_AFTER: Final = re.compile(r"(?<=\d{6}-)[\w-]+(?=-\d+-[0-9a-f]{16}\.)")
+"""The words of the prompt in the name of a picture's file."""
 
 
 class Scrub:
@@ -54,11 +58,11 @@ class Scrub:
         self._replaced = told + [(name, instead) for name, instead in names if len(name) > 2 and name != "root"]
 
     def text(self, text: str) -> str:
-        """`text` without secrets, the home folder, the user's name and the host's."""
+        """`text` without secrets, words of prompts, the home folder, the user's name and the host's."""
         text = redacted(text, self._environment)
         for name, instead in self._replaced:
             text = text.replace(name, instead)
-        return text
+        return _NAMED_AFTER.sub("[prompt]", text)
 
     def value(self, value: Any) -> Any:
         """The same for everything inside of `value`; prompts become their length."""
@@ -69,7 +73,7 @@ class Scrub:
         return self.text(value) if isinstance(value, str) else value
 
     def _field(self, name: str, value: Any) -> Any:
-        if name in _PRIVATE_FIELDS and isinstance(value, str):
+        if _PRIVATE_FIELD.search(name) and isinstance(value, str):
             return f"[{len(value)} letters]"
         return HIDDEN if is_secret_name(name) and isinstance(value, str) and value else self.value(value)
 
