@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -506,7 +507,11 @@ def _worker_died(why: str) -> Problem:
     return Problem(
         code="worker_died",
         cause=f"The worker process died ({why}).",
-        hint="If memory ran out, try a smaller size; latentty engine logs tells more.",
+        hint=(
+            "If memory ran out, try a smaller size; latentty engine logs tells more."
+            if why == f"killed by signal {signal.SIGKILL:d}"
+            else "Read its last words: latentty engine logs"
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from tui.library.paths import Paths, expanded, short_path
 from tui.library.plain_text import plain
 from tui.library.settings import EngineSettings, load_settings
 from tui.protocol.library import ModelFile
+from tui.protocol.problem import LatenttyError
 from tui.terminal.probe import look
 from tui.terminal.report import terminal_lines
 
@@ -68,6 +69,7 @@ def doctor(paths: Paths, *, as_json: bool) -> int:
     _disks(examined, paths)
     _terminal(examined, paths, ask=not as_json)
     _session(examined)
+    _socket(examined, paths)
     _models(examined, find_files(paths), torch, load_settings(paths).engine)
     nothing = "" if examined.advice else "Nothing is missing. "
     if not torch.problem:
@@ -172,6 +174,14 @@ def _session(examined: Examined) -> None:
     examined.add("Session", "on logout", f"the system {told} (lingering: {lingers or 'unknown'})")
     if ends and lingers != "yes":
         examined.advice.append("Your engine would end with your connection: loginctl enable-linger")
+
+
+def _socket(examined: Examined, paths: Paths) -> None:
+    try:
+        examined.add("Session", "socket", str(paths.socket_file()))
+    except LatenttyError as error:
+        examined.add("Session", "socket", "has no safe place")
+        examined.advice.append(str(error))
 
 
 def _models(examined: Examined, files: list[ModelFile], torch: Torch, settings: EngineSettings) -> None:
