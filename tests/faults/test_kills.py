@@ -34,34 +34,28 @@ def assert_each_exactly_once(folder: Path, jobs: list[Job]) -> None:
     assert Counter(making.job.id for making in makings if making is not None) == {job.id: 1 for job in jobs}
 
 
-async def test_a_worker_and_an_engine_die_in_the_middle_of_jobs_and_a_cancel_ends_one_within_a_step(
+async def test_a_worker_dies_in_the_middle_of_a_job_and_a_cancel_ends_one_within_a_step(
     attached: Attached, tmp_path: Path, tally: Tally
 ) -> None:
-    """Those that draw, in the order in which a bad day has it; the many deaths are the painter's."""
-    jobs = [make_job(prompt=f"a red apple {number}", seed=number, steps=4) for number in range(8)]
+    """One that draws; the many deaths are the painter's, and the engine's is in tests/headless/test_generate.py."""
+    jobs = [make_job(prompt=f"a red apple {number}", seed=number, steps=4) for number in range(4)]
     for job in jobs:
         await attached.client.submit(job)
-    await attached.running(jobs[2])
-    os.kill(worker_of(attached.engine_pid), signal.SIGKILL)
-    await attached.until(lambda: any(isinstance(event, JobInterrupted) for event in attached.watching.events))
-    await attached.running(jobs[5])
-    pid = attached.engine_pid
-    worker = worker_of(pid)
+    await attached.running(jobs[1])
+    worker = worker_of(attached.engine_pid)
     assert Path(f"/proc/{worker}/oom_score_adj").read_text() == f"{FIRST_TO_GO}\n", "it goes first, not the queue"
-    os.kill(pid, signal.SIGKILL)
-    await attached.until(lambda: attached.watching.attached == 2)
-    assert attached.engine_pid != pid
+    os.kill(worker, signal.SIGKILL)
+    await attached.until(lambda: any(isinstance(event, JobInterrupted) for event in attached.watching.events))
     for job in jobs:
         assert (await attached.end_of(job)).state == "done"
     assert_each_exactly_once(tmp_path / "pictures", jobs)
-    assert not Path(f"/proc/{worker}").exists(), "an orphan would hold the GPU"
     long = make_job(steps=400)
     await attached.client.submit(long)
     await attached.running(long)
     await attached.client.request(Cancel(job_id=long.id))
     assert (await attached.end_of(long, 10)).state == "cancelled"
     assert_each_exactly_once(tmp_path / "pictures", jobs)
-    tally.tried = 3
+    tally.tried = 2
 
 
 def long_only(times: Callable[[int, int], int], count: int) -> int:

@@ -53,7 +53,7 @@ async def test_the_power_goes_and_no_acknowledged_job_is_lost(
     kinds = {one.kind for one in files.operations}
     assert {"write", "sync"} <= kinds
     assert any(one.name == "latentty.db" and one.kind == "write" for one in files.operations[20:everything])
-    for attempt in range(times(60, 1000)):
+    for attempt in range(times(40, 1000)):
         moment = chance.randint(1, everything)
         folder = tmp_path / f"after-{attempt}"
         folder.mkdir()
@@ -152,7 +152,7 @@ def test_the_power_goes_and_no_picture_is_half_or_missing(
         path = root / f"day-{number // 4}" / "deeper" / f"{number}.png"
         save_picture(Image.new("RGB", (16, 16), (number, 0, 0)), path, making_of(prompt=str(number)))
         reported.append((len(disk.done), path))
-    for _ in range(times(300, 5000)):
+    for _ in range(times(100, 5000)):
         moment = chance.randint(1, len(disk.done))
         there = disk.after_power_cut(moment, chance)
         tally.tried += 1

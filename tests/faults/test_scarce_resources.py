@@ -68,7 +68,7 @@ async def test_the_queue_cannot_be_written_now_and_then(
     accepted: list[Job] = []
     refused: list[Job] = []
     codes: set[str] = set()
-    for number in range(times(30, 1000)):
+    for number in range(times(20, 1000)):
         wait, failures = chance.randint(0, 40), chance.randint(1, 12)
         job = make_job(prompt=str(number), count=chance.randint(1, 3))
         try:
@@ -186,7 +186,7 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
         assert attached.snapshot.jobs[jobs[0].id].state == "waiting", "what was accepted waits"
         (folder / "filler").unlink()
         for round_ in range(times(2, 40)):
-            job = make_job(prompt=f"{round_}", count=60, steps=10, seed=round_ * 100)
+            job = make_job(prompt=f"{round_}", count=24, steps=10, seed=round_ * 100)
             await attached.client.submit(job)
             jobs.append(job)
             wanted = chance.randint(0, 15)

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.conftest import pictures_below
@@ -18,7 +19,6 @@ from tui.screens.help import HelpScreen
 from tui.widgets.number_input import NumberInput
 from tui.widgets.picture_strip import PictureStrip
 from tui.widgets.picture_view import PictureView
-from tui.widgets.progress_line import ProgressLine
 from tui.widgets.status_line import StatusLine
 
 
@@ -28,33 +28,32 @@ async def shrink(pilot: object) -> None:
         pilot.app.screen.query_one(f"#{name}", NumberInput).value = text
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
-async def test_a_prompt_becomes_a_picture(open_app: OpenApp, tmp_path: Path, size: tuple[int, int]) -> None:
-    async with open_app(*size) as pilot:
-        app = pilot.app
-        await until(pilot, lambda: app.screen.settings.model is not None)
-        await shrink(pilot)
-        app.screen.query_one("#seed", NumberInput).value = "11"
-        await type_text(pilot, "a red apple")
-        seen: set[str] = set()
+async def test_a_prompt_becomes_a_picture(open_app: OpenApp, tmp_path: Path) -> None:
+    """In terminals of every size, one after the other at one engine."""
+    for number, size in enumerate([(80, 24), (120, 36), (200, 60)], 1):
+        async with open_app(*size) as pilot:
+            await make_a_picture(pilot, tmp_path / "pictures", number)
 
-        def finished() -> bool:
-            seen.add(app.screen.query_one(ProgressLine).told)
-            return bool(pictures_below(tmp_path / "pictures")) and bool(snapshot_of(pilot).pictures)
 
-        await pilot.press("enter")
-        await until(pilot, finished)
-        view = app.screen.query_one(PictureView)
-        await until(pilot, lambda: view.image is not None and view.image.width > 8)  # no preview frame any more
-        assert view.size.height >= 10
-        (path,) = pictures_below(tmp_path / "pictures")
-        making = read_making(path)
-        assert making is not None
-        assert (making.job.prompt, making.seed, making.job.steps) == ("a red apple", 11, 3)
-        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
-        assert "emoji-tiny" in app.screen.query_one(StatusLine).model
-        if size[1] >= 36:
-            await until(pilot, lambda: len(app.screen.query_one(PictureStrip)._images) == 1)
+async def make_a_picture(pilot: Pilot[int], pictures: Path, number: int) -> None:
+    """The picture with that number, from 1, of all in the folder."""
+    app = pilot.app
+    await until(pilot, lambda: app.screen.settings.model is not None)
+    await shrink(pilot)
+    app.screen.query_one("#seed", NumberInput).value = f"{number}"
+    app.screen.prompts.fill("", "")
+    await type_text(pilot, "a red apple")
+    await pilot.press("enter")
+    await until(pilot, lambda: len(pictures_below(pictures)) == len(snapshot_of(pilot).pictures) == number)
+    view = app.screen.query_one(PictureView)
+    await until(pilot, lambda: view.image is not None and view.image.width > 8)  # no preview frame any more
+    assert view.size.height >= 10
+    makings = {making.seed: making.job for path in pictures_below(pictures) if (making := read_making(path))}
+    assert (makings[number].prompt, makings[number].steps) == ("a red apple", 3)
+    await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
+    assert "emoji-tiny" in app.screen.query_one(StatusLine).model
+    if app.size.height >= 36:
+        await until(pilot, lambda: len(app.screen.query_one(PictureStrip)._images) == number)
 
 
 async def test_the_screen_is_there_and_takes_typing_before_any_engine_is(
@@ -91,7 +90,10 @@ async def test_an_engine_that_cannot_start_is_told_on_the_screen(
         assert not pilot.app.screen.query_one("#problem", Static).display
 
 
-async def test_a_wrong_value_is_explained_as_one_types_and_is_not_sent(open_app: OpenApp) -> None:
+async def test_a_wrong_value_is_explained_as_one_types_and_is_not_sent(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
     async with open_app() as pilot:
         app = pilot.app
         await until(pilot, lambda: app.screen.settings.model is not None)
@@ -167,7 +169,10 @@ async def test_the_engine_dies_and_the_app_goes_on(open_app: OpenApp, home: Path
         await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
 
 
-async def test_help_lists_the_live_keys_and_every_footer_key_is_in_it(open_app: OpenApp) -> None:
+async def test_help_lists_the_live_keys_and_every_footer_key_is_in_it(
+    open_app: OpenApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
     async with open_app(80, 24) as pilot:
         footer = {
             active.binding.description for active in pilot.app.screen.active_bindings.values() if active.binding.show
