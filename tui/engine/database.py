@@ -6,6 +6,7 @@ acknowledged only when a power cut cannot lose it.
 """
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -126,7 +127,8 @@ class Database:
         """Why the file cannot be used, and what to do. Only a damaged one is worth beginning anew for."""
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
-        if primary == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in (28, 122)):
+        number = getattr(error, "errno", None)
+        if primary == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
             hint = f"Free some space in {self._path.parent}; no job in it is lost."
         elif primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             hint = "Move the file away to begin with an empty queue; the pictures stay where they are."
