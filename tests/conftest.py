@@ -110,23 +110,29 @@ class Attached:
         await self.until(lambda: (step := self.snapshot.step) is not None and step.job_id == job.id and step.step > 0)
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
-    """A home folder of the test's own; an engine that the test started is ended with it."""
-    for name, folder in {
+def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Let everything of the user's lie in `folder`."""
+    for name, place in {
         "HOME": "home",
         "XDG_CONFIG_HOME": "config",
         "XDG_STATE_HOME": "state",
         "XDG_CACHE_HOME": "cache",
         "XDG_RUNTIME_DIR": "run",
     }.items():
-        (tmp_path / folder).mkdir(mode=0o700)
-        monkeypatch.setenv(name, str(tmp_path / folder))
-    monkeypatch.setenv("LATENTTY_OUTPUT_FOLDER", str(tmp_path / "pictures"))
+        (folder / place).mkdir(mode=0o700)
+        monkeypatch.setenv(name, str(folder / place))
+    monkeypatch.setenv("LATENTTY_OUTPUT_FOLDER", str(folder / "pictures"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other stall on a busy machine
     paths = Paths.of_user()
     paths.cache.mkdir(mode=0o700)
     (paths.cache / "toured").touch(0o600)  # no first run, unless a test wants one
+    return paths
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
+    """A home folder of the test's own; an engine that the test started is ended with it."""
+    paths = make_home(tmp_path, monkeypatch)
     yield paths
     end_engine(paths)
 

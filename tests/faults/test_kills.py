@@ -1,24 +1,19 @@
-"""kill -9 of the worker and of the engine: every accepted job's picture exists at the end, and none twice."""
+"""kill -9 of a worker that draws: every accepted job's picture exists at the end, and none twice. The long run only."""
 
 import asyncio
 import os
 import random
 import resource
 import signal
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Attached, make_job, pictures_below
+from tests.conftest import Attached, make_job
 from tests.faults.conftest import Tally
 from tests.faults.test_sudden_death import Feeding, count_losses, finish
-from tui.library.pictures import read_making
-from tui.protocol.commands import Cancel
-from tui.protocol.events import JobInterrupted, JobStarted
-from tui.protocol.job import Job
-from tui.worker.__main__ import FIRST_TO_GO
+from tui.protocol.events import JobStarted
 
 
 def worker_of(engine_pid: int) -> int:
@@ -27,41 +22,11 @@ def worker_of(engine_pid: int) -> int:
     return int(children[0])
 
 
-def assert_each_exactly_once(folder: Path, jobs: list[Job]) -> None:
-    files = pictures_below(folder)
-    assert all(path.suffix == ".png" for path in files), "no half file is left"
-    makings = [read_making(path) for path in files]
-    assert Counter(making.job.id for making in makings if making is not None) == {job.id: 1 for job in jobs}
-
-
-async def test_a_worker_dies_in_the_middle_of_a_job_and_a_cancel_ends_one_within_a_step(
-    attached: Attached, tmp_path: Path, tally: Tally
-) -> None:
-    """One that draws; the many deaths are the painter's, and the engine's is in tests/headless/test_generate.py."""
-    jobs = [make_job(prompt=f"a red apple {number}", seed=number, steps=4) for number in range(4)]
-    for job in jobs:
-        await attached.client.submit(job)
-    await attached.running(jobs[1])
-    worker = worker_of(attached.engine_pid)
-    assert Path(f"/proc/{worker}/oom_score_adj").read_text() == f"{FIRST_TO_GO}\n", "it goes first, not the queue"
-    os.kill(worker, signal.SIGKILL)
-    await attached.until(lambda: any(isinstance(event, JobInterrupted) for event in attached.watching.events))
-    for job in jobs:
-        assert (await attached.end_of(job)).state == "done"
-    assert_each_exactly_once(tmp_path / "pictures", jobs)
-    long = make_job(steps=400)
-    await attached.client.submit(long)
-    await attached.running(long)
-    await attached.client.request(Cancel(job_id=long.id))
-    assert (await attached.end_of(long, 10)).state == "cancelled"
-    assert_each_exactly_once(tmp_path / "pictures", jobs)
-    tally.tried = 2
-
-
 def long_only(times: Callable[[int, int], int], count: int) -> int:
     """`count` in the long run, or a piece of it.
 
-    The short one has the same with a painter for a pipeline, in test_sudden_death.py.
+    The short one has the same with a painter for a pipeline, in test_sudden_death.py; and one death of a worker that
+    draws, and of its engine, in tests/headless/test_generate.py.
     """
     wanted = times(0, count)
     if not wanted:

@@ -23,6 +23,7 @@ from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.library.secrets import HIDDEN, redacted
 from tui.library.settings import save_setting
+from tui.worker.__main__ import FIRST_TO_GO
 
 TOKENS = {
     "HF_TOKEN": "hf_NeverTellThisToAnyoneAtAll0123",
@@ -58,6 +59,7 @@ def test_a_whole_run_needs_no_network_and_leaves_nothing_to_others(home: Paths, 
     told = read_engine_file(home.lock_file)
     assert told is not None
     worker = Path(f"/proc/{told.pid}/task/{told.pid}/children").read_text().split()[0]
+    assert Path(f"/proc/{worker}/oom_score_adj").read_text() == f"{FIRST_TO_GO}\n", "it goes first, not the queue"
     environment = Path(f"/proc/{worker}/environ").read_bytes().decode().split("\0")
     assert {f"{name}={value}" for name, value in QUIET.items()} <= set(environment), "every telemetry is off"
     for arguments in (["models"], ["engine", "status"], ["engine", "logs"], ["engine", "stop"]):

@@ -101,7 +101,7 @@ async def test_many_jobs_leave_the_engine_as_small_as_it_was(
     watch = Watch("engine")
     jobs: list[Job] = []
     assert quick.pid is not None
-    for number in range(times(120, 4000)):
+    for number in range(times(240, 4000)):
         job = make_job(prompt=f"{number}" * 20, steps=2, seed=number)
         await attached.client.submit(job)
         jobs.append(job)

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from tests.conftest import pictures_below
+from tests.conftest import end_engine, make_home, pictures_below
 from tui.library.engine_file import read_engine_file
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models
@@ -154,7 +155,17 @@ def test_a_bad_parameter_is_told_with_what_would_do(home: Paths, arguments: list
     assert made.stdout == ""
 
 
-def test_a_damaged_model_is_told_and_the_next_one_works(home: Paths, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a home in it, for those whose worker has seen others' mishaps, as a user's has."""
+    folder = tmp_path_factory.mktemp("drawing")
+    with pytest.MonkeyPatch.context() as patch:
+        paths = make_home(folder, patch)
+        yield folder
+        end_engine(paths)
+
+
+def test_a_damaged_model_is_told_and_the_next_one_works(drawing: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(bundled_models() / BUNDLED, tmp_path / "copy")
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-50])
@@ -167,20 +178,23 @@ def test_a_damaged_model_is_told_and_the_next_one_works(home: Paths, tmp_path: P
     assert latentty("generate", "x", *SMALL).returncode == 0
 
 
-def test_an_unwritable_folder_is_told(home: Paths, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_told(drawing: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     made = latentty("generate", "x", "--out", str(tmp_path / "file" / "below"), *SMALL)
     assert made.returncode == 1
     assert "No picture can be written" in made.stderr
-    (tmp_path / "pictures").write_text("in the way")
+    pictures = drawing / "pictures"
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.write_text("in the way")
     made = latentty("generate", "x", *SMALL)
     assert made.returncode == 1
     assert "No picture can be written" in made.stderr
-    (tmp_path / "pictures").unlink()
+    pictures.unlink()
     assert latentty("generate", "x", *SMALL).returncode == 0, "and it works again when the cause has gone"
 
 
-def test_ctrl_c_cancels_the_job_and_nothing_is_left(home: Paths, tmp_path: Path) -> None:
+def test_ctrl_c_cancels_the_job_and_nothing_is_left(drawing: Path) -> None:
+    shutil.rmtree(drawing / "pictures", ignore_errors=True)
     command = [sys.executable, "-m", "tui", "generate", "x", "--steps", "400", "--json", "--size", "64"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -191,11 +205,11 @@ def test_ctrl_c_cancels_the_job_and_nothing_is_left(home: Paths, tmp_path: Path)
     rest = [json.loads(line)["event"] for line in process.stdout]
     assert process.wait(10) == 130
     assert rest[-1] == "cancelled"
-    assert pictures_below(tmp_path / "pictures") == []
+    assert pictures_below(drawing / "pictures") == []
     assert json.loads(latentty("engine", "status", "--json").stdout)["jobs"].popitem()[1]["state"] == "cancelled"
 
 
-def test_a_script_outlives_the_engine(home: Paths, tmp_path: Path) -> None:
+def test_a_script_outlives_the_worker_and_then_the_engine(home: Paths, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tui", "generate", "x", "--steps", "60", "--size", "64", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -204,14 +218,18 @@ def test_a_script_outlives_the_engine(home: Paths, tmp_path: Path) -> None:
             break
     told = read_engine_file(home.lock_file)
     assert told is not None
-    worker = Path(f"/proc/{told.pid}/task/{told.pid}/children").read_text().strip()
+    children = Path(f"/proc/{told.pid}/task/{told.pid}/children")
+    first = int(children.read_text())
+    os.kill(first, signal.SIGKILL)
+    while (second := children.read_text()).split() in ([], [str(first)]):
+        time.sleep(0.01)
     os.kill(told.pid, signal.SIGKILL)
     rest, notes = process.communicate(timeout=120)
     events = [json.loads(line) for line in rest.splitlines()]
     assert process.returncode == 0, notes
     assert [event["event"] for event in events[-2:]] == ["saved", "done"]
     assert pictures_below(tmp_path / "pictures") == [Path(events[-2]["path"])]
-    assert not Path(f"/proc/{worker}").exists(), "an orphan would hold the GPU"
+    assert not Path(f"/proc/{second.strip()}").exists(), "an orphan would hold the GPU"
 
 
 def test_the_engine_has_no_terminal_and_a_session_of_its_own(home: Paths) -> None:
