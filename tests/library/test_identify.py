@@ -28,6 +28,13 @@ VAE = {
 }
 CLIP = {"text_model.encoder.layers.0.self_attn.k_proj.weight": [8, 8], "text_model.final_layer_norm.weight": [8]}
 T5 = {"encoder.block.0.layer.0.SelfAttention.k.weight": [8, 8], "shared.weight": [8, 8]}
+XLABS = {
+    "double_blocks.0.processor.proj_lora1.down.weight": [16, 3072],
+    "double_blocks.0.processor.proj_lora1.up.weight": [3072, 16],
+}
+QWEN_LOKR = {"lycoris_transformer_blocks_59_attn_to_k.lokr_w1": [8, 8]}
+SD3_LORA = {"transformer.transformer_blocks.0.attn.add_k_proj.lora_A.weight": [4, 2432]}
+KREA_LORA = {"lora_unet_blocks_0_attn_wk.lora_down.weight": [32, 6144]}
 WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4, 1, 2, 2]}
 
 
@@ -42,6 +49,10 @@ WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4
         (files.KOHYA_FLUX, "lora", "flux"),
         (files.FLUX_LORA, "lora", "flux"),
         (files.LOHA, "lora", "stable-diffusion"),
+        (XLABS, "lora", "flux"),
+        (QWEN_LOKR, "lora", "qwen-image"),
+        (SD3_LORA, "lora", "stable-diffusion-3"),
+        (KREA_LORA, "lora", ""),
         ({"emb_params": [4, 768]}, "embedding", "stable-diffusion"),
         ({"clip_g": [4, 1280], "clip_l": [4, 768]}, "embedding", "stable-diffusion-xl"),
         (CONTROL_LDM, "controlnet", ""),
@@ -60,7 +71,7 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
 ) -> None:
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
-    assert (found.problem is not None) == (shapes is WAN or kind == "unknown")
+    assert (found.problem is not None) == (shapes in (WAN, KREA_LORA) or kind == "unknown")
 
 
 def test_what_the_trainer_wrote_down_is_told(tmp_path: Path) -> None:

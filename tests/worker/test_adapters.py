@@ -18,7 +18,8 @@ from tui.library.paths import bundled_models
 from tui.protocol.commands import Target
 from tui.protocol.job import Adapter
 from tui.protocol.problem import LatenttyError
-from tui.worker.adapters import MAX_LOADED
+from tui.worker import adapters
+from tui.worker.adapters import MAX_LOADED, AdapterSet
 from tui.worker.cancel import CancelToken
 from tui.worker.lycoris import as_lora
 from tui.worker.prompt_cache import PromptCache
@@ -39,7 +40,8 @@ class Stage:
         self._folder = folder
 
     def model(self, name: str) -> Model:
-        path = self.models[name] if name in ("sd", "sd-twin", "sdxl", "flux", "sd3") else bundled_models() / name
+        bundled = bundled_models() / name
+        path = bundled if bundled.is_dir() else self.models[name]
         model = self.residents.model(name, str(path))
         self.residents.ensure(model.components.values(), CancelToken(), nothing)
         return model
@@ -162,14 +164,13 @@ def test_switching_reads_no_file_twice_and_touches_no_weight(
     weights = [tensor for part in model.components.values() for tensor in part.module.parameters()]
     addresses, sums = [one.data_ptr() for one in weights], [one.double().sum() for one in weights]
     loads: list[str] = []
-    pipeline = type(view(model, "txt2img"))
-    real = pipeline.load_lora_weights
+    real = adapters.load_file
 
-    def counted(self: Any, *arguments: Any, **named: Any) -> Any:
-        loads.append(str(named.get("weight_name")))
-        return real(self, *arguments, **named)
+    def counted(path: Path) -> Any:
+        loads.append(path.name)
+        return real(path)
 
-    monkeypatch.setattr(pipeline, "load_lora_weights", counted)
+    monkeypatch.setattr(adapters, "load_file", counted)
     first = {path: stage.draw("sd", adapter(path)) for path in (one, other)}
     plain = stage.draw("sd")
     for path in (other, one, other):
@@ -244,10 +245,126 @@ def test_a_lycoris_convolution_works_too(stage: Stage, write: Write) -> None:
     assert not numpy.array_equal(stage.draw("sd", adapter(path)), stage.draw("sd"))
 
 
+def changed(weight: torch.Tensor, delta: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """As ComfyUI and A1111 compute it: `lengths` of rows are (outputs, 1 ...), of columns (1, inputs ...)."""
+    whole = weight + delta
+    axis = 0 if lengths.shape[0] > 1 else 1
+    norms = whole.transpose(0, axis).flatten(1).norm(dim=1)
+    return whole * lengths / norms.view([-1 if dim == axis else 1 for dim in range(whole.ndim)])
+
+
+@pytest.mark.parametrize("layer", [ATTENTION, "down_blocks.0.resnets.0.conv1"])
+@pytest.mark.parametrize("by", ["rows", "columns"])
+def test_a_dora_draws_what_the_weights_it_stands_for_draw(stage: Stage, write: Write, layer: str, by: str) -> None:
+    unet: Any = stage.model("sd").components["unet"].module
+    weight = base_weight(unet.get_submodule(layer))
+    torch.manual_seed(8)
+    outputs, inputs, *kernel = weight.shape
+    down, up = torch.randn(2, inputs, *kernel) * 0.2, torch.randn(outputs, 2, *(1 for _ in kernel))
+    lengths = (
+        torch.rand((outputs, 1) if by == "rows" else (1, inputs)).reshape(
+            [outputs if by == "rows" else 1, 1 if by == "rows" else inputs, *(1 for _ in kernel)]
+        )
+        * weight.norm()
+    )
+    flat = f"lora_unet_{layer.replace('.', '_')}"
+    parts = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(1.0), "dora_scale": lengths}
+    path = write("dora", {f"{flat}.{name}": tensor for name, tensor in parts.items()})
+    wanted = changed(weight.data, ((up.flatten(1) @ down.flatten(1)) / 2).view(weight.shape), lengths)
+    plain, before = stage.draw("sd"), weight.data.clone()
+    for strength in (1.0, 0.5):
+        drawn = stage.draw("sd", adapter(path, strength))
+        weight.data = before + strength * (wanted - before)
+        merged = stage.draw("sd")
+        weight.data = before
+        assert not numpy.array_equal(drawn, plain)
+        assert int(numpy.abs(drawn.astype(int) - merged.astype(int)).max()) <= 1
+    assert numpy.array_equal(stage.draw("sd", adapter(path, 0.0)), plain)
+
+
+FUSED = {
+    "flux": {
+        "transformer_blocks.0.attn.to_q transformer_blocks.0.attn.to_k transformer_blocks.0.attn.to_v": (
+            "double_blocks.0.img_attn.qkv"
+        ),
+        "single_transformer_blocks.0.attn.to_q single_transformer_blocks.0.attn.to_k"
+        " single_transformer_blocks.0.attn.to_v single_transformer_blocks.0.proj_mlp": "single_blocks.0.linear1",
+        "transformer_blocks.0.ff.net.0.proj": "double_blocks.0.img_mlp.0",
+    },
+    "sd3": {
+        "transformer_blocks.0.attn.to_q transformer_blocks.0.attn.to_k transformer_blocks.0.attn.to_v": (
+            "joint_blocks.0.x_block.attn.qkv"
+        ),
+        "transformer_blocks.0.attn.add_q_proj transformer_blocks.0.attn.add_k_proj"
+        " transformer_blocks.0.attn.add_v_proj": "joint_blocks.0.context_block.attn.qkv",
+        "transformer_blocks.0.ff_context.net.2": "joint_blocks.0.context_block.mlp.fc2",
+    },
+    "z-image": {
+        "layers.0.attention.to_q layers.0.attention.to_k layers.0.attention.to_v": "layers.0.attention.qkv",
+        "layers.0.attention.to_out.0": "layers.0.attention.out",
+    },
+    "qwen-image": {},
+    "chroma": {"transformer_blocks.0.attn.to_add_out": "double_blocks.0.txt_attn.proj"},
+}
+"""Layers in diffusers' names, and what the authors of the model call them (together)."""
+OWN = {"flux": "single_transformer_blocks.0.attn.to_q", "z-image": "layers.0.attention.to_q"}
+LAYOUTS = {
+    "kohya": ("lora_unet_", True, ("lora_down", "lora_up")),
+    "onetrainer": ("lora_transformer_", True, ("lora_down", "lora_up")),
+    "lycoris": ("lycoris_", True, ("lora_down", "lora_up")),
+    "ai-toolkit": ("diffusion_model.", False, ("lora_A", "lora_B")),
+    "peft": ("base_model.model.", False, ("lora_A", "lora_B")),
+    "bare": ("", False, ("lora_down", "lora_up")),
+    "diffusers": ("transformer.", False, ("lora_A", "lora_B")),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", FUSED)
+def test_a_transformers_lora_is_known_in_the_names_of_every_trainer(
+    stage: Stage, write: Write, name: str, layout: str
+) -> None:
+    """The layers it changes and by how much, whether the file names diffusers' layers or the authors'."""
+    prefix, flat, forms = LAYOUTS[layout]
+    own = OWN.get(name, "transformer_blocks.0.attn.to_q")
+    model = stage.model(name)
+    transformer: Any = model.components["transformer"].module
+    for layers, called in ({own: own} | FUSED[name]).items():
+        weights = [base_weight(transformer.get_submodule(layer)) for layer in layers.split()]
+        torch.manual_seed(9)
+        down, up = torch.randn(2, weights[0].shape[1]), torch.randn(sum(one.shape[0] for one in weights), 2)
+        written = prefix + (called.replace(".", "_") if flat else called)
+        path = write("lora", {f"{written}.{forms[0]}.weight": down, f"{written}.{forms[1]}.weight": up})
+        loaded = AdapterSet().load(view(model, "txt2img"), str(path))
+        begin = 0
+        for layer, weight in zip(layers.split(), weights, strict=True):
+            held = transformer.get_submodule(layer)
+            product = held.lora_B[loaded].weight @ held.lora_A[loaded].weight * held.scaling[loaded]
+            wanted = (up[begin : begin + weight.shape[0]] @ down).to(product.dtype)
+            assert torch.allclose(product, wanted, atol=0.2), (layer, called)
+            begin += weight.shape[0]
+        held_by = [label for label, one in transformer.named_modules() if loaded in getattr(one, "lora_A", {})]
+        assert sorted(held_by) == sorted(layers.split())
+        view(model, "txt2img").delete_adapters(loaded)
+
+
+def test_a_lora_in_the_names_of_sdxls_authors_is_known(stage: Stage, write: Write) -> None:
+    model = stage.model("sdxl")
+    unet: Any = model.components["unet"].module
+    layer = "mid_block.attentions.0.proj_in"
+    outputs, inputs = base_weight(unet.get_submodule(layer)).shape[:2]
+    flat = "lora_unet_middle_block_1_proj_in"
+    path = write(
+        "sgm", {f"{flat}.lora_down.weight": torch.ones(1, inputs), f"{flat}.lora_up.weight": torch.ones(outputs, 1)}
+    )
+    loaded = AdapterSet().load(view(model, "txt2img"), str(path))
+    assert [name for name, one in unet.named_modules() if loaded in getattr(one, "lora_A", {})] == [layer]
+    view(model, "txt2img").delete_adapters(loaded)
+
+
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("lora_unet_x.dora_scale", "DoRA"),
         ("lora_unet_x.hada_t1", "Tucker"),
         ("lora_unet_x.oft_blocks", "OFT"),
         ("lora_unet_x.diff", "whole weight"),

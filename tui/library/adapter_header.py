@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from tui.library.layer_names import target_of
 from tui.library.models import read_json
 from tui.library.safetensors_header import Header, read_header
 from tui.protocol.problem import LatenttyError, Problem
@@ -16,6 +17,8 @@ Kind = Literal["lora", "loha", "lokr", "embedding", "other"]
 INVERSION_KEYS: Final = frozenset({"emb_params", "clip_l", "clip_g", "string_to_param"})
 
 _DOWN = re.compile(r"^(?P<module>.+)\.(?:lora_down|lora_A|lora\.down|down)(?:\.default)?\.weight$")
+_LORA = re.compile(r"\.lora_(?:up|down|mid|A|B)\.|\.lora\.|_lora\d?\.")
+_DORA = re.compile(r"\.(?:dora_scale|lora_magnitude_vector(?:\.default)?(?:\.weight)?)$")
 _HADAMARD = re.compile(r"^(?P<module>.+)\.hada_w1_b$")
 _CROSS = re.compile(r"attn2[._](?:processor[._])?to_[kv](?:_lora)?$")
 _REASONS: Final = {
@@ -46,6 +49,10 @@ class AdapterHeader(Struct, frozen=True, kw_only=True):
     """How many tokens a textual inversion stands for."""
     base: str = ""
     """What its trainer says it was made for."""
+    dora: bool = False
+    """Whether it gives the rows or columns of the weights it changes a length of their own."""
+    scaled_elsewhere: bool = False
+    """Whether its metadata, not its weights, tell how strong it is."""
 
 
 def read_adapter(path: Path) -> AdapterHeader:
@@ -62,11 +69,7 @@ def read_adapter(path: Path) -> AdapterHeader:
 def describe_adapter(header: Header) -> AdapterHeader:
     """What a file with this header holds."""
     names = list(header.tensors)
-    if any(name.endswith(".dora_scale") for name in names):
-        return AdapterHeader(
-            kind="other", reason="it is a DoRA in kohya's layout, which would draw as a plain LoRA does"
-        )
-    if any(".lora_" in name or ".lora." in name or "_lora." in name for name in names):
+    if any(_LORA.search(name) for name in names):
         return _lora(header, "lora")
     for mark, reason in _REASONS.items():
         if any(mark in name for name in names):
@@ -90,6 +93,8 @@ def _lora(header: Header, kind: Kind) -> AdapterHeader:
         cross_width=cross[0] if cross else 0,
         inputs=inputs,
         base=said,
+        dora=any(_DORA.search(name) for name in header.tensors),
+        scaled_elsewhere="lora_adapter_metadata" in header.metadata,
     )
 
 
@@ -182,23 +187,24 @@ def misfit(adapter: AdapterHeader, model: ModelWidths) -> str:
 
 
 _ARTICLES: Final = {"unet": "UNet", "transformer": "transformer"}
-_PREFIX = re.compile(r"^(?:lora_unet_|lora_transformer_|base_model_model_|unet_|transformer_|diffusion_model_)+")
 
 
 def _layers_misfit(adapter: AdapterHeader, model: ModelWidths, made_for: str) -> str:
     """Layers of one name must be equally wide; a transformer's LoRA that knows the names must know some of them."""
-    wanted = {_PREFIX.sub("", name): width for name, width in adapter.inputs.items() if not _is_text(name)}
+    targets = {name: target_of(name) for name in adapter.inputs if not _is_text(name)}
+    wanted = {one: adapter.inputs[name] for name, target in targets.items() for one in target.layers}
     for name, width in wanted.items():
         have = model.layers.get(name)
         if have is not None and have != width:
             return f"its layer {name} is {width} wide, this model's is {have}{made_for}"
-    own_names = any(_DIFFUSERS_BLOCK.match(name) for name in wanted)
-    if adapter.denoiser == "transformer" and own_names and not set(wanted) & set(model.layers):
+    told = model.layers and adapter.denoiser == "transformer" and not any(_PROCESSOR in name for name in wanted)
+    if told and wanted and not set(wanted) & set(model.layers):
         return f"this model has none of the layers that it changes, such as {next(iter(wanted))}{made_for}"
     return ""
 
 
-_DIFFUSERS_BLOCK = re.compile(r"^(?:single_)?transformer_blocks_\d+_")
+_PROCESSOR: Final = "_processor_"
+"""In names of layers that were written for a program's own way to compute attention."""
 
 
 def _inversion_misfit(adapter: AdapterHeader, model: ModelWidths) -> str:

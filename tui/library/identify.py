@@ -230,7 +230,8 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     names = header.tensors
     control = any(name.startswith(("lora_controlnet", "lllite_", "ip_adapter.", "image_proj.")) for name in names)
     if adapter.kind in ("lora", "loha", "lokr") and not control:
-        return Traits(kind="lora", family=family_of_adapter(adapter, header), base=adapter.base)
+        why = _made_for_others(adapter)
+        return Traits(kind="lora", family=family_of_adapter(adapter, header), base=adapter.base, why=why)
     if adapter.kind == "embedding":
         return Traits(kind="embedding", family=_family_of_rows(adapter))
     variant = variant_of(header, file_name)
@@ -242,7 +243,7 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     for kind, mark in _PARTS:
         if any(mark.search(name) for name in names):
             return Traits(kind=kind, family=_family_of_part(header))
-    if any(word in adapter.reason for word in ("LoHa", "LoKr", "OFT", "GLoRA", "differences", "IA3", "DoRA")):
+    if any(word in adapter.reason for word in ("LoHa", "LoKr", "OFT", "GLoRA", "differences", "IA3")):
         return Traits(kind="lora", family=family_of_adapter(adapter, header), why=adapter.reason)
     return Traits(kind="unknown", why="its weights have names of no kind that we know")
 
@@ -253,7 +254,13 @@ _ADAPTER_MARKS: Final = (
     ("chroma", re.compile(r"distilled_guidance_layer")),
     ("flux2", re.compile(r"double_stream_modulation")),
     ("flux", re.compile(r"double_blocks_\d|single_blocks_\d|single_transformer_blocks_\d")),
-    ("stable-diffusion-3", re.compile(r"joint_blocks_\d|transformer_blocks_\d+_attn_add_k_proj")),
+    ("qwen-image", re.compile(r"(?:^|_)transformer_blocks_(?:2[4-9]|[345]\d)_attn_")),
+    ("stable-diffusion-3", re.compile(r"joint_blocks_\d|transformer_blocks_\d+_attn2_to_q")),
+)
+_ADAPTERS_ELSEWHERE: Final = (
+    ("Krea 2", re.compile(r"(?:^|_)blocks_\d+_attn_w[qkv]$")),
+    ("Anima or Cosmos", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkv]_proj$")),
+    ("Wan", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkvo]$")),
 )
 _WIDTHS: Final = {
     768: "stable-diffusion",
@@ -261,6 +268,8 @@ _WIDTHS: Final = {
     2048: "stable-diffusion-xl",
     1280: "stable-diffusion-xl",
 }
+_SD3_WIDTHS: Final = (1536, 2432)
+"""Of its transformers, whose layers FLUX.1 and Qwen-Image call the same."""
 _SAID: Final = (
     ("z-image", re.compile(r"z[-_ ]?image")),
     ("qwen-image", re.compile(r"qwen[-_ ]?image")),
@@ -278,11 +287,21 @@ def family_of_adapter(adapter: AdapterHeader, header: Header) -> str:
     if adapter.cross_width in _WIDTHS and adapter.denoiser != "transformer":
         return _WIDTHS[adapter.cross_width]
     names = [name.replace(".", "_") for name in header.tensors]
+    wide = next((width for name, width in adapter.inputs.items() if "attn_add_k_proj" in name), 0)
+    if wide in _SD3_WIDTHS:
+        return "stable-diffusion-3"
     for family, mark in _ADAPTER_MARKS:
         if any(mark.search(name) for name in names):
             return family
     said = f"{adapter.base} {header.metadata.get('ss_sd_model_name', '')}".lower()
     return next((family for family, mark in _SAID if mark.search(said)), "")
+
+
+def _made_for_others(adapter: AdapterHeader) -> str:
+    for name, mark in _ADAPTERS_ELSEWHERE:
+        if any(mark.search(layer) for layer in adapter.inputs):
+            return f"it was made for {name}, which Latentty cannot draw with"
+    return ""
 
 
 def _family_of_rows(adapter: AdapterHeader) -> str:

@@ -2,17 +2,20 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import torch
 from safetensors.torch import load_file
 
 from tui.library.adapter_header import AdapterHeader, read_adapter, unusable
 from tui.library.preparation import adapter_path
 from tui.protocol.job import Adapter
 from tui.protocol.problem import LatenttyError
+from tui.worker.adapter_layers import Change, changes, layers_of
+from tui.worker.dora import Stretching
 from tui.worker.lycoris import as_lora, shaped
 from tui.worker.memory import is_out_of_memory
 
@@ -106,12 +109,38 @@ class AdapterSet:
 
 
 def _load(pipeline: Any, path: Path, header: AdapterHeader, name: str) -> None:
-    if header.kind == "lora" or (header.kind == "lokr" and header.denoiser == "transformer"):
+    """By our own names of the layers, and what these do not tell by diffusers'."""
+    tensors = load_file(path)
+    found = None
+    if not header.scaled_elsewhere:
+        found = changes(path, tensors, layers_of(pipeline))
+    if found:
+        _load_changes(pipeline, found, name)
+    elif header.dora:
+        raise unusable(path, "it is a DoRA, and this model does not have the layers that it changes")
+    elif header.kind == "lora" or (header.kind == "lokr" and header.denoiser == "transformer"):
         pipeline.load_lora_weights(
             path.parent, weight_name=path.name, adapter_name=name, local_files_only=True, use_safetensors=True
         )
-        return
-    factors = as_lora(path, load_file(path))
+    else:
+        _load_lycoris(pipeline, path, tensors, name)
+
+
+def _load_changes(pipeline: Any, found: Sequence[Change], name: str) -> None:
+    factors = {
+        f"{one.layer}.lora_{side}.weight": factor
+        for one in found
+        for side, factor in zip("BA", one.factors, strict=True)
+    }
+    pipeline.load_lora_weights(factors, adapter_name=name)
+    for one in found:
+        if one.magnitude is not None:
+            part, _, layer = one.layer.partition(".")
+            getattr(pipeline, part).get_submodule(layer).lora_variant[name] = Stretching(one.magnitude)
+
+
+def _load_lycoris(pipeline: Any, path: Path, tensors: Mapping[str, torch.Tensor], name: str) -> None:
+    factors = as_lora(path, tensors)
     config = {"unet_config": pipeline.unet.config} if hasattr(pipeline, "unet") else {}
     renamed = pipeline.lora_state_dict(factors, **config)
     renamed = renamed[0] if isinstance(renamed, tuple) else renamed

@@ -34,15 +34,25 @@ def as_lora(path: Path, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.
         layers.setdefault(layer, {})[part] = tensor
     converted: dict[str, torch.Tensor] = {}
     for layer, parts in layers.items():
-        up, down = _factors(path, layer, parts)
-        if down.shape[0] > MAX_RANK:
-            raise unusable(
-                path,
-                f"its layer {layer} would be a LoRA of rank {down.shape[0]}, larger than the weight it changes",
-                "Train it with a smaller factor, or merge it into a checkpoint.",
-            )
+        up, down = checked_factors(path, layer, parts)
         converted[f"{layer}.lora_up.weight"], converted[f"{layer}.lora_down.weight"] = up, down
     return converted
+
+
+def checked_factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -> Factors:
+    """The two factors of the change of `layer`, its scale worked in.
+
+    Raises:
+        LatenttyError: it has no form as a LoRA of reasonable size.
+    """
+    up, down = _factors(path, layer, parts)
+    if down.shape[0] > MAX_RANK and "lora_down" not in parts:
+        raise unusable(
+            path,
+            f"its layer {layer} would be a LoRA of rank {down.shape[0]}, larger than the weight it changes",
+            "Train it with a smaller factor, or merge it into a checkpoint.",
+        )
+    return up, down
 
 
 def _factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -> Factors:
@@ -50,7 +60,7 @@ def _factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -> Facto
         return _hadamard(parts)
     if "lokr_w1" in parts or "lokr_w1_a" in parts:
         return _kronecker(parts)
-    if "lora_up" in parts and "lora_down" in parts:
+    if {"lora_up", "lora_down"} <= parts.keys() <= {"lora_up", "lora_down", "lora_mid", "alpha"}:
         return _plain(parts)
     raise unusable(path, f"its layer {layer} is of a kind that we cannot convert ({', '.join(sorted(parts))})")
 
@@ -61,6 +71,8 @@ def _scale(parts: Mapping[str, torch.Tensor], rank: int) -> float:
 
 def _plain(parts: Mapping[str, torch.Tensor]) -> Factors:
     up, down = parts["lora_up"].float(), parts["lora_down"].float()
+    if "lora_mid" in parts:  # a LoCon's kernel between two matrices
+        down = torch.einsum("abhw,bi->aihw", parts["lora_mid"].float(), down.flatten(1))
     return up.flatten(1) * _scale(parts, down.shape[0]), down.flatten(1)
 
 
