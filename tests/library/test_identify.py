@@ -11,7 +11,9 @@ from tests.library import model_files as files
 from tests.library.model_files import gguf, write_safetensors
 from tui.library.gguf_header import read_gguf_header
 from tui.library.identify import identify_file, identify_folder
+from tui.library.lending import Lending
 from tui.library.paths import bundled_models
+from tui.library.single_files import open_model
 from tui.protocol.problem import LatenttyError
 
 CONTROL_LDM = {
@@ -72,6 +74,25 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
     assert (found.problem is not None) == (shapes in (WAN, KREA_LORA) or kind == "unknown")
+
+
+@pytest.mark.parametrize(
+    ("further", "told"),
+    [
+        ("double_blocks.0.img_attn.qkv.weight.quant_state.bitsandbytes__nf4", "NF4"),
+        ("transformer_blocks.0.qkv_proj.wscales", "SVDQuant"),
+        ("double_blocks.0.img_attn.qkv.weight_scale_2", "NVFP4"),
+    ],
+)
+def test_packed_weights_are_told_with_what_helps(tmp_path: Path, further: str, told: str) -> None:
+    path = write_safetensors(tmp_path / "flux1-dev.safetensors", files.FLUX | {further: [8]})
+    found = identify_file(path)
+    assert (found.kind, found.family) == ("checkpoint", "flux")
+    with pytest.raises(LatenttyError) as refused:
+        open_model(path, Lending())
+    for problem in (found.problem, refused.value.problem):
+        assert told in str(problem)
+        assert "GGUF" in str(problem)
 
 
 def test_what_the_trainer_wrote_down_is_told(tmp_path: Path) -> None:

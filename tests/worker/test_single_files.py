@@ -275,6 +275,20 @@ def test_a_text_encoder_of_few_bits_reads_nearly_the_same(
         assert (tensor.float() - wanted).abs().max() <= 0.05 * wanted.abs().max(), name
 
 
+def test_a_text_encoder_in_a_gguf_file_takes_the_place_of_a_models_own(tiny_models: TinyModels, tmp_path: Path) -> None:
+    residents = Residents(CPU, torch.float32, PLENTY)
+    model = residents.model("folder", str(tiny_models["flux"]))
+    weights = weights_of(tiny_models["flux"])["text_encoder_2"]
+    path = as_gguf(llama_cpp_names(weights), tmp_path / "t5-v1_1-xxl-encoder-Q8_0.gguf", "t5encoder")
+    other = residents.with_text_encoder(model, path)
+    assert other.components["text_encoder"] is model.components["text_encoder"]
+    read = other.components["text_encoder_2"]
+    residents.ensure([read], CancelToken(), nothing)
+    for name, tensor in read.module.state_dict().items():
+        wanted = weights.get(name, weights["shared.weight"]).float()
+        assert (tensor.float() - wanted).abs().max() <= 0.05 * wanted.abs().max(), name
+
+
 def test_a_checkpoint_with_everything_inside_needs_nothing_else(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

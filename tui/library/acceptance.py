@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tui.library.families import FAMILIES
+from tui.library.gguf_header import GGUF
 from tui.library.prompt.reading import features, notices
 from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.fields import complaints
@@ -129,8 +130,19 @@ def _pictures(job: Job) -> Iterator[str]:
     for path in (job.vae, job.text_encoder):
         if path:
             yield from _missing(path, "")
+    yield from _encoder(job.text_encoder)
     for adapter in job.adapters:
         yield from _missing(adapter.path, "A LoRA has no file.")
+
+
+def _encoder(path: str) -> Iterator[str]:
+    suffix = Path(path).suffix.lower()
+    if not path or Path(path).is_dir():
+        return
+    if suffix not in (".safetensors", ".sft", GGUF):
+        yield f"Of text encoders, folders and files in safetensors or GGUF are opened; {path} is none."
+    elif suffix == GGUF and find_spec("gguf") is None:
+        yield f'The text encoder {path} needs the package gguf: pip install "latentty[gguf]".'
 
 
 def _missing(path: str, otherwise: str) -> Iterator[str]:

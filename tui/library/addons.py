@@ -42,7 +42,7 @@ class Addons:
         Raises:
             NoSuchAddon: there is none that can be used.
         """
-        wanted = name.lower().removesuffix(".safetensors").rpartition("/")[2]
+        wanted = name.lower().removesuffix(".safetensors").removesuffix(".gguf").rpartition("/")[2]
         for file in self._all(kind):
             path = Path(file.path)
             if wanted in (file.name.lower(), path.stem.lower(), path.name.lower()):

@@ -18,7 +18,7 @@ from tui.library.gguf_header import GgufHeader, as_safetensors, read_gguf_header
 from tui.library.models import read_json, read_model
 from tui.library.plain_text import plain
 from tui.library.safetensors_header import DTYPE_BITS, Header, read_header
-from tui.library.single_files import variant_of
+from tui.library.single_files import OF_FEW_BITS, packing, variant_of
 from tui.protocol.library import FileKind, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -234,6 +234,10 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
         return Traits(kind="lora", family=family_of_adapter(adapter, header), base=adapter.base, why=why)
     if adapter.kind == "embedding":
         return Traits(kind="embedding", family=_family_of_rows(adapter))
+    if packed := packing(header):
+        variant = variant_of(header, file_name)
+        why = f"its weights are {packed}, which cannot be loaded from a single file; {OF_FEW_BITS}"
+        return Traits(kind="checkpoint", family=variant.family if variant is not None else "", why=why.rstrip("."))
     variant = variant_of(header, file_name)
     if variant is not None and not control and not any(name.startswith("control_model.") for name in names):
         return Traits(kind="checkpoint", family=variant.family, base=variant.id)

@@ -101,6 +101,8 @@ def read_single_file(path: Path, lending: Lending) -> SingleFile:
         LatenttyError: it is missing, damaged, of no kind that we know, or lacks what nothing on the disk can lend.
     """
     header = _header_of(path)
+    if packed := packing(header):
+        raise _unusable(path, f"its weights are {packed}, which cannot be loaded from a single file", OF_FEW_BITS)
     variant = variant_of(header, path.name)
     if variant is None:
         raise _unusable(path, "it is no checkpoint of a kind that we know", "Diffusers folders work, too.")
@@ -123,6 +125,9 @@ def _loose(alone: SingleFile, lending: Lending) -> dict[str, Path]:
     found = {part: lending.file(part, pack, alone.path.parent) for part in lacking}
     if absent := [part for part, path in found.items() if path is None]:
         raise _lacking(alone, [label_of(part, read_json(pack, f"{part}/config.json")) for part in absent])
+    for path in found.values():
+        if path is not None and path.suffix.lower() == GGUF:
+            _refuse_lacking_gguf(path)
     return {part: path for part, path in found.items() if path is not None}
 
 
@@ -135,13 +140,38 @@ def _header_of(path: Path) -> Header:
     header = read_gguf_header(path)
     if unknown := sorted({tensor.type for tensor in header.tensors.values()} - LOADABLE):
         raise _unusable(path, f"its weights are {unknown[0]}, which cannot be loaded", "Q4_K, Q5_K, Q6_K and Q8_0 can.")
-    if find_spec("gguf") is None:
-        raise _unusable(path, "GGUF files need the package gguf", 'Install it: pip install "latentty[gguf]"')
+    _refuse_lacking_gguf(path)
     as_one = as_safetensors(header)
     variant = variant_of(as_one, path.name)
     if variant is not None and variant.denoiser != "transformer":
         raise _unusable(path, "of GGUF files only transformers can be loaded", "Use the model's safetensors file.")
     return as_one
+
+
+def _refuse_lacking_gguf(path: Path) -> None:
+    if find_spec("gguf") is None:
+        raise _unusable(path, "GGUF files need the package gguf", 'Install it: pip install "latentty[gguf]"')
+
+
+_PACKINGS: Final = {
+    ".quant_state.bitsandbytes__nf4": "of 4 bits as bitsandbytes packs them (NF4)",
+    ".quant_state.bitsandbytes__fp4": "of 4 bits as bitsandbytes packs them (FP4)",
+    ".wscales": "of 4 bits as Nunchaku packs them (SVDQuant)",
+    ".qzeros": "of 4 bits as GPTQ or AWQ packs them",
+    ".weight_scale_2": "of 4 bits as NVIDIA packs them (NVFP4)",
+}
+"""By the ending of a name that only such files have, how their weights are packed."""
+
+OF_FEW_BITS: Final = "Use a GGUF file of the same model (Q4_K is as small), or the one in fp8."
+
+
+def packing(header: Header) -> str:
+    """How the weights in a file are packed; empty when they are numbers, or blocks that can be loaded."""
+    for name in header.tensors:
+        for ending, told in _PACKINGS.items():
+            if name.endswith(ending):
+                return told
+    return ""
 
 
 def _weights(pack: Path) -> list[str]:

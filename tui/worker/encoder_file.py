@@ -85,17 +85,21 @@ def _unpacked(
     Raises:
         LatenttyError: it is of a model whose names are not known.
     """
-    names = [(re.compile(rf"{ours}\.(weight|bias)"), theirs) for ours, theirs in _GGUF_NAMES.get(model, ())]
-    if not names:
+    if model not in _GGUF_NAMES:
         known = ", ".join(sorted(_GGUF_NAMES))
         raise incomplete(path, f"of text encoders in GGUF files {known} are known, not {model}")
     read: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
-        found = ((one.fullmatch(name), theirs) for one, theirs in names)
-        for match, theirs in ((match, theirs) for match, theirs in found if match):
+        for theirs in transformers_names(name, model):
             numbers = dequantize_gguf_tensor(tensor) if isinstance(tensor, GGUFParameter) else tensor
-            read[f"{match.expand(theirs)}.{name.rpartition('.')[2]}"] = numbers.as_subclass(torch.Tensor).to(dtype)
+            read[theirs] = numbers.as_subclass(torch.Tensor).to(dtype)
     return read
+
+
+def transformers_names(name: str, model: str) -> list[str]:
+    """What the tensor `name` of a GGUF file may be called in a `model`, such as "t5", without prefixes."""
+    found = ((re.fullmatch(rf"{ours}\.(?:weight|bias)", name), theirs) for ours, theirs in _GGUF_NAMES.get(model, ()))
+    return [f"{match.expand(theirs)}.{name.rpartition('.')[2]}" for match, theirs in found if match]
 
 
 def config_of(part: Part) -> Any:

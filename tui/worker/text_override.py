@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from tui.library.gguf_header import GGUF, weights_header
 from tui.library.loose_parts import bare
-from tui.library.safetensors_header import Header, read_header
+from tui.library.safetensors_header import Header
 from tui.library.single_files import SingleFile, Variant
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Blueprint, Part
-from tui.worker.encoder_file import EncoderFile, skeleton
+from tui.worker.encoder_file import EncoderFile, config_of, skeleton, transformers_names
 
 _MADE_UP = ("position_ids", "embed_tokens.weight")
 """Weights that files may leave out: counted up, or the same as others."""
@@ -23,19 +24,25 @@ def encoder_part(blueprint: Blueprint, path: Path) -> Part:
     if path.is_dir():
         place = next((one for one in (path, path / "text_encoder") if (one / "config.json").exists()), path)
         header = _joined(Part("", place, None).headers)
-    elif path.suffix == ".safetensors":
-        header = read_header(path)
     else:
-        raise _unusable(path, "only safetensors files and folders are opened")
-    shapes = {bare(name): tuple(tensor.shape) for name, tensor in header.tensors.items()}
+        header = weights_header(path)
     for part in own:
-        if _shapes_of(part).items() <= shapes.items():
+        if _shapes_of(part).items() <= _shapes_in(header, path, part).items():
             if path.is_dir():
                 return Part(part.name, place, part.kind)
             variant = Variant(id="text encoder", family=blueprint.family.id, pipeline="", denoiser="")
             single = SingleFile(path=path, header=header, variant=variant, pack=part.folder.parent)
             return EncoderFile(part.name, part.folder, part.kind, single)
     raise _unusable(path, "this model has no text encoder with weights of these names and shapes")
+
+
+def _shapes_in(header: Header, path: Path, part: Part) -> dict[str, tuple[int, ...]]:
+    """What the file at `path` has, under the names that it would have in the place of `part`."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in header.tensors.items()}
+    if path.suffix.lower() != GGUF:
+        return {bare(name): shape for name, shape in shapes.items()}
+    model = str(config_of(part).model_type)
+    return {theirs: shape for name, shape in shapes.items() for theirs in transformers_names(name, model)}
 
 
 def _joined(headers: list[Header]) -> Header:
