@@ -60,12 +60,6 @@ WINDOW: Final = 256 << 20
 ALIGNED: Final = 512
 """Where a tensor may begin on a GPU, in bytes."""
 
-POPULATORS: Final = 8
-"""Threads that have the kernel map a file's pages, at most."""
-
-POPULATE_READ: Final = 22
-"""MADV_POPULATE_READ, since Linux 5.14; Python does not name it."""
-
 READ_ONLY: Final = 8
 """cudaHostRegisterReadOnly."""
 
@@ -462,8 +456,8 @@ class _Registered:
         """How many copy from it just now."""
         self._windows: list[int] = []
         end = self.address + self.size
-        begins = range(self.address, end, WINDOW)
-        for begin, size in zip(begins, _populated(begins, end), strict=True):
+        for begin in range(self.address, end, WINDOW):
+            size = min(WINDOW, end - begin)
             code = int(_runtime().cudaHostRegister(ctypes.c_void_p(begin), ctypes.c_size_t(size), READ_ONLY))
             if code:
                 _runtime().cudaGetLastError()  # or torch would meet the error in its next call
@@ -485,21 +479,6 @@ class _Registered:
         for begin in self._windows:
             _runtime().cudaHostUnregister(ctypes.c_void_p(begin))
         _libc.munmap(self.address, self.size)
-
-
-def _populated(begins: Sequence[int], end: int) -> Iterator[int]:
-    """The sizes of the windows of a mapping that begin at `begins`, each once the kernel has mapped its pages.
-
-    CUDA would have them mapped one by one. Where the kernel is too old to do more at a time, it still will.
-    """
-
-    def populate(begin: int) -> int:
-        size = min(WINDOW, end - begin)
-        _libc.madvise(begin, size, POPULATE_READ)
-        return size
-
-    with ThreadPoolExecutor(min(POPULATORS, len(os.sched_getaffinity(0)))) as pool:
-        yield from pool.map(populate, begins)
 
 
 def _mapped(path: str) -> tuple[int, os.stat_result]:
@@ -628,4 +607,3 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]

@@ -95,7 +95,7 @@ ROWS: Final = (
     *(
         Row(
             name=f"budget_{size}",
-            what=f"a picture within {size} GiB; beside offloading whole models",
+            what=f"a picture of 8 steps within {size} GiB; beside offloading whole models",
             ways=("ours", "naive", "group", "sequential"),
             on_gpu=True,
             asked=True,

@@ -15,6 +15,9 @@ from tui.worker.device import choose_device, choose_dtype, default_budget
 SIZES: Final = (24, 16, 12, 8, 6)
 """GiB that torch may take of the GPU."""
 
+STEPS: Final = 8
+"""Of a picture: some of diffusers' ways take seconds for each."""
+
 
 def _limit(size: int) -> int:
     """Let torch take no more than `size` GiB; in bytes."""
@@ -31,7 +34,7 @@ def ours(size: int, path: Path) -> Told:
     with tempfile.TemporaryDirectory() as folder:
 
         def draw() -> None:
-            rungs.append(int(stage.draw(job_for(path), folder).relief))
+            rungs.append(int(stage.draw(job_for(path, steps=STEPS), folder).relief))
 
         return _second(draw) | {"rung": float(rungs[-1])}
 
@@ -57,7 +60,7 @@ def naive(size: int, way: str, path: Path) -> Told:
         )
     else:
         getattr(pipeline, f"enable_{way}_cpu_offload")()
-    return _second(lambda: pipeline(**naive_call(job_for(path))))
+    return _second(lambda: pipeline(**naive_call(job_for(path, steps=STEPS))))
 
 
 MEASURES: Final[dict[tuple[str, str], Callable[..., Told]]] = {
