@@ -21,6 +21,24 @@ class SettingField(Struct, frozen=True, kw_only=True):
     help: str
     kind: Kind
     choices: tuple[str, ...] = ()
+    minimum: float = 0
+    maximum: float = 1e9
+    whole: bool = False
+    """Whole numbers only."""
+    unit: str = ""
+
+    @property
+    def values(self) -> str:
+        """What it can be set to, such as "1 to 100" or "minutes, 0 for never"; empty for texts."""
+        if self.kind == "choice":
+            return f"one of {', '.join(self.choices)}"
+        if self.kind == "switch":
+            return "yes or no"
+        if self.kind == "list":
+            return "several with commas between"
+        if self.kind != "number":
+            return ""
+        return self.unit or (f"{self.minimum:g} to {self.maximum:g}" if self.maximum < 1e9 else "")
 
     def value_of(self, settings: Settings) -> Any:
         """What it is set to."""
@@ -48,24 +66,33 @@ class SettingField(Struct, frozen=True, kw_only=True):
         match self.kind:
             case "switch":
                 if text.lower() not in ("yes", "no"):
-                    raise ValueError("yes or no is wanted")
+                    raise ValueError(f"{self.values} is wanted")
                 return text.lower() == "yes"
             case "number":
-                try:
-                    number = float(text)
-                except ValueError:
-                    raise ValueError("a number is wanted") from None
-                if not 0 <= number < 1e9:
-                    raise ValueError("a number of 0 or more is wanted")
-                return int(number) if number == int(number) else number
+                return self._number(text)
             case "choice":
                 if text not in self.choices:
-                    raise ValueError(f"one of {', '.join(self.choices)} is wanted")
+                    raise ValueError(f"{self.values} is wanted")
                 return text
             case "list":
                 return [part.strip() for part in text.split(",") if part.strip()]
             case "text":
                 return text
+
+    def _number(self, text: str) -> float:
+        wanted = f"a {'whole ' if self.whole else ''}number"
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"{wanted} is wanted") from None
+        if not self.minimum <= number <= self.maximum:
+            most = f" to {self.maximum:g}" if self.maximum < 1e9 else " or more"
+            raise ValueError(f"{wanted} of {self.minimum:g}{most} is wanted")
+        if number == int(number):
+            return int(number)
+        if self.whole:
+            raise ValueError(f"{wanted} is wanted")
+        return number
 
 
 @cache
@@ -84,20 +111,34 @@ def _fields(kind: type[Struct], prefix: str) -> list[SettingField]:
         if isinstance(inner, msgspec.inspect.StructType):
             found += _fields(inner.cls, f"{prefix}{field.name}.")
         else:
-            choices = tuple(str(one) for one in inner.values) if isinstance(inner, msgspec.inspect.LiteralType) else ()
-            name = f"{prefix}{field.name}"
-            found.append(SettingField(name=name, help=told.get(field.name, ""), kind=_kind(inner), choices=choices))
+            found.append(_field(f"{prefix}{field.name}", inner, told.get(field.name, "")))
     return found
+
+
+def _field(name: str, kind: msgspec.inspect.Type, told: str) -> SettingField:
+    unit = ""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        unit = (kind.extra or {}).get("unit", "")
+        kind = kind.type
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return SettingField(name=name, help=told, kind="choice", choices=tuple(str(one) for one in kind.values))
+    if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        return SettingField(
+            name=name,
+            help=told,
+            kind="number",
+            minimum=kind.ge or 0,
+            maximum=1e9 if kind.le is None else kind.le,
+            whole=isinstance(kind, msgspec.inspect.IntType),
+            unit=unit,
+        )
+    return SettingField(name=name, help=told, kind=_kind(kind))
 
 
 def _kind(kind: msgspec.inspect.Type) -> Kind:
     match kind:
         case msgspec.inspect.BoolType():
             return "switch"
-        case msgspec.inspect.FloatType() | msgspec.inspect.IntType():
-            return "number"
-        case msgspec.inspect.LiteralType():
-            return "choice"
         case msgspec.inspect.ListType():
             return "list"
         case _:

@@ -18,7 +18,7 @@ from tui.protocol.problem import LatenttyError, Problem
 
 PREFIX = "LATENTTY_"
 
-Minutes = Annotated[float, Meta(ge=0)]
+Minutes = Annotated[float, Meta(ge=0, extra={"unit": "minutes, 0 for never"})]
 
 EndSignal = Literal["bell", "osc9", "both", "off"]
 
@@ -36,8 +36,8 @@ class EngineSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Say so when the worker is at work and gives no sign of life."""
     end_stalled_after: Minutes = 30
     """End a worker that gives none; its job runs once more on a new one."""
-    memory_budget: Annotated[float, Meta(ge=0)] = 0
-    """GiB of the device that weights may take; 0 leaves it to the device's size."""
+    memory_budget: Annotated[float, Meta(ge=0, extra={"unit": "GiB, 0 for what the device has room for"})] = 0
+    """How much of the device's memory weights may take."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,8 +75,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Colours of the app."""
     preview: Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "ascii", "off"] = "auto"
     """How pictures are shown in the terminal; auto takes the best way that the terminal has."""
-    ring_after: Annotated[float, Meta(ge=0)] = 30
-    """Give a sign when a job ends that took this many seconds; 0 never."""
+    ring_after: Annotated[float, Meta(ge=0, extra={"unit": "seconds, 0 for never"})] = 30
+    """Give a sign when a job ends that took so long."""
     ring_with: EndSignal = "bell"
     """Which sign: the terminal's bell, a notification of the desktop (OSC 9), or both."""
     engine: EngineSettings = field(default_factory=EngineSettings)
