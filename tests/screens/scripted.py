@@ -11,6 +11,7 @@ from tests.engine.conftest import Running
 from tests.screens.conftest import until
 from tui.app import LatenttyApp
 from tui.library.settings import load_settings
+from tui.terminal.pictures import Pictures
 from tui.widgets.status_line import StatusLine
 
 COLOURS = ("red", "green", "blue", "gold", "purple", "teal")
@@ -31,9 +32,11 @@ async def draw(running: Running, *prompts: str, **changes: object) -> list[int]:
 
 
 @asynccontextmanager
-async def open_scripted(running: Running, columns: int = 120, rows: int = 36) -> AsyncIterator[Pilot[int]]:
+async def open_scripted(
+    running: Running, columns: int = 120, rows: int = 36, pictures: Pictures | None = None
+) -> AsyncIterator[Pilot[int]]:
     """The app, attached."""
-    app = LatenttyApp(running.paths, load_settings(running.paths))
+    app = LatenttyApp(running.paths, load_settings(running.paths), pictures)
     async with app.run_test(size=(columns, rows)) as pilot:
         await until(
             pilot, lambda: app._client.snapshot is not None and app.screen.query_one(StatusLine).state != "connecting"

@@ -13,6 +13,8 @@ from tui.screens.compare import CompareScreen, differences
 from tui.screens.gallery import GalleryScreen
 from tui.screens.studio import StudioScreen
 from tui.screens.viewer import ViewerScreen
+from tui.terminal.pictures import Pictures
+from tui.terminal.terminal import Terminal
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid
 from tui.widgets.picture_view import PictureView
@@ -125,7 +127,7 @@ async def test_pictures_are_compared_side_by_side_and_in_one_place(running: Runn
         assert [view.parent.display for view in views] == [True, True]
         await pilot.press("escape", "n", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ViewerScreen))
-        await until(pilot, lambda: "3/3" in str(pilot.app.screen.query_one("#about", Static).content))
+        await until(pilot, lambda: "3 of 3" in str(pilot.app.screen.query_one("#about", Static).content))
         await pilot.press("q")
         assert pilot.app.screen is gallery
 
@@ -189,6 +191,21 @@ async def test_twenty_thousand_pictures_cost_what_is_in_sight(
         assert len(drawn) <= 2 + 2 * grid.tile_height, "a step and a mark draw the captions and the tile, not the grid"
         await pilot.press("slash", *"watercolour", "enter")
         await until(pilot, lambda: "4,000 pictures" in told(screen, "#summary"))
+
+
+async def test_a_terminal_that_can_shows_the_pictures_in_sight_in_all_their_pixels(running: Running) -> None:
+    kitty = Terminal(is_terminal=True, truecolor=True, kitty_graphics=True, cell_width=9, cell_height=18)
+    ids = await draw(running, *PROMPTS)
+    async with open_scripted(running, 80, 24, Pictures(kitty, "kitty")) as pilot:
+        await pilot.press("f3")
+        grid = pilot.app.screen.query_one(PictureGrid)
+        await until(pilot, lambda: set(grid._spots) == set(ids))
+        assert grid.pixels == 9 * grid.tile_width
+        assert all(spot.image.width == 96 for spot in grid._spots.values()), "whole, since that is small"
+        await pilot.press("plus", "plus", "plus")  # one picture fills the grid
+        await until(pilot, lambda: set(grid._spots) == {ids[-1]})
+        await pilot.press("down")
+        await until(pilot, lambda: set(grid._spots) == {ids[-2]})
 
 
 def test_only_what_differs_is_told() -> None:

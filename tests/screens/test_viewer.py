@@ -45,7 +45,7 @@ async def test_the_last_pictures_are_seen_near_far_and_beside_each_other(open_ap
         assert second.display
         assert "beside" in str(viewer._about.content)
         await pilot.press("s", "n")
-        await until(pilot, lambda: "2/2" in str(viewer._about.content))
+        await until(pilot, lambda: "2 of 2" in str(viewer._about.content))
         await pilot.press("b")  # made from its prompt alone: told, and the picture stays
         await pilot.pause()
         assert first.image is not None

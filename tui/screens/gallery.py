@@ -30,7 +30,7 @@ from tui.protocol.commands import (
     TrashPictures,
 )
 from tui.protocol.events import ClientEvent, ImageSaved, JobRecord, PicturesChanged
-from tui.protocol.gallery import SORTS, PictureInfo, PicturePage
+from tui.protocol.gallery import SORTS, PictureInfo, PicturePage, Sort
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
@@ -46,6 +46,17 @@ PAGE: Final = 100
 AT_ONCE: Final = 4
 """Pictures that are fetched beside each other."""
 
+NO_PICTURES: Final = "No pictures yet.\nF2 leads to the studio: type what you want to see, and press Enter."
+NOTHING_FOUND: Final = "Nothing is found so.\n/ looks for something else; an empty line finds all."
+TRASH_EMPTY: Final = "The trash is empty.\nb leads back to the pictures."
+
+SORTED: Final[dict[Sort, str]] = {
+    "newest": "newest first",
+    "oldest": "oldest first",
+    "favourites": "favourites first",
+    "model": "by model",
+}
+
 MAX_KEPT: Final = 400
 """Small pictures that stay in memory."""
 
@@ -55,6 +66,10 @@ class GalleryScreen(UndoingScreen):
 
     CSS_PATH = "gallery.tcss"
     AUTO_FOCUS = "#grid"
+    ABOUT = (
+        "Every picture that was made. Space selects several: what is pressed then acts on all of them. What is thrown "
+        "away lies in the trash until that is emptied."
+    )
     BINDINGS = [
         Binding("slash", "search", "Search", id="gallery.search"),
         Binding("space", "select", "Select", id="gallery.select"),
@@ -179,9 +194,7 @@ class GalleryScreen(UndoingScreen):
         }
         self._grid.show(self._total, tiles)
         self._grid.select(self._selected)
-        shown = [f"{self._total:,} {'picture' if self._total == 1 else 'pictures'}", f"{self._find.sort}"]
-        if self._find.sort == "model":
-            shown[-1] = "by model"
+        shown = [f"{self._total:,} {'picture' if self._total == 1 else 'pictures'}", SORTED[self._find.sort]]
         if self._find.text:
             shown.insert(1, f"found by {self._find.text!r}")
         if self._find.trashed:
@@ -222,8 +235,7 @@ class GalleryScreen(UndoingScreen):
     def _show_details(self) -> None:
         info = self._under_cursor
         text = _details(info, gone=info.picture.id in self._gone) if info is not None else ""
-        if not self._total:
-            text = "Nothing is found so." if self._find.text else "No pictures yet. F2 leads to the studio."
+        self._grid.tell(NOTHING_FOUND if self._find.text else TRASH_EMPTY if self._find.trashed else NO_PICTURES)
         self._details.update(plain(text, keep_newlines=True))
 
     # ---- finding -----------------------------------------------------------------------------------------------
@@ -336,7 +348,7 @@ class GalleryScreen(UndoingScreen):
             return
         there, again = RestorePictures(pictures=chosen), TrashPictures(pictures=chosen)
         count = "1 picture" if len(chosen) == 1 else f"{len(chosen)} pictures"
-        self._undo.add(f"{count} again {'in the trash' if back else 'here'}.", again if back else there)
+        self._undo.add(f"{count} back{' in the trash' if back else ''}.", again if back else there)
         self._selected = []
         self.ask(there if back else again)
         self.notify(f"{count} {'brought back' if back else 'thrown away'}. z takes it back.")
@@ -438,4 +450,4 @@ def _details(info: PictureInfo, *, gone: bool) -> str:
     marks = ["★ favourite"] if info.favourite else []
     marks += [f"#{tag}" for tag in info.tags]
     path = f"{picture.path} is gone." if gone else picture.path
-    return "\n".join([info.prompt.replace("\n", " ") or "no prompt", " · ".join(facts + marks), path])
+    return "\n".join([info.prompt.replace("\n", " ") or "no prompt", " · ".join(marks + facts), path])

@@ -5,6 +5,7 @@ import io
 import secrets
 import time
 from collections.abc import Iterable
+from math import prod
 from typing import Final
 
 import msgspec
@@ -17,7 +18,7 @@ from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
-from tui.library.sweeps import HELP, read_axes
+from tui.library.sweeps import HELP, LORA, NUMBERS, PROMPT, WORDS, read_axes
 from tui.protocol.commands import Cancel, GetSweep, GetSweeps, MakeContactSheet, Retry, StartSweep
 from tui.protocol.events import (
     ClientEvent,
@@ -39,7 +40,7 @@ from tui.screens.engine_screen import tell
 from tui.screens.undo import UNDO_HELP, UndoingScreen
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
-from tui.widgets.picture_grid import PictureGrid, Tile
+from tui.widgets.picture_grid import WIDTHS, PictureGrid, Tile
 
 MARKS: Final = {"running": "▶", "waiting": "·", "interrupted": "!", "failed": "✗", "cancelled": "–", "absent": "?"}
 CHANGES: Final = (
@@ -58,7 +59,7 @@ CHANGES: Final = (
 AT_ONCE: Final = 4
 """Pictures that are fetched beside each other."""
 
-EMPTY: Final = f"No sweep yet. n begins one with what the studio says, such as\n{HELP}"
+EMPTY: Final = f"No sweep yet.\nn begins one with what the studio says, such as\n\n{HELP}"
 
 
 class SweepScreen(UndoingScreen):
@@ -66,6 +67,11 @@ class SweepScreen(UndoingScreen):
 
     CSS_PATH = "sweep.tcss"
     AUTO_FOCUS = "#grid"
+    ABOUT = (
+        "What the studio describes, drawn with every combination of the values of one to three parameters: "
+        f"{', '.join([*NUMBERS, *WORDS, LORA])} (the weight of the first LoRA), or {PROMPT}, whose first value is "
+        f"replaced by the others. Such as: {HELP}"
+    )
     BINDINGS = [
         Binding("n", "begin", "New", id="sweep.begin", tooltip="Vary what the studio describes"),
         Binding("x", "cancel", "Cancel", id="sweep.cancel", tooltip="End every cell that is not drawn yet"),
@@ -87,7 +93,7 @@ class SweepScreen(UndoingScreen):
         super().__init__(client)
         self._summary = Static(id="summary", markup=False)
         self._grid = PictureGrid(id="grid", columns=1)
-        self._details = Static(EMPTY, id="details", markup=False)
+        self._details = Static(id="details", markup=False)
         self._line = AskLine(id="ask")
         self._ids: list[str] = []
         self._which = 0
@@ -101,6 +107,10 @@ class SweepScreen(UndoingScreen):
         yield self._grid
         yield self._details
         yield self._line
+
+    def on_mount(self) -> None:
+        """How to begin, until there is a sweep."""
+        self._grid.tell(EMPTY)
 
     # ---- what the engine tells ---------------------------------------------------------------------------------
 
@@ -144,14 +154,19 @@ class SweepScreen(UndoingScreen):
             place: Tile(cell.picture, " ".join(cell.labels), MARKS.get(cell.state, ""))
             for place, cell in enumerate(state.cells)
         }
-        self._grid.show(len(tiles), tiles, columns=len(state.sweep.axes[0].values))
+        self._grid.show(len(tiles), tiles, columns=self._across(state.sweep.axes))
         done = sum(cell.state == "done" for cell in state.cells)
-        names = " × ".join(f"{axis.name} ({len(axis.values)})" for axis in state.sweep.axes)
-        parts = [names, f"{done} of {len(state.cells)} drawn"]
+        parts = [_told_axes(state.sweep.axes), f"{done} of {len(state.cells)} drawn"]
         parts += [f"{count} failed"] if (count := sum(cell.state == "failed" for cell in state.cells)) else []
         parts += [f"sweep {self._which + 1} of {len(self._ids)}"] if len(self._ids) > 1 else []
         self._summary.update(plain(" · ".join(parts)))
         self._show_details()
+
+    def _across(self, axes: list[Axis]) -> int:
+        """Tiles in a row: the values of the first axis; of three, those of the second beside them, where they fit."""
+        first = len(axes[0].values)
+        both = first * len(axes[1].values) if len(axes) == 3 else first
+        return both if both * WIDTHS[0] <= self._grid.size.width else first
 
     async def _fetch_in_sight(self, state: SweepState) -> None:
         first, last = self._grid.in_sight
@@ -188,8 +203,24 @@ class SweepScreen(UndoingScreen):
         """Ask what to vary."""
         self._line.ask("axes", "Vary", self._written, HELP)
 
+    @on(AskLine.Typed)
+    def _tell_axes(self, event: AskLine.Typed) -> None:
+        """What the line means so far, or why it means nothing."""
+        if event.purpose != "axes" or not event.value.strip():
+            return
+        try:
+            axes = read_axes(event.value)
+        except LatenttyError as error:
+            told = str(error.problem)
+        else:
+            count = prod(len(axis.values) for axis in axes)
+            told = f"{_told_axes(axes)} · {count} {'picture' if count == 1 else 'pictures'}"
+        self._details.update(plain(told))
+
     @on(AskLine.Left)
     def _leave_line(self) -> None:
+        self._details.update("")
+        self._show_details()
         self._grid.focus()
 
     @on(AskLine.Answered)
@@ -279,3 +310,7 @@ class SweepScreen(UndoingScreen):
         result = await self.result(command)
         if result is not None:
             self.notify(f"Written: {plain(msgspec.msgpack.decode(result, type=str))}", markup=False)
+
+
+def _told_axes(axes: list[Axis]) -> str:
+    return " × ".join(f"{axis.name} ({len(axis.values)})" for axis in axes)

@@ -38,6 +38,7 @@ class ViewerScreen(StillScreen[None]):
     """Shows the pictures it is given, one or two at a time."""
 
     CSS_PATH = "viewer.tcss"
+    ABOUT = "The last pictures, whole or pixel by pixel, alone or beside another one."
     BINDINGS = [
         Binding("escape,q", "dismiss", "Close", id="viewer.close"),
         Binding("pageup,p", "step(-1)", "Previous", show=False, id="viewer.previous"),
@@ -163,10 +164,15 @@ class ViewerScreen(StillScreen[None]):
 
     def _told(self) -> str:
         picture = self._listed[self._index]
-        parts = [f"{self._index + 1}/{len(self._listed)}", Path(picture.path).name]
+        parts = [f"{self._index + 1} of {len(self._listed)}"]
         if self._is_before:
             parts.append("before")
-        parts += [f"{picture.width} × {picture.height}", f"seed {picture.seed}", self._zoom.name]
+        parts += [
+            f"{picture.width} × {picture.height}",
+            f"seed {picture.seed}",
+            self._zoom.name,
+            Path(picture.path).name,
+        ]
         if self._other is not None:
             parts.append(f"beside {Path(self._other.path).name}")
         return plain(" · ".join(parts))

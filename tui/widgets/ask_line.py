@@ -30,6 +30,13 @@ class AskLine(Horizontal):
             """The line that asked."""
             return self.line
 
+    class Typed(Message):
+        """The text is another."""
+
+        def __init__(self, purpose: str, value: str) -> None:
+            super().__init__()
+            self.purpose, self.value = purpose, value
+
     class Left(Message):
         """The user pressed Escape, or has answered: the focus goes elsewhere."""
 
@@ -62,6 +69,12 @@ class AskLine(Horizontal):
         """Ask no more."""
         self.display = False
         self.post_message(self.Left(self))
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.display:
+            self.post_message(self.Typed(self._purpose, event.value))
 
     @on(Input.Submitted)
     def _answer(self, event: Input.Submitted) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 from PIL import Image
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,6 +18,7 @@ from textual.strip import Strip
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks
+from tui.widgets.spot import Spot, pictures_of
 
 WIDTHS: Final = (10, 16, 24, 36, 54)
 """Columns of a tile, from small to large."""
@@ -89,7 +91,10 @@ class PictureGrid(ScrollView, can_focus=True):
         """Of the tiles, by key."""
         self._images: dict[int, Image.Image] = {}
         self._drawn: dict[tuple[int, int], Lines] = {}
+        self._spots: dict[int, Spot] = {}
+        """Of the pictures that the terminal shows in all their pixels, by key."""
         self._selected: frozenset[int] = frozenset()
+        self._told = ""
 
     # ---- what is shown -----------------------------------------------------------------------------------------
 
@@ -105,7 +110,14 @@ class PictureGrid(ScrollView, can_focus=True):
             self.refresh()
         else:
             self._draw_again(place for place in range(*self.in_sight) if before.get(place) != tiles.get(place))
+        self._arrange()
         self.cursor = max(0, min(self.cursor, count - 1))
+
+    def tell(self, text: str) -> None:
+        """What stands in the middle while there are no places."""
+        if text != self._told:
+            self._told = text
+            self.refresh()
 
     def show_image(self, key: int, image: Image.Image) -> None:
         """The picture with that key looks so."""
@@ -113,6 +125,7 @@ class PictureGrid(ScrollView, can_focus=True):
         self._drawn = {place: lines for place, lines in self._drawn.items() if place[0] != key}
         if key in self._places:
             self._draw_again([self._places[key]])
+            self._arrange()
 
     def keep_images(self, keys: Iterable[int]) -> None:
         """Forget the others."""
@@ -137,27 +150,29 @@ class PictureGrid(ScrollView, can_focus=True):
     @property
     def columns(self) -> int:
         """Tiles in a row."""
-        return self._fixed or max(1, self.size.width // self.tile_width)
+        return self._fixed or max(1, round(self.size.width / WIDTHS[self._zoom]))
 
     @property
     def tile_width(self) -> int:
         """Cells across one tile, with the gap to the next."""
-        room = max(self.size.width, 4)
-        return (
-            max(min(WIDTHS[self._zoom], room // max(self._fixed, 1)), 6)
-            if self._fixed
-            else min(WIDTHS[self._zoom], room)
-        )
+        share = max(self.size.width, 4) // self.columns
+        return max(min(WIDTHS[self._zoom], share), 6) if self._fixed else share
 
     @property
     def tile_height(self) -> int:
-        """Cells down one tile, with its caption."""
-        return (self.tile_width - 1) // 2 + 2
+        """Cells down one tile, with its caption; no more than are seen."""
+        return min((self.tile_width - 1) // 2 + 2, max(self.size.height, 4))
 
     @property
     def pixels(self) -> int:
         """The most pixels, across or down, that a tile can show."""
-        return self.tile_width * 2
+        return self.tile_width * (pictures_of(self).cell[0] if self._shows_pixels else 2)
+
+    @property
+    def _shows_pixels(self) -> bool:
+        """Whether the terminal shows pictures in cells that can be scrolled like text."""
+        pictures = pictures_of(self)
+        return pictures.shows_pixels and not pictures.overlay
 
     @property
     def in_sight(self) -> tuple[int, int]:
@@ -173,14 +188,47 @@ class PictureGrid(ScrollView, can_focus=True):
         )
 
     def on_resize(self) -> None:
-        """Another number of tiles fits."""
+        """Another number of tiles fits, of another height."""
+        self._drawn.clear()
         self._lay_out()
+        self._arrange()
         self._tell_sight()
         self.call_after_refresh(self._follow)
+
+    def on_unmount(self) -> None:
+        """The terminal need keep nothing."""
+        for spot in self._spots.values():
+            spot.close()
+        self._spots.clear()
+
+    def _arrange(self) -> None:
+        """Have the terminal show the pictures that are in sight; until it does, they are half blocks."""
+        rooms = self._picture_rooms() if self.is_mounted and self._shows_pixels else {}
+        for key in [key for key in self._spots if key not in rooms]:
+            self._spots.pop(key).close()
+        for key, room in rooms.items():
+            spot, image = self._spots.get(key), self._images[key]
+            if spot is None:
+                spot = self._spots[key] = Spot(self)
+            if spot.image is image:
+                spot.fit(room)
+            else:
+                spot.show(image, room)
+
+    def _picture_rooms(self) -> dict[int, Region]:
+        """Where the pictures are that are there and in sight, in the widget, by key."""
+        rooms = {}
+        for place in range(*self.in_sight):
+            tile, room = self._tiles.get(place), self._room(place).translate(-self.scroll_offset)
+            picture = Region(room.x, room.y, self.tile_width - 1, self.tile_height - 2)
+            if tile is not None and tile.key in self._images:
+                rooms[tile.key] = picture
+        return rooms
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Tell who owns the grid what is in sight."""
         super().watch_scroll_y(old_value, new_value)
+        self._arrange()
         self._tell_sight()
 
     def _tell_sight(self) -> None:
@@ -188,7 +236,9 @@ class PictureGrid(ScrollView, can_focus=True):
             self.post_message(self.Seen(*self.in_sight))
 
     def render_line(self, y: int) -> Strip:
-        """One line through a row of tiles."""
+        """One line through a row of tiles, or of what is told where there is none."""
+        if not self._count:
+            return self._empty_line(y)
         line = y + self.scroll_offset.y
         row, inside = divmod(line, self.tile_height)
         segments: list[Segment] = []
@@ -197,12 +247,21 @@ class PictureGrid(ScrollView, can_focus=True):
         strip = Strip(segments).crop(self.scroll_offset.x, self.scroll_offset.x + self.size.width)
         return strip.adjust_cell_length(self.size.width, self.rich_style).apply_style(self.rich_style)
 
+    def _empty_line(self, y: int) -> Strip:
+        lines = self._told.splitlines()
+        place = y - max(self.size.height - len(lines), 0) // 2
+        text = lines[place].center(self.size.width) if 0 <= place < len(lines) else ""
+        style = self.rich_style + self.get_component_rich_style("picture-grid--caption")
+        return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, style)
+
     def _cells(self, place: int, line: int) -> list[Segment]:
         """The cells of one line of one tile: the picture, its caption, and a gap."""
         width, tile = self.tile_width - 1, self._tiles.get(place)
         if line == self.tile_height - 1:
             return [Segment(" " * (width + 1))]
         if line < self.tile_height - 2:
+            if tile is not None and (spot := self._spots.get(tile.key)) is not None and spot.is_there:
+                return self._spot_cells(spot, line)
             drawn = self._picture(tile.key, width, self.tile_height - 2) if tile is not None else None
             return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
         caption = f"{tile.marks + ' ' if tile.marks else ''}{plain(tile.caption)}" if tile is not None else ""
@@ -212,9 +271,19 @@ class PictureGrid(ScrollView, can_focus=True):
         cursor = place == self.cursor and self.has_focus
         if place == self.cursor:
             caption = f"›{caption}"
+        if cell_len(caption) > width:
+            caption = set_cell_size(caption, width - 1) + "…"
         name = "cursor" if cursor else "selected" if chosen else "caption"
         style = self.get_component_rich_style(f"picture-grid--{name}")
         return [*Strip([Segment(caption, style)]).adjust_cell_length(width, style), Segment(" ")]
+
+    def _spot_cells(self, spot: Spot, line: int) -> list[Segment]:
+        """The cells of one line of a tile whose picture the terminal has."""
+        width, area = self.tile_width - 1, spot.area
+        row, left = line - (self.tile_height - 2 - area.rows) // 2, (width - area.columns) // 2
+        if not 0 <= row < area.rows:
+            return [Segment(" " * (width + 1))]
+        return [Segment(" " * left), *spot.line(row), Segment(" " * (width + 1 - left - area.columns))]
 
     def _empty(self, width: int, line: int) -> Segment:
         middle = line == (self.tile_height - 2) // 2

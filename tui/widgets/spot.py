@@ -57,6 +57,11 @@ class Spot:
         """Show nothing ever again."""
         self._pictures.close(self._slot)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the terminal has the picture, or an older one, in the size of now."""
+        return self._slot.lines(self.area) is not None
+
     def line(self, row: int) -> list[Segment]:
         """The cells of one row of the area, from 0."""
         lines = self._slot.lines(self.area)
