@@ -3,26 +3,28 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from msgspec import Struct
 from textual import on, work
-from textual.app import App, SystemCommand
-from textual.binding import Binding
+from textual.app import App
+from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 
 from tui.client import EngineClient, Starter
 from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
 from tui.keymap_files import complaints, new_clashes, read_keymap
 from tui.library.paths import Paths, shipped_themes
-from tui.library.settings import Settings, load_settings
+from tui.library.settings import Settings, load_settings, save_setting
 from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
 from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, Warning
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot
+from tui.screens.choose import ChooseScreen
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.gallery import GalleryScreen
 from tui.screens.help import HelpScreen
@@ -30,7 +32,7 @@ from tui.screens.key_places import built_in_keys, keys_by_place
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
-from tui.screens.settings import SettingsScreen
+from tui.screens.settings import SettingsScreen, theme_names
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.tour import TourScreen
@@ -49,6 +51,14 @@ MASK: Final = 0.005
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the user's own themes."""
 
+COMMANDS_HELP: Final = "Everything that can be done here, by name"
+
+MOVES: Final = frozenset({"move", "cursor", "lines", "page", "end", "count", "commands"})
+"""Actions that nobody looks for by name."""
+
+KEYS: Final = {"space": "Space", "esc": "Esc", "tab": "Tab", "⏎": "Enter", "pgup": "PgUp", "pgdn": "PgDn"}
+"""Keys by what Textual prints for them."""
+
 PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
     "gallery": GalleryScreen,
@@ -59,6 +69,20 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "log": LogScreen,
 }
 """The screens that a key leads to, each made when it is first gone to and kept from then on."""
+
+
+class Command(Struct, frozen=True):
+    """Something that can be done, for the list of commands."""
+
+    name: str
+    help: str
+    run: Callable[[], object]
+    key: str = ""
+
+    @property
+    def line(self) -> str:
+        """The key, the name, what it does."""
+        return f"{self.key:<9} {self.name:<17} {self.help}".rstrip()
 
 
 class LatenttyApp(PictureApp[int]):
@@ -76,10 +100,12 @@ class LatenttyApp(PictureApp[int]):
         scrollbar-background-active: $background;
         scrollbar-corner-color: $background;
     }
+    Toast { width: auto; max-width: 90%; padding: 0 1; background: $panel; }
     """
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False  # Textual's own names other things than ours, and looks otherwise
     BINDINGS = [
         Binding("f1", "help", "Help", priority=True, id="help"),
+        Binding("ctrl+p", "commands", "Commands", priority=True, show=False, id="commands", tooltip=COMMANDS_HELP),
         Binding("f2", "go('studio')", "Studio", priority=True, show=False, id="studio"),
         Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
         Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
@@ -319,7 +345,8 @@ class LatenttyApp(PictureApp[int]):
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()
         else:
-            self.push_screen(HelpScreen(self.screen.active_bindings.values()))
+            about = getattr(self.screen, "ABOUT", "")
+            self.push_screen(HelpScreen(self.screen.active_bindings.values(), about))
 
     def action_view(self) -> None:
         """Show the last pictures over the whole screen."""
@@ -336,9 +363,13 @@ class LatenttyApp(PictureApp[int]):
         self.exit(0, message=self._farewell())
 
     def get_key_display(self, binding: Binding) -> str:
-        """Keys as they are printed on keyboards: ^G and F1, not ^g and f1."""
+        """Keys as they are printed on keyboards: ^G, F1 and Shift+Tab, not ^g, f1 and shift+tab."""
         shown = super().get_key_display(binding)
-        return shown.upper() if shown.startswith("^") or shown[1:].isdecimal() else shown
+        if shown.startswith("^") or shown[1:].isdecimal():
+            return shown.upper()
+        if "+" in shown[:-1]:
+            return "+".join(KEYS.get(part, part.capitalize()) for part in shown.split("+"))
+        return KEYS.get(shown, shown)
 
     def _farewell(self) -> str:
         snapshot = self._client.snapshot
@@ -348,24 +379,55 @@ class LatenttyApp(PictureApp[int]):
         jobs = "1 job goes" if left == 1 else f"{left} jobs go"
         return f"{jobs} on without this window. See how far: latentty"
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: our commands before Textual's own."""
+    @work(group="palette", exclusive=True)
+    async def action_commands(self) -> None:
+        """Choose what to do by a part of its name; where the list is shown, no longer."""
+        if isinstance(self.screen, ChooseScreen):
+            self.screen.dismiss(None)
+            return
+        commands = [*self._with_keys(self.screen), *self._without_keys()]
+        chosen = await self.push_screen_wait(ChooseScreen("Commands", [one.line for one in commands], "part of a name"))
+        if chosen is not None:
+            done = commands[chosen].run()
+            if isinstance(done, Awaitable):
+                await done
+
+    def _with_keys(self, screen: Screen[Any]) -> Iterable[Command]:
+        """What the keys that work now do, each thing once."""
+        found: dict[str, list[ActiveBinding]] = {}
+        for active in screen.active_bindings.values():
+            name = active.binding.action.partition("(")[0].removeprefix("screen.")
+            if active.binding.id is not None and active.enabled and name not in MOVES:
+                found.setdefault(active.binding.description, []).append(active)
+        for name, those in found.items():
+            keys = " ".join(dict.fromkeys(self.get_key_display(one.binding) for one in those))
+            run = partial(self.run_action, those[0].binding.action, those[0].node)
+            yield Command(name, those[0].binding.tooltip, run, keys)
+
+    def _without_keys(self) -> Iterable[Command]:
         studio = self._studio
-        yield SystemCommand("Generate", "Queue what the panes describe", studio.action_generate)
-        yield SystemCommand("Cancel", "End the running job", studio.action_cancel)
-        yield SystemCommand("Generate with a new seed", "The same again, different", studio.action_again)
-        yield SystemCommand("Save this prompt", "Keep it under a name", studio.action_save_prompt)
-        yield SystemCommand("Prompts and styles", "Past and saved ones, to take again", studio.action_prompts)
-        yield SystemCommand("Settings and keys", "Change them where they are seen", lambda: self.action_go("settings"))
-        yield SystemCommand("Tour", "What to press first", lambda: self.push_screen(TourScreen()))
-        yield SystemCommand("Log", "What the engine did", lambda: self.action_go("log"))
-        yield SystemCommand("Pause the queue", "Start no further job", lambda: studio.ask(Pause()))
-        yield SystemCommand("Resume the queue", "Start jobs again", lambda: studio.ask(Resume()))
-        yield SystemCommand("Retry failed jobs", "Queue every failed job again", self._retry_failed)
-        yield SystemCommand("Load the model now", "Bring the chosen model to the device", studio.load_model)
-        yield SystemCommand("Unload models", "Free the device's memory", lambda: studio.ask(UnloadModel()))
-        yield SystemCommand("Stop the engine", "End it; waiting jobs are kept", lambda: studio.ask(Shutdown()))
-        yield from super().get_system_commands(screen)
+        yield Command("Save prompt", "Keep what is written under a name", studio.action_save_prompt)
+        yield Command("Theme", "Choose other colours", self._choose_theme)
+        yield Command("Tour", "What to press first", lambda: self.push_screen(TourScreen()))
+        yield Command("Pause queue", "Start no further job", lambda: studio.ask(Pause()))
+        yield Command("Resume queue", "Start jobs again", lambda: studio.ask(Resume()))
+        yield Command("Retry failed jobs", "Queue every one of them again", self._retry_failed)
+        yield Command("Load model", "Bring the chosen model to the device now", studio.load_model)
+        yield Command("Unload models", "Free the device's memory", lambda: studio.ask(UnloadModel()))
+        yield Command("Stop engine", "End it; waiting jobs are kept", lambda: studio.ask(Shutdown()))
+
+    @work(group="theme", exclusive=True)
+    async def _choose_theme(self) -> None:
+        """Take a theme and keep it."""
+        names = theme_names(self)
+        chosen = await self.push_screen_wait(ChooseScreen("Themes", names, "part of a name"))
+        if chosen is None:
+            return
+        self.theme = names[chosen]
+        try:
+            self._settings = save_setting(self._paths, "theme", names[chosen])
+        except LatenttyError as error:
+            tell(self, error.problem)
 
     def _retry_failed(self) -> None:
         snapshot = self._client.snapshot

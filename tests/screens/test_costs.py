@@ -7,6 +7,7 @@ from tests.engine.conftest import Running
 from tests.screens.conftest import until
 from tests.screens.scripted import draw, open_scripted
 from tui.app import PLACES
+from tui.screens.choose import ChooseScreen
 from tui.widgets.key_line import KeyLine
 
 KEYS = {"gallery": "f3", "queue": "f4", "models": "f5", "sweep": "f6", "settings": "f7", "log": "f8", "studio": "f2"}
@@ -62,7 +63,7 @@ async def test_a_click_on_the_line_of_keys_presses_the_key(running: Running) -> 
         await pilot.click(KeyLine, offset=(left + 2, 0))
         await until(pilot, lambda: pilot.app.current_mode == "gallery")
         await pilot.click(KeyLine, offset=(pilot.app.size.width - 4, 0))
-        await until(pilot, lambda: "CommandPalette" in type(pilot.app.screen).__name__)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
 
 
 def _counted(register: object, made: list[Widget]) -> object:

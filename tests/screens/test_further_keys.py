@@ -10,6 +10,7 @@ from tests.library.model_files import KOHYA, KOHYA_XL, write_safetensors
 from tests.screens.conftest import snapshot_of, type_text, until
 from tests.screens.scripted import draw, open_scripted
 from tests.screens.test_gallery import told
+from tui.library.settings import load_settings
 from tui.panes.prompt import PromptArea
 from tui.protocol.commands import Rescan
 from tui.protocol.prompts import EncoderCount, TokenCounts
@@ -133,9 +134,9 @@ async def test_keys_of_the_other_screens(running: Running) -> None:
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(app.screen, ViewerScreen))
         await pilot.press("pagedown")
-        await until(pilot, lambda: told(app.screen, "#about").startswith("2/3"))
+        await until(pilot, lambda: told(app.screen, "#about").startswith("2 of 3"))
         await pilot.press("p")
-        await until(pilot, lambda: told(app.screen, "#about").startswith("1/3"))
+        await until(pilot, lambda: told(app.screen, "#about").startswith("1 of 3"))
         await pilot.press("n", "pageup", "z", "equals_sign", "minus")
         await pilot.press("left", "h", "right", "l", "up", "k", "down", "j", "f9")
         assert not isinstance(app.screen, ViewerScreen)
@@ -162,3 +163,30 @@ async def test_keys_of_the_other_screens(running: Running) -> None:
             assert line.display
             await pilot.press("escape")
         await pilot.press("delete")
+
+
+async def test_commands_are_found_by_name_and_a_theme_that_is_chosen_is_kept(running: Running) -> None:
+    async with open_scripted(running, 80, 24) as pilot:
+        app = pilot.app
+
+        async def choose(part: str) -> None:
+            await type_text(pilot, part)
+            await pilot.press("enter")
+
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: not isinstance(app.screen, ChooseScreen))
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        assert any(line.startswith("Enter ^G  Generate") for line in app.screen._options)
+        await choose("gallery")
+        await until(pilot, lambda: app.current_mode == "gallery")
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+        assert any("Favourite" in line for line in app.screen._options), "what can be done there"
+        await choose("theme")
+        await until(pilot, lambda: getattr(app.screen, "_title", "") == "Themes")
+        await choose("moss")
+        await until(pilot, lambda: app.theme == "moss")
+        assert load_settings(running.paths, {}).theme == "moss"

@@ -44,6 +44,8 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         assert load_settings(home, {}).theme == "moss"
         await change("engine.exit_after", "soon")
         assert load_settings(home, {}).engine.exit_after == 120
+        await change("picture_quality", "900")
+        assert any("number of 1 to 100 is wanted" in one.message for one in app._notifications)
         await change("engine.exit_after", "5")
         assert load_settings(home, {}).engine.exit_after == 5
         await pilot.press("d")
@@ -80,3 +82,16 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
             file.write("a line of \x1b[31mfoes\n")
         await until(pilot, lambda: any("a line of [31mfoes" in line for line in app.screen.query_one(Log).lines))
         await pilot.press("g", "j", "k", "G")
+
+
+async def test_a_broken_file_of_keys_is_told_and_leaves_the_settings_in_sight(open_app: OpenApp, home: Paths) -> None:
+    home.keymap_file.parent.mkdir(parents=True, exist_ok=True)
+    home.keymap_file.write_text("[keys")
+    async with open_app(80, 24) as pilot:
+        await pilot.press("f7")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SettingsScreen))
+        table = pilot.app.screen.query_one(DataTable)
+        await until(pilot, lambda: table.row_count)
+        assert table.get_cell("keymap", "value").plain == "the file cannot be used"
+        assert table.get_cell("keys.generate", "value").plain == "ctrl+g"
+        assert any("cannot be used" in one.message for one in pilot.app._notifications)

@@ -6,6 +6,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from tui.library.durations import duration
 from tui.library.plain_text import plain
 from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
@@ -98,6 +99,9 @@ def _queue(snapshot: Snapshot) -> str:
     parts = []
     if running is not None and running.job.count > 1:
         parts.append(f"picture {min(running.saved + 1, running.job.count)} of {running.job.count}")
+        if (step := snapshot.step) is not None and step.step_seconds:
+            steps = step.steps * (running.job.count - running.saved) - step.step
+            parts.append(f"{duration(max(steps, 0) * step.step_seconds)} left")
     if waiting:
         parts.append(f"{len(waiting)} waiting")
     if snapshot.engine.paused:

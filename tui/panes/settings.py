@@ -279,7 +279,13 @@ class SettingsPane(Vertical):
         self._mode.value = mode
         self._controls.offer(model.controls, mode)
         self._show_rows()
+        self._bring_into_sight("group-model")
         self.post_message(self.ModeEntered(model, mode, leaving, then))
+
+    def _bring_into_sight(self, group: str) -> None:
+        """Scroll to where something was changed by a key from elsewhere."""
+        rows, wanted = self.query_one("#rows", VerticalScroll), self.query_one(f"#{group}")
+        self.call_after_refresh(rows.scroll_to_widget, wanted, animate=False, top=True)
 
     def leaving(self) -> LeftMode | None:
         """The mode that the pane shows and what it shall remember; None before there is one, or while it is wrong."""
@@ -364,7 +370,8 @@ class SettingsPane(Vertical):
 
     def drawn(self, job: Job) -> None:
         """`job` was made of what the pane says: the next one has its own seed, where that is wanted."""
-        self._seed.placeholder = f"random, last {job.seed}"
+        last = f"last {job.seed}"
+        self._seed.placeholder = last if len(last) < self._seed.size.width else "random"
         if self._seed_policy == "increment":
             self._seed.set_number(job.seed_of(job.count))
 
@@ -374,6 +381,7 @@ class SettingsPane(Vertical):
             return None
         name = self._controls.nets[0]
         self._controls.add(name, image)
+        self._bring_into_sight("group-controls")
         return name
 
     def set_mask(self, path: str, grow: Edges | None = None) -> None:

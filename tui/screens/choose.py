@@ -28,6 +28,7 @@ class ChooseScreen(ModalScreen[int | None]):
     ChooseScreen Input { background: $panel; }
     ChooseScreen OptionList {
         height: auto; max-height: 24; border: none; background: $background; padding: 0; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     .-short ChooseScreen OptionList { max-height: 16; }
     """
@@ -37,8 +38,10 @@ class ChooseScreen(ModalScreen[int | None]):
         Binding("up", "move(-1)", "Up", show=False, priority=True, id="choose.up"),
     ]
 
-    def __init__(self, title: str, options: list[str], hint: str = "part of it") -> None:
+    def __init__(self, title: str, options: list[str], hint: str = "part of it", letters: str = "") -> None:
+        """With `letters`, one for each option, typing one of them chooses at once."""
         super().__init__()
+        self._letters = letters
         self._title = title
         self._options = [plain(one) for one in options]
         self._input = Input(placeholder=hint, compact=True)
@@ -62,6 +65,9 @@ class ChooseScreen(ModalScreen[int | None]):
     @on(Input.Changed)
     def _look(self) -> None:
         text = self._input.value
+        if len(text) == 1 and text in self._letters:
+            self.dismiss(self._letters.index(text))
+            return
         found = list(enumerate(self._options))
         if text:
             matcher = Matcher(text)

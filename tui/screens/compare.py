@@ -65,6 +65,7 @@ class CompareScreen(EngineScreen):
 
     CSS_PATH = "compare.tcss"
     AUTO_FOCUS = ""
+    ABOUT = "Two to four pictures, and the settings in which they differ."
     BINDINGS = [
         Binding("escape,q", "close", "Back", id="compare.close"),
         Binding("space,right,l", "flip(1)", "One at a time", id="compare.flip"),

@@ -31,6 +31,8 @@ class EngineScreen(StillScreen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
+    ABOUT = ""
+    """What the screen is for, in a sentence or two: its help begins with it."""
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__()

@@ -10,12 +10,6 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-INTRODUCTION = (
-    "Type what the picture shows and press Enter. The picture forms in the preview and lands in your pictures folder. "
-    "The engine does the work: close this window, lose the connection, and it goes on; open Latentty again, and all "
-    "is there."
-)
-
 
 class HelpScreen(ModalScreen[None]):
     """What the keys do."""
@@ -23,20 +17,31 @@ class HelpScreen(ModalScreen[None]):
     CSS_PATH = "help.tcss"
     BINDINGS = [Binding("escape,q", "dismiss", "Close", id="help.close")]
 
-    def __init__(self, bindings: Iterable[ActiveBinding]) -> None:
+    def __init__(self, bindings: Iterable[ActiveBinding], about: str = "") -> None:
+        """`about` says what the screen is for."""
         super().__init__()
         self._shown = list(bindings)
+        self._about = about
 
     def compose(self) -> ComposeResult:
-        """An introduction, the program's own keys, and those of whatever has the focus."""
-        ours = [one for one in self._shown if isinstance(one.node, App | Screen)]
+        """What the screen is for, the keys that work on it, those that work everywhere, and those of editing."""
+        ours = [one for one in self._shown if one.binding.id is not None]
+        everywhere = [one for one in ours if isinstance(one.node, App)]
+        groups = {
+            "": [one for one in ours if one not in everywhere],
+            "Everywhere": everywhere,
+            "Editing": [one for one in self._shown if one not in ours and not isinstance(one.node, App | Screen)],
+        }
         with VerticalScroll(id="help-box") as box:
             box.border_title = "Help"
             box.border_subtitle = "Esc closes"
-            yield Static(INTRODUCTION, id="introduction")
-            yield Static(self._keys(ours))
-            yield Static("Where you are", classes="heading")
-            yield Static(self._keys(one for one in self._shown if one not in ours))
+            if self._about:
+                yield Static(self._about, id="introduction")
+            for heading, bindings in groups.items():
+                if heading and bindings:
+                    yield Static(heading, classes="heading")
+                if bindings:
+                    yield Static(self._keys(bindings))
 
     def _keys(self, bindings: Iterable[ActiveBinding]) -> Table:
         """A line for each action: its keys and what they do."""

@@ -1,6 +1,7 @@
 """The log viewer: the end of the engine's log, which grows as one looks."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,9 @@ from tui.screens.engine_screen import EngineScreen
 TAIL: Final = 256 << 10
 """Bytes from the end that are shown."""
 
+STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ ([A-Z]+) [\w.]+: ")
+"""What each line begins with; the day and the module are left out here, where room is short."""
+
 MOST_LINES: Final = 5000
 LOOK_EVERY: Final = 1.0
 
@@ -28,6 +32,7 @@ class LogScreen(EngineScreen):
     LogScreen Log { height: 1fr; background: $background; scrollbar-size-vertical: 1; }
     """
     AUTO_FOCUS = "#log"
+    ABOUT = "The end of the engine's log, which grows as one looks. `latentty engine logs` prints it."
     BINDINGS = [
         Binding("g", "top", "First line", id="log.top"),
         Binding("G", "bottom", "Last line", id="log.bottom"),
@@ -62,7 +67,7 @@ class LogScreen(EngineScreen):
         except OSError as error:
             text = "" if self._log.line_count else f"There is no log yet: {error.strerror}.\n"
         if text:
-            self._log.write_lines([plain(line) for line in text.splitlines()])
+            self._log.write_lines([plain(STAMP.sub(r"\1 \2 ", line)) for line in text.splitlines()])
 
     def _read(self, path: Path) -> str:
         with path.open("rb") as file:

@@ -58,6 +58,10 @@ class MaskEditor(ModalScreen[Painted | None]):
     MaskEditor #mask-title { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
     MaskEditor MaskCanvas { height: 1fr; width: 1fr; }
     """
+    ABOUT = (
+        "What is bright is drawn anew, what is dimmed is kept; or the edges grow, and what is new there is drawn. The "
+        "mouse paints too, its right button erases."
+    )
     BINDINGS = [
         Binding("enter", "keep", "Use", id="mask.keep", tooltip="Save the mask and draw with it"),
         Binding("space", "dab", "Paint", id="mask.dab"),

@@ -215,6 +215,7 @@ class ModelsScreen(EngineScreen):
 
     CSS_PATH = "models.tcss"
     AUTO_FOCUS = "#models"
+    ABOUT = "Every model that was found, and where its weights are now. Files stay in their folders; F7 names folders."
     BINDINGS = [
         Binding("enter", "use", "Use", id="models.use", tooltip="Draw with this model in the studio"),
         Binding("slash", "filter", "Filter", id="models.filter", tooltip="Show what has some words in its name"),

@@ -20,6 +20,7 @@ from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
 from tui.protocol.snapshot import Snapshot
 from tui.screens.undo import UNDO_HELP, UndoingScreen
+from tui.widgets.row_table import RowTable
 
 COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
 SHOWN_LETTERS: Final = 300
@@ -38,6 +39,7 @@ class QueueScreen(UndoingScreen):
 
     CSS_PATH = "queue.tcss"
     AUTO_FOCUS = "#jobs"
+    ABOUT = "What runs, waits and has ended. It is kept on the disk: jobs outlive this window and the engine."
     BINDINGS = [
         Binding("space", "pause", "Pause", id="queue.pause", tooltip="Start no further job, or start them again"),
         Binding("x", "cancel", "Cancel", id="queue.cancel", tooltip="End the job under the cursor"),
@@ -63,8 +65,10 @@ class QueueScreen(UndoingScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._records: list[JobRecord] = []
+        self._offered_for: tuple[str, str] | None = None
+        """The job for which keys are offered, and its state."""
         self._summary = Static(id="summary", markup=False)
-        self._table: DataTable[Text] = DataTable(id="jobs", cursor_type="row")
+        self._table: DataTable[Text] = RowTable(id="jobs", cursor_type="row")
         self._details = Static(id="details", markup=False)
 
     def compose_body(self) -> Iterable[Widget]:
@@ -79,11 +83,11 @@ class QueueScreen(UndoingScreen):
             self._table.add_column(label, key=key)
 
     def show_state(self, snapshot: Snapshot) -> None:
-        """Bring the lines up to date; the cursor stays on its job."""
+        """Bring the lines up to date; the cursor stays on its job, or at the top."""
         super().show_state(snapshot)
         self._summary.update(_summary(snapshot))
         records, before = in_order(snapshot), self._records
-        under = self._under_cursor
+        under, at_top = self._under_cursor, self._table.cursor_row == 0
         self._records = records
         step = snapshot.step
         cells = {
@@ -98,7 +102,7 @@ class QueueScreen(UndoingScreen):
             self._table.clear()
             for job_id, texts in cells.items():
                 self._table.add_row(*texts, key=job_id)
-            if under is not None and under.job.id in cells:
+            if under is not None and under.job.id in cells and not at_top:
                 self._table.move_cursor(row=list(cells).index(under.job.id))
         self._show_details()
 
@@ -110,11 +114,28 @@ class QueueScreen(UndoingScreen):
     @on(DataTable.RowHighlighted)
     def _show_details(self) -> None:
         record = self._under_cursor
+        about = (record.job.id, record.state) if record is not None else None
+        if about != self._offered_for:
+            self._offered_for = about
+            self.refresh_bindings()
         self._details.update(
             plain(_details(record), keep_newlines=True) if record else "No jobs yet. F2 leads to the studio."
         )
 
     # ---- keys --------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What would do nothing to the job under the cursor is dimmed."""
+        record = self._under_cursor
+        if action in ("move", "move_first"):
+            return True if record is not None and record.state == "waiting" else None
+        if action == "cancel":
+            return True if record is not None and record.open else None
+        if action == "retry":
+            return True if record is not None and record.state in ("failed", "cancelled") else None
+        if action == "edit":
+            return True if record is not None else None
+        return True
 
     def action_pause(self) -> None:
         """Start no further job, or start them again."""

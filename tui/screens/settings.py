@@ -1,14 +1,16 @@
 """The settings screen: every setting and every key with its help, changed where it is seen, kept in its file."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from rich.text import Text
 from textual import on
+from textual.app import App
 from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DataTable, Static
+from textual.widgets.data_table import ColumnKey
 
 from tui.client import EngineClient
 from tui.keymap_files import Keymap, complaints, new_clashes, read_keymap, save_keymap
@@ -61,6 +63,7 @@ class SettingsScreen(EngineScreen):
     SettingsScreen #setting-help { height: 3; padding: 0 1; color: $text-muted; border-top: solid $border-blurred; }
     """
     AUTO_FOCUS = "#setting-table"
+    ABOUT = "What is changed here is kept in settings.toml and keymap.toml, whose comments and order stay."
     BINDINGS = [
         Binding("enter,e", "change", "Change", id="settings.change"),
         Binding("d,delete", "default", "Default", id="settings.default", tooltip="Set it back to what it was"),
@@ -92,13 +95,23 @@ class SettingsScreen(EngineScreen):
     def on_mount(self) -> None:
         """The columns and the lines."""
         self._table.add_column("Setting", key="name", width=NAME_WIDTH)
-        self._table.add_column("Value", key="value")
+        self._table.add_column("Value", key="value", width=self._value_width)
         self._table.add_column("", key="own")
         self._show()
 
     def show_state(self, snapshot: Snapshot) -> None:
         """Only the status line tells about the engine."""
         super().show_state(snapshot)
+
+    @property
+    def _value_width(self) -> int:
+        return max(self.app.size.width - NAME_WIDTH - OWN_WIDTH, 10)
+
+    def on_resize(self) -> None:
+        """Values get what room there is."""
+        if self._table.columns:
+            self._table.columns[ColumnKey("value")].width = self._value_width
+            self._show()
 
     @property
     def built_in(self) -> dict[str, str]:
@@ -108,24 +121,34 @@ class SettingsScreen(EngineScreen):
     def _show(self) -> None:
         """Read both files anew and show what they say."""
         row = self._table.cursor_row
-        self._table.clear()
         try:
-            settings, keymap = load_settings(self.client.paths), read_keymap(self.client.paths.keymap_file)
-        except LatenttyError as error:
+            settings = load_settings(self.client.paths)
+        except LatenttyError as error:  # what was read last stays in sight
             tell(self.app, error.problem)
             return
+        self._table.clear()
+        keymap, preset = self._keymap()
         defaults = type(settings)()
         for name, field in self._fields.items():
             own = "" if field.value_of(settings) == field.value_of(defaults) else "changed"
             self._add(name, field.told(settings), own)
-        self._add(PRESET, keymap.preset, "" if keymap.preset == "default" else "changed")
+        self._add(PRESET, preset, "" if preset == "default" else "changed")
         for name, keys in sorted(self.built_in.items()):
             self._add(KEYS + name, keymap.all.get(name, keys), "changed" if name in keymap.all else "")
         self._table.move_cursor(row=row)
 
+    def _keymap(self) -> tuple[Keymap, str]:
+        """The user's keys and what is told of the whole file; one that cannot be used changes none."""
+        try:
+            keymap = read_keymap(self.client.paths.keymap_file)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return Keymap(), "the file cannot be used"
+        return keymap, keymap.preset
+
     def _add(self, name: str, value: str, own: str) -> None:
         shown = Text(plain(value))
-        shown.truncate(max(self.app.size.width - NAME_WIDTH - OWN_WIDTH, 10), overflow="ellipsis")
+        shown.truncate(self._value_width, overflow="ellipsis")
         self._table.add_row(Text(name), shown, Text(own, "italic"), key=name)
         self._values[name] = value
 
@@ -139,8 +162,8 @@ class SettingsScreen(EngineScreen):
     def _explain(self) -> None:
         field = self._fields.get(self._under)
         if field is not None:
-            choices = f" One of: {', '.join(field.choices)}." if field.choices else ""
-            self._help.update(f"{field.help}{choices}\n{EFFECT.get(self._under, AT_ONCE)}")
+            values = f"{field.values[0].upper()}{field.values[1:]}. " if field.values else ""
+            self._help.update(f"{field.help}\n{values}{EFFECT.get(self._under, AT_ONCE)}")
         elif self._under == PRESET:
             self._help.update(PRESET_HELP)
         else:
@@ -199,9 +222,9 @@ class SettingsScreen(EngineScreen):
         try:
             value = field.read(text)
         except ValueError as error:
-            raise bad_request(f"{field.name} cannot be {text!r}: {error}.") from None
+            raise bad_request(f"{field.name} cannot be {plain(text)!r}: {error}.") from None
         if field.name == "theme" and value not in self.app.available_themes:
-            raise bad_request(f"There is no theme called {value!r}.", f"There are: {', '.join(_themes(self))}.")
+            raise bad_request(f"There is no theme called {value!r}.", f"There are: {', '.join(theme_names(self.app))}.")
         save_setting(self.client.paths, field.name, value)
 
     def _save_key(self, name: str, text: str) -> None:
@@ -223,5 +246,6 @@ class SettingsScreen(EngineScreen):
         self._table.move_cursor(row=self._table.cursor_row + by)
 
 
-def _themes(screen: SettingsScreen) -> list[str]:
-    return sorted(name for name in screen.app.available_themes if not name.startswith("textual-"))
+def theme_names(app: App[Any]) -> list[str]:
+    """The themes that can be chosen."""
+    return sorted(name for name in app.available_themes if not name.startswith("textual-"))

@@ -59,7 +59,7 @@ from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.library_choice import choose_file, choose_words, fitting, in_prompt
 from tui.screens.mask_editor import MaskEditor, open_picture
-from tui.screens.undo import Undo
+from tui.screens.undo import NOTHING_TO_UNDO, Undo
 from tui.widgets.ask_line import AskLine
 from tui.widgets.path_input import PathInput
 from tui.widgets.row import Choice
@@ -93,6 +93,11 @@ class StudioScreen(EngineScreen):
 
     CSS_PATH = "studio.tcss"
     AUTO_FOCUS = "#prompt"
+    ABOUT = (
+        "Type what the picture shows and press Enter. The picture forms in the preview and lands in your pictures "
+        "folder. The engine does the work: close this window, lose the connection, and it goes on; open Latentty "
+        "again, and all is there. Tab and Shift+Tab go through prompt, settings and picture."
+    )
     BINDINGS = [
         Binding("ctrl+g", "generate", "Generate", priority=True, id="generate"),
         Binding("ctrl+x", "cancel", "Cancel", priority=True, id="cancel"),
@@ -250,6 +255,7 @@ class StudioScreen(EngineScreen):
             wrong.focus()
             return wrong.complaint or ""
         count, self._count = int(self._count or 0), ""
+        self._show_caption()
         return self.settings.make_job(self.prompts.prompt, self.prompts.negative_prompt, count or None)
 
     @on(PromptArea.Submitted)
@@ -379,6 +385,7 @@ class StudioScreen(EngineScreen):
         """Queue pictures made like this one with other seeds; four, or as many as were typed."""
         job = await self._job_of(self.shown)
         count, self._count = int(self._count or VARIATIONS), ""
+        self._show_caption()
         if job is not None:
             written = {"prompt": job.prompt_template or job.prompt, "prompt_template": ""}
             written |= {"negative_prompt": job.negative_template or job.negative_prompt, "negative_template": ""}
@@ -417,7 +424,7 @@ class StudioScreen(EngineScreen):
         """Take back what was thrown away last."""
         done = self._undo.take()
         if done is None:
-            self.notify("Nothing is left to take back.")
+            self.notify(NOTHING_TO_UNDO)
             return
         for command in done.commands:
             await self.result(command)
@@ -432,7 +439,9 @@ class StudioScreen(EngineScreen):
     @work(group="choose", exclusive=True)
     async def action_send_to(self) -> None:
         """Choose what to do with the picture."""
-        chosen = await self.app.push_screen_wait(ChooseScreen("The picture shown", list(SEND)))
+        chosen = await self.app.push_screen_wait(
+            ChooseScreen("The picture shown", list(SEND), "a letter", "".join(one[0] for one in SEND))
+        )
         if chosen is not None:
             await self.run_action(list(SEND.values())[chosen])
 
@@ -548,6 +557,7 @@ class StudioScreen(EngineScreen):
         try:
             with self.app.suspend():
                 area.text = edited(area.text)
+            area.move_cursor(area.document.end)
         except SuspendNotSupported:
             self.notify("This terminal cannot be left and come back to.", severity="warning")
         except LatenttyError as error:

@@ -14,6 +14,9 @@ MAX_KEPT: Final = 50
 UNDO_HELP: Final = "Take the last change back, of those since Latentty was opened; the trash is kept longer"
 
 
+NOTHING_TO_UNDO: Final = "Nothing to take back since Latentty was opened. The trash keeps pictures longer: F3, then b."
+
+
 class Undoable(Struct, frozen=True):
     """One thing done."""
 
@@ -53,7 +56,7 @@ class UndoingScreen(EngineScreen):
         """Take the last change back."""
         last = self._undo.take()
         if last is None:
-            self.notify("There is nothing to take back.")
+            self.notify(NOTHING_TO_UNDO)
             return
         done = [await self.result(command) is not None for command in last.commands]
         if all(done):

@@ -32,7 +32,7 @@ class Key(Struct, frozen=True):
 
 
 class KeyLine(Widget):
-    """Help, the command palette at the right, and what fits between them. A click presses the key."""
+    """Help, the list of commands at the right, and what fits between them. A click presses the key."""
 
     DEFAULT_CSS = """
     KeyLine {
@@ -51,15 +51,14 @@ class KeyLine(Widget):
 
     def _look(self, screen: Screen[object]) -> None:
         """Read the keys anew; nothing is drawn when they are the same."""
-        palette = self.app.COMMAND_PALETTE_BINDING
         bindings = screen.active_bindings
         found: dict[str, Key] = {}
         for active in bindings.values():
             if active.binding.show:
                 found.setdefault(active.binding.action, self._key(active.binding, enabled=active.enabled))
-        first = self._key(bindings[palette].binding) if palette in bindings else None
-        if (list(found.values()), first) != (self._all, self._palette):
-            self._all, self._palette = list(found.values()), first
+        palette = next((self._key(one.binding) for one in bindings.values() if one.binding.action == "commands"), None)
+        if (list(found.values()), palette) != (self._all, self._palette):
+            self._all, self._palette = list(found.values()), palette
             self.refresh()
 
     def _key(self, binding: Any, *, enabled: bool = True) -> Key:

@@ -52,3 +52,5 @@ class PathInput(Input):
         else:
             self.complaint = None
         self.set_class(self.complaint is not None and bool(value), "-wrong")
+        if not self.has_focus:
+            self.cursor_position = len(value)  # the end of a path tells more than its beginning
