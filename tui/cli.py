@@ -259,7 +259,9 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
         from tui.screens.tour import is_first_run
 
         tour = is_first_run(paths.cache)
-        return tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour, starter=starter).run() or 0
+        app = tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour, starter=starter)
+        app.run()
+        return app.return_code or 0
 
 
 def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:

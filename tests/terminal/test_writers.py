@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 from rich.segment import Segment
+from textual.color import Color
+from textual.filter import Monochrome
 
 from tests.terminal.show import photo
 from tui.terminal.iterm2 import ITerm2Writer
@@ -16,7 +18,7 @@ from tui.terminal.kitty import DIACRITICS, PLACEHOLDER, KittyWriter
 from tui.terminal.quadrants import GLYPHS
 from tui.terminal.sixel import SixelWriter
 from tui.terminal.stand_ins import HOLE, StandIns
-from tui.terminal.text_writers import AsciiWriter, HalfBlockWriter
+from tui.terminal.text_writers import AsciiWriter, HalfBlockWriter, NothingWriter
 from tui.terminal.writer import PIECE, Area, flat
 
 AREA = Area(68, 36, 9, 17)
@@ -91,6 +93,14 @@ def test_text_fills_the_area(picture: Image.Image) -> None:
         lines = writer.draw(picture, AREA, live=False).lines
         assert len(lines) == 36
         assert all(sum(segment.cell_length for segment in line) == 68 for line in lines)
+
+
+def test_every_way_can_be_shown_without_colours(picture: Image.Image) -> None:
+    """As with NO_COLOR; what Textual then lets go through its filter must have a style."""
+    for writer in (HalfBlockWriter(), AsciiWriter(), NothingWriter(), KittyWriter(StandIns()), SixelWriter()):
+        for line in writer.draw(picture, AREA, live=False).lines:
+            grey = Monochrome().apply(line, Color(0, 0, 0))
+            assert "".join(segment.text for segment in grey) == "".join(segment.text for segment in line)
 
 
 def shown(lines: list[list[Segment]], columns: int) -> Image.Image:

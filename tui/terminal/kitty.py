@@ -14,7 +14,7 @@ from PIL import Image
 from rich.segment import Segment
 
 from tui.terminal.stand_ins import StandIns
-from tui.terminal.writer import PIECE, Area, Drawing, Piece, fitted
+from tui.terminal.writer import PIECE, PLAIN, Area, Drawing, Piece, fitted
 
 PLACEHOLDER: Final = "\U0010eeee"
 
@@ -95,7 +95,7 @@ class KittyWriter:
 
         self._cut.discard(number)
         self._rows[number] = self._stand_ins.add(area.columns, area.rows, spell)
-        return [[Segment(row)] for row in self._rows[number]]
+        return [[Segment(row, PLAIN)] for row in self._rows[number]]
 
     def cells(self, number: int, row: int, column: int, length: int) -> str:
         """The placeholders of some cells of a row; outside tmux each cell after the first continues the one before."""

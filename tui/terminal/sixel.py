@@ -8,7 +8,7 @@ from rich.segment import Segment
 from textual_image._sixel import SixelOptions, image_to_sixels
 
 from tui.terminal.stand_ins import HOLE
-from tui.terminal.writer import Area, Drawing, KeepsNothing, Piece, fitted, flat, padded
+from tui.terminal.writer import PLAIN, Area, Drawing, KeepsNothing, Piece, fitted, flat, padded
 
 LIVE_COLOURS: Final = 64
 
@@ -46,7 +46,7 @@ class SixelWriter(KeepsNothing):
 
 def holes(area: Area) -> list[list[Segment]]:
     """Cells that are not to be written."""
-    return [[Segment(HOLE * area.columns)] for _ in range(area.rows)]
+    return [[Segment(HOLE * area.columns, PLAIN)] for _ in range(area.rows)]
 
 
 def strip_rows(size: int, rows: int, strip: int) -> int:

@@ -7,7 +7,7 @@ from rich.segment import Segment
 
 from tui.terminal.half_blocks import half_blocks
 from tui.terminal.quadrants import quadrants
-from tui.terminal.writer import Area, Drawing, KeepsNothing, flat
+from tui.terminal.writer import PLAIN, Area, Drawing, KeepsNothing, flat
 
 LETTERS: Final = " .:-=+*#%@"
 """From dark to bright, on a dark ground."""
@@ -44,7 +44,7 @@ class AsciiWriter(HalfBlockWriter):
         grey = flat(image).convert("L").resize((area.columns, area.rows), Image.Resampling.BOX)
         letters = [LETTERS[value * len(LETTERS) // 256] for value in grey.tobytes()]
         rows = ("".join(letters[start : start + area.columns]) for start in range(0, len(letters), area.columns))
-        return Drawing(area=area, lines=[[Segment(row)] for row in rows])
+        return Drawing(area=area, lines=[[Segment(row, PLAIN)] for row in rows])
 
 
 class NothingWriter(HalfBlockWriter):
@@ -52,4 +52,4 @@ class NothingWriter(HalfBlockWriter):
 
     def draw(self, image: Image.Image, area: Area, *, live: bool) -> Drawing:
         """Empty cells."""
-        return Drawing(area=area, lines=[[Segment(" " * area.columns)] for _ in range(area.rows)])
+        return Drawing(area=area, lines=[[Segment(" " * area.columns, PLAIN)] for _ in range(area.rows)])

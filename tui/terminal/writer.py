@@ -5,9 +5,13 @@ from typing import Final, Protocol
 
 from PIL import Image
 from rich.segment import Segment
+from rich.style import Style
 
 Lines = list[list[Segment]]
 """Rows of cells, as Textual draws them."""
+
+PLAIN: Final = Style()
+"""Of cells without colours: Textual asks every segment for its style where the user wants no colours at all."""
 
 PIECE: Final = 4096
 """Characters of picture in one control string: what kitty takes, and small enough for keys to go between."""

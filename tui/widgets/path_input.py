@@ -52,5 +52,10 @@ class PathInput(Input):
         else:
             self.complaint = None
         self.set_class(self.complaint is not None and bool(value), "-wrong")
-        if not self.has_focus:
-            self.cursor_position = len(value)  # the end of a path tells more than its beginning
+        if value and not self.has_focus:
+            self.call_after_refresh(self._show_end)
+
+    def _show_end(self) -> None:
+        """The end of a path tells more than its beginning."""
+        self.cursor_position = len(self.value)
+        self.scroll_to(x=self.virtual_size.width, animate=False, force=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from textual import events
+from textual import events, work
 from textual.app import App, ReturnType
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
@@ -104,8 +104,9 @@ class PictureApp(App[ReturnType]):
         self._looked_at = time.monotonic()
         if self.pictures.terminal.tmux is not None and not self._asks_tmux:
             self._asks_tmux = True
-            self.run_worker(self._ask_tmux(), group="tmux")
+            self._ask_tmux()
 
+    @work(group="tmux")
     async def _ask_tmux(self) -> None:
         """Ask, and again when it is another terminal: that has to tell tmux first what it is."""
         protocol = self.pictures.choice.protocol
