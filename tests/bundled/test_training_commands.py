@@ -1,5 +1,6 @@
 """The commands that teach the bundled model: what they write works as any model's parts do, and is gone on with."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,23 @@ from diffusers import ControlNetModel
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from tui.bundled.training import denoiser, shards
 from tui.bundled.training.__main__ import main
+from tui.bundled.training.denoiser import DenoiserPlan
+from tui.bundled.training.effort import Effort
 from tui.bundled.training.embedding import WORD, embedding_file
+from tui.bundled.training.latents import Latents
 from tui.bundled.training.lora import lora_folder
 from tui.bundled.training.painter import load_pipeline
 from tui.bundled.training.parts import BUNDLED, CONTROL, MODEL
+from tui.bundled.training.shards import ShardTask, made_shards, shard_paths
+from tui.bundled.training.supply import Supply
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
 LITTLE = (
-    *("--pictures", "8", "--other-pictures", "0", "--edges", "8", "--scenes-each", "1", "--batch", "2"),
+    *("--pictures", "8", "--shard", "8", "--other-pictures", "0", "--edges", "8", "--scenes-each", "1"),
+    *("--batch", "2"),
     *("--most-steps", "2", "--processes", "1", "--seconds", "600", "--save-every", "0"),
 )
 
@@ -57,7 +65,42 @@ def test_teaching_that_was_cut_off_is_gone_on_with(data: Path, out: Path, capfd:
     told = capfd.readouterr().err
     assert "goes on from step 2" in told
     assert "taught, 4 steps" in told
-    assert "invented" not in told
+    assert "the first to be made is shard 0" not in told
+
+
+def test_pictures_that_are_made_during_the_teaching_are_learned_from(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here two new shards come before each look of the teacher; the pool has place for three, and so has the disk."""
+    effort = Effort(
+        pictures=12, shard=4, other_pictures=4, edges=4, scenes_each=1, batch=2, most_steps=2, processes=1, save_every=9
+    )
+    plan = DenoiserPlan(
+        data=data, out=tmp_path, begun_with=BUNDLED / MODEL, effort=effort, begun=time.time(), seconds=600
+    )
+    task = ShardTask(data=data, model=plan.base, folder=plan.pictures, effort=effort, begun=plan.begun)
+    made = made_shards(task, torch.device("cpu"))
+    usual, others = [], []
+
+    class Watched(Supply):
+        def take_in(self) -> None:
+            next(made), next(made)
+            super().take_in()
+
+        @property
+        def usual(self) -> Latents:
+            usual.append(len(super().usual))
+            others.append([tuple(one.latents.shape) for one in self.others])
+            return super().usual
+
+    monkeypatch.setattr(denoiser, "Supply", Watched)
+    monkeypatch.setattr(denoiser, "LOOK_EVERY", 1)
+    monkeypatch.setattr(shards, "OTHERS_EVERY", 3)
+    denoiser.teach(plan, torch.device("cpu"))
+    assert sorted(set(usual)) == [7, 11, 12]
+    assert others[0] == []
+    assert others[-1] == [(2, 4, 24, 24), (2, 4, 24, 32)]
+    assert [path.stem for path in shard_paths(plan.pictures)][:3] == ["000000", "000002", "000003"]
 
 
 def test_what_goes_with_the_model_is_taught_and_loads_as_any_other(data: Path, out: Path) -> None:

@@ -12,7 +12,7 @@ from tui.bundled.training.__main__ import main
 from tui.bundled.training.backgrounds import choose_background
 from tui.bundled.training.catalogue import Catalogue, read_catalogue
 from tui.bundled.training.compose import Composer
-from tui.bundled.training.edges import edge_maps
+from tui.bundled.training.edges import edge_maps, pack_lines, unpack_lines
 from tui.bundled.training.pool import Share, sample_pool
 from tui.bundled.training.sampler import Sampler
 from tui.bundled.training.scenes import SCENES, draw_scene
@@ -169,3 +169,5 @@ def test_edges_lie_where_colours_change() -> None:
     assert len(rows) > 100
     assert (np.minimum(*from_edge) <= 1).all()
     assert thick.sum() > 3 * thin.sum()
+    lines = torch.stack([thin[0], thick[0]])
+    assert torch.equal(unpack_lines(pack_lines(lines)), lines.byte())

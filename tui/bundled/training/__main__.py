@@ -89,7 +89,7 @@ def _add_all(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser = commands.add_parser(
         "all",
         help="teach the denoiser, then all that goes with it",
-        description="Teach the denoiser on all GPUs, then the ControlNet, the decoder, LoRAs and the embedding on one.",
+        description="Teach the denoiser, then the ControlNet, the decoder, LoRAs and the embedding.",
     )
     _add_taught(parser)
     parser.add_argument(
@@ -107,14 +107,14 @@ def _add_taught(parser: argparse.ArgumentParser) -> None:
         "--from", type=Path, dest="begun_with", metavar="MODEL", help="teach this model on, instead of a new denoiser"
     )
     parser.add_argument("--rate", type=float, default=1.0, metavar="X", help="times the denoiser's usual rates")
-    parser.add_argument("--ranks", type=int, default=0, metavar="N", help="processes for it (default: one a GPU)")
-    parser.add_argument("--pictures", type=int, metavar="N", help="to learn from, for each GPU (default: 320000)")
+    parser.add_argument("--pictures", type=int, metavar="N", help="to learn from at a time, at most (default: 1000000)")
+    parser.add_argument("--shard", type=int, metavar="N", help="pictures that are made at a time (default: 8192)")
     parser.add_argument(
-        "--other-pictures", type=int, metavar="N", help="of each size other than 256 × 256 (default: 8192; 0: none)"
+        "--other-pictures", type=int, metavar="N", help="of each size other than 256 × 256 (default: 16384; 0: none)"
     )
-    parser.add_argument("--edges", type=int, metavar="N", help="pictures for the ControlNet (default: 32768)")
+    parser.add_argument("--edges", type=int, metavar="N", help="pictures for the ControlNet (default: 65536)")
     parser.add_argument("--scenes-each", type=int, metavar="N", help="pictures of each scene (default: 100)")
-    parser.add_argument("--batch", type=int, metavar="N", help="pictures of a step of each GPU (default: 512)")
+    parser.add_argument("--batch", type=int, metavar="N", help="pictures of a step (default: 512)")
     parser.add_argument("--most-steps", type=int, metavar="N", help="end any part after so many steps")
     parser.add_argument("--save-every", type=float, metavar="SECONDS", help="for what is cut off (default: 150)")
     parser.add_argument("--processes", type=int, metavar="N", help="that draw and invent (default: one a core)")
@@ -132,7 +132,6 @@ def _course(parsed: argparse.Namespace) -> "Course":
         begun_with=parsed.begun_with,
         effort=Effort(**{name: value for name, value in given.items() if value is not None}),
         rate=parsed.rate,
-        ranks=parsed.ranks,
         begun=time.time(),
     )
 

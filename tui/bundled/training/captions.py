@@ -3,21 +3,25 @@
 import string
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from tui.bundled.training.catalogue import Look
 from tui.bundled.training.vocabulary import vocabulary
+
+LOOK_TOLD: Final = 0.6
+"""The share of captions that name the look."""
 
 
 def write_caption(
     random: Random, core: str, backgrounds: Sequence[str] = (), look: Look | None = None, position: str = ""
 ) -> str:
-    """A caption of what `core` tells; half of those with a `look` name it, all name `position` and a background if any.
+    """A caption of what `core` tells; most of those with a `look` name it, all name `position` and a background if any.
 
     `backgrounds` are clauses of which one is taken.
     """
     words = vocabulary()
     background = random.choice(backgrounds) if backgrounds else ""
-    look_words = random.choice(words.looks[look]) if look and random.random() < 0.5 else ""
+    look_words = random.choice(words.looks[look]) if look and random.random() < LOOK_TOLD else ""
     opening = f"{random.choice(words.openings)} " if random.random() < 0.12 else ""
     begin = opening + core
     if look_words and random.random() < 0.2 and look_words.endswith("style"):

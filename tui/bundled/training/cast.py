@@ -11,10 +11,16 @@ from tui.bundled.training.catalogue import Catalogue, Look, Subject
 from tui.bundled.training.spec import Tint
 from tui.bundled.training.vocabulary import plural, vocabulary
 
-LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.42, "glossy": 0.33, "flat": 0.25}
+LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.36, "glossy": 0.31, "flat": 0.33}
 
 POPULAR_WEIGHT: Final = 2.2
 SYMBOL_WEIGHT: Final = 0.8
+
+LARGE_GROUPS: Final = ("Animals & Nature", "Travel & Places")
+"""Groups of large things: several of one are drawn smaller than anybody thinks of it, and so shown more often."""
+
+LARGE_CHANCE: Final = 0.5
+"""How often several things are to be large ones, beside those that are so by luck."""
 
 NAMED_TINTS: Final[dict[Tint, float]] = {"black": 0, "white": 0, "gray": 0, "brown": 0.07, "golden": 0.125}
 """Tints that are no pure hue, with the hue that each has."""
@@ -73,10 +79,12 @@ class Cast:
         return other
 
     def countable(self) -> int:
-        """A subject of which there can be several; any, should luck not find one."""
+        """A subject of which there can be several, often a large one; any, should luck not find one."""
+        large = self._random.random() < LARGE_CHANCE
         subject = self.subject()
         for _ in range(20):
-            if plural(self._subjects[subject].names[0]):
+            one = self._subjects[subject]
+            if plural(one.names[0]) and (one.group in LARGE_GROUPS or not large):
                 break
             subject = self.subject()
         return subject

@@ -1,13 +1,16 @@
 """Teaches a ControlNet to follow edges (Zhang et al. 2023), on a finished model that stays as it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import torch
 
+from tui.bundled.training.compiling import compiled
 from tui.bundled.training.devices import channels_last, prepared_device
+from tui.bundled.training.edges import unpack_lines
 from tui.bundled.training.effort import Effort
-from tui.bundled.training.latents import no_words, read_edges, read_latents
+from tui.bundled.training.latents import no_words
 from tui.bundled.training.lesson import learn
 from tui.bundled.training.noising import Noising
 from tui.bundled.training.parts import (
@@ -15,12 +18,14 @@ from tui.bundled.training.parts import (
     MODEL,
     count_parameters,
     frozen,
+    load_control,
     load_text_encoder,
     load_unet,
     new_control,
     save_part,
 )
 from tui.bundled.training.progress_log import ProgressLog
+from tui.bundled.training.shards import read_with_edges
 
 RATE: Final = 8e-4
 
@@ -31,8 +36,16 @@ BATCH: Final = 0.5
 """Against the denoiser's."""
 
 
-def train_control(data: Path, out: Path, pictures: Path, until: float, effort: Effort, log: ProgressLog) -> None:
-    """Teach a ControlNet for the model in `out` with the `pictures` that the denoiser learned from; it goes to `out`.
+Told = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""What is predicted of noisy latents, with their times, tokens and packed edges."""
+
+
+def train_control(
+    data: Path, out: Path, pictures: Path, begun_with: Path | None, until: float, effort: Effort, log: ProgressLog
+) -> None:
+    """Teach a ControlNet for the model in `out` with those of its `pictures` that have edges; it goes to `out`.
+
+    The one in the folder `begun_with` is taught on, if it is there.
 
     Raises:
         LatenttyError: the model or the data cannot be read.
@@ -42,34 +55,42 @@ def train_control(data: Path, out: Path, pictures: Path, until: float, effort: E
     noising = Noising(model, device)
     unet = frozen(load_unet(model), device).to(memory_format=torch.channels_last)
     text = frozen(load_text_encoder(model), device)
-    control = new_control(unet).to(device, memory_format=torch.channels_last).train()
+    goes_on = begun_with is not None and begun_with.exists()
+    control = load_control(begun_with) if begun_with is not None and goes_on else new_control(unet)
+    control = control.to(device, memory_format=torch.channels_last).train()
+    learned = list(control.parameters())
     empty = no_words(data, device)
-    edges = read_edges(pictures, device)
-    latents = read_latents(pictures, torch.device("cpu")).part(0, len(edges)).to(device)
-    log(f"{count_parameters(control) / 1e6:.2f} M parameters, {len(edges)} pictures")
+    latents, edges = read_with_edges(pictures, device)
+    log(f"{count_parameters(control) / 1e6:.2f} M parameters{' taught on' * goes_on}, {len(edges)} pictures")
     batch = min(effort.part(BATCH), len(edges))
 
-    def loss() -> torch.Tensor:
+    def told(noisy: torch.Tensor, times: torch.Tensor, tokens: torch.Tensor, packed: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            words = text(input_ids=tokens)[0]
+        lines = channels_last(unpack_lines(packed).float()[:, None].expand(-1, 3, -1, -1))
+        down, middle = control(noisy, times, words, lines, return_dict=False)
+        predicted: torch.Tensor = unet(
+            noisy,
+            times,
+            words,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+        return predicted
+
+    def error(told: Told) -> torch.Tensor:
         rows = latents.rows(batch)
-        lines = channels_last((edges[rows].float() / 255)[:, None].expand(-1, 3, -1, -1))
+        tokens = latents.captions(rows, empty, DROPPED)
+        return noising.error(latents.chosen(rows), lambda noisy, times: told(noisy, times, tokens, edges[rows]))
 
-        def predict(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-            with torch.no_grad():
-                words = text(input_ids=latents.captions(rows, empty, DROPPED))[0]
-            down, middle = control(noisy, times, words, lines, return_dict=False)
-            told: torch.Tensor = unet(
-                noisy,
-                times,
-                words,
-                down_block_additional_residuals=down,
-                mid_block_additional_residual=middle,
-                return_dict=False,
-            )[0]
-            return told
+    def rehearse(told: Told) -> None:
+        torch.autograd.backward(error(told))
+        for one in learned:
+            one.grad = None
 
-        return noising.error(latents.chosen(rows), predict)
-
-    learn(list(control.parameters()), loss, rate=RATE, until=until, effort=effort, log=log)
+    fast = compiled(told, rehearse, effort.compile and device.type == "cuda", log)
+    learn(learned, lambda: error(fast), rate=RATE, until=until, effort=effort, log=log)
     folder = out / CONTROL
     save_part(control, folder)
     control.save_config(folder)

@@ -18,7 +18,5 @@ class Course(Struct, frozen=True, kw_only=True):
     effort: Effort
     rate: float = 1.0
     """Times the denoiser's usual rates."""
-    ranks: int = 0
-    """How many processes teach the denoiser; 0 for one for each GPU."""
     begun: float
     """When it began, by the clock."""

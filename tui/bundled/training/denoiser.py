@@ -1,11 +1,10 @@
-"""Teaches the UNet and the text encoder, in one process for each GPU; and starts those processes.
+"""Teaches the UNet and the text encoder, in one process, while another makes ever new pictures to learn from.
 
 Adam with decoupled weight decay (Loshchilov and Hutter 2019), v-prediction (Salimans and Ho 2022), captions left out
 at times for guidance (Ho and Salimans 2022), the mean squared error of all times alike.
 """
 
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable
@@ -14,26 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tui.bundled.training.averages import Average
 from tui.bundled.training.compiling import compiled
 from tui.bundled.training.course import Course
 from tui.bundled.training.devices import channels_last, in_bfloat16, memory_told, prepared_device, wait_for
-from tui.bundled.training.latents import (
-    MADE,
-    OTHERS_MADE,
-    SEEDS_APART,
-    Latents,
-    LatentTask,
-    are_made,
-    make_latents,
-    no_words,
-    read_latents,
-    read_other_latents,
-)
+from tui.bundled.training.latents import Latents, no_words
 from tui.bundled.training.noising import Noising
+from tui.bundled.training.parallel import started
 from tui.bundled.training.parts import (
     BUNDLED,
     MODEL,
@@ -46,8 +34,9 @@ from tui.bundled.training.parts import (
     save_part,
 )
 from tui.bundled.training.progress_log import ProgressLog
-from tui.bundled.training.ranks import Ranks, free_port
 from tui.bundled.training.rates import rate_at
+from tui.bundled.training.shards import ShardTask, made_shards
+from tui.bundled.training.supply import Supply
 from tui.bundled.training.tokenizer import FOLDER
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -75,14 +64,11 @@ OTHERS_EVERY: Final = 14
 OTHERS_BATCH: Final = 0.75
 """What a batch of another size is against that of the usual one, in pixels."""
 
-CLOCK_EVERY: Final = 16
-"""Steps between two looks at the first process's clock."""
+LOOK_EVERY: Final = 16
+"""Steps between two looks for new pictures."""
 
 TELL_EVERY: Final = 200
 """Steps between two lines of the log."""
-
-HELD_OUT: Final = 2048
-"""Pictures that are not learned from, at most, but tell which weights are best."""
 
 DIVERGED: Final = 3
 """The exit status of a process whose loss became no number, or too great."""
@@ -110,23 +96,19 @@ class DenoiserPlan(Course, frozen=True, kw_only=True):
         """The model that all parts come from that are not taught."""
         return self.begun_with or BUNDLED / MODEL
 
-    def pool(self, rank: int) -> Path:
-        """Where the pictures of the process `rank` are."""
-        return self.out / "pictures" / str(rank)
+    @property
+    def pictures(self) -> Path:
+        """Where shards of pictures are."""
+        return pictures_of(self.out)
 
 
-class Place(Struct, frozen=True):
-    """Which of the processes one is."""
-
-    rank: int
-    count: int
-    port: int
+def pictures_of(out: Path) -> Path:
+    """Where the shards are that a model in `out` learns from."""
+    return out / "pictures"
 
 
 def train_denoiser(plan: DenoiserPlan) -> None:
-    """Make the pictures, teach the denoiser with them and save it as `plan` says, unless that is done already.
-
-    A start on several GPUs that fails is followed by one on the first alone, without what made it fail.
+    """Teach the denoiser and save it as `plan` says, unless that is done already.
 
     Raises:
         LatenttyError: pictures could not be made, or no start succeeded.
@@ -136,37 +118,42 @@ def train_denoiser(plan: DenoiserPlan) -> None:
         log("finished before")
         return
     plan.out.mkdir(parents=True, exist_ok=True)
-    ranks = plan.ranks or max(1, torch.cuda.device_count())
-    log(f"{ranks} processes, {torch.cuda.device_count()} GPUs, torch {torch.__version__}")
-    tasks = [_latent_task(plan, rank, ranks) for rank in range(ranks)]
-    pools = [_started(make_latents, task) for task in tasks if not are_made(task)]
+    log(f"{torch.cuda.device_count()} GPUs, torch {torch.__version__}")
+    maker = started(_make_pictures, plan)
     try:
-        _teach_somehow(plan, ranks, pools, log)
-        for pool in pools:
-            pool.join()
+        _teach_somehow(plan, maker, log)
     finally:
-        _stop(pools)
+        _stop(maker)
     (plan.out / DONE).touch()
     log("DENOISER SAVED")
 
 
-def _teach_somehow(plan: DenoiserPlan, ranks: int, pools: list[BaseProcess], log: ProgressLog) -> None:
+def _make_pictures(plan: DenoiserPlan) -> None:
+    """Until it is ended; on the last GPU, as the first one teaches."""
+    task = ShardTask(data=plan.data, model=plan.base, folder=plan.pictures, effort=plan.effort, begun=plan.begun)
+    for _ in made_shards(task, _shared_device(last=True)):
+        pass
+
+
+def _shared_device(last: bool) -> torch.device:
+    """A GPU or, where there is none, half of the CPU: threads of two that took all of it would wait for each other."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+    return prepared_device(last)
+
+
+def _teach_somehow(plan: DenoiserPlan, maker: BaseProcess, log: ProgressLog) -> None:
     """Try as planned, then with less; a diverged training is tried again at lower rates from its last save."""
-    attempt, count = plan, ranks
+    attempt = plan
     for _ in range(4):
-        port = free_port()
-        processes = [_started(teach, attempt, Place(rank, count, port)) for rank in range(count)]
-        status = _outcome(processes, pools, plan.begun + plan.seconds + GRACE)
+        status = _outcome(started(_teach, attempt), maker, plan.begun + plan.seconds + GRACE)
         if status == 0:
             return
         left = plan.seconds - log.elapsed()
-        log(f"TRAINING FAILED with status {status}, {count} processes, {left:.0f} s left")
+        log(f"TRAINING FAILED with status {status}, {left:.0f} s left")
         if left <= 0:
             break
         if status == DIVERGED:
             attempt = replace(attempt, rate=attempt.rate * 0.6)
-        elif count > 1:
-            count = 1
         else:
             attempt = replace(attempt, effort=replace(attempt.effort, compile=False, batch=attempt.effort.part(0.5)))
     raise LatenttyError(
@@ -174,64 +161,44 @@ def _teach_somehow(plan: DenoiserPlan, ranks: int, pools: list[BaseProcess], log
     )
 
 
-def _outcome(processes: list[BaseProcess], pools: list[BaseProcess], until: float) -> int:
-    """0 once all `processes` ended well; else the status of the first that did not, and no other runs any more.
+def _outcome(teacher: BaseProcess, maker: BaseProcess, until: float) -> int:
+    """The exit status of `teacher`; it is ended when it has not ended by `until`.
 
-    One that has not ended by `until` hangs and is ended.
+    Raises:
+        LatenttyError: `maker` ended.
     """
     try:
-        while any(one.exitcode is None for one in processes):
-            time.sleep(0.2)
-            if any(one.exitcode for one in pools):
+        while teacher.exitcode is None:
+            teacher.join(0.2)
+            if maker.exitcode is not None:
                 raise LatenttyError(
                     Problem(code="worker_died", cause="The pictures could not be made.", hint="See the lines above.")
                 )
             if time.time() > until:
                 return OVERRAN
-            if failed := [one.exitcode for one in processes if one.exitcode]:
-                return DIVERGED if DIVERGED in failed else failed[0]
-        return next((one.exitcode for one in processes if one.exitcode), 0)
+        return teacher.exitcode
     finally:
-        _stop(processes)
+        _stop(teacher)
 
 
-def _started(target: Any, *arguments: object) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
-    process.start()
-    return process
+def _stop(process: BaseProcess) -> None:
+    process.kill()
+    process.join()
 
 
-def _stop(processes: list[BaseProcess]) -> None:
-    for one in processes:
-        if one.exitcode is None:
-            one.kill()
-    for one in processes:
-        one.join()
-
-
-def _latent_task(plan: DenoiserPlan, rank: int, ranks: int) -> LatentTask:
-    return LatentTask(
-        data=plan.data,
-        model=plan.base,
-        folder=plan.pool(rank),
-        rank=rank,
-        processes=max(1, (plan.effort.processes - 2 * ranks) // ranks),
-        seed=1000 + 2 * SEEDS_APART * rank,
-        effort=plan.effort,
-        begun=plan.begun,
-    )
-
-
-def teach(plan: DenoiserPlan, place: Place) -> None:
-    """What one of the processes does."""
-    device = prepared_device(place.rank)
-    log = ProgressLog(f"denoiser {place.rank}", plan.begun)
+def _teach(plan: DenoiserPlan) -> None:
+    """What the process that teaches does; it ends with `DIVERGED` if it must."""
     try:
-        _Teacher(plan, place, device, log).teach()
+        teach(plan, _shared_device(last=False))
     except _Diverged as error:
-        log(f"DIVERGED: {error}")
+        ProgressLog("teacher", plan.begun)(f"DIVERGED: {error}")
         sys.stderr.flush()
         sys.exit(DIVERGED)
+
+
+def teach(plan: DenoiserPlan, device: torch.device) -> None:
+    """Learn on `device` from the pictures that come, until the time is over."""
+    _Teacher(plan, device, ProgressLog("teacher", plan.begun)).teach()
 
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -256,11 +223,11 @@ class _Diverged(Exception):
 
 
 class _Teacher:
-    """Teaches in the process at `place`."""
+    """Teaches as `plan` says, on `device`."""
 
-    def __init__(self, plan: DenoiserPlan, place: Place, device: torch.device, log: ProgressLog) -> None:
-        self._plan, self._place, self._device, self._log = plan, place, device, log
-        self._ranks = Ranks(place.rank, place.count, place.port, device)
+    def __init__(self, plan: DenoiserPlan, device: torch.device, log: ProgressLog) -> None:
+        self._plan, self._device, self._log = plan, device, log
+        self._supply = Supply(plan.pictures, plan.effort, device)
         self._noising = Noising(plan.base, device)
         self._empty = no_words(plan.data, device)
         torch.manual_seed(0)
@@ -287,20 +254,17 @@ class _Teacher:
         log(f"{unet_size:.2f} M parameters in the UNet, {text_size:.2f} M in the text encoder")
 
     def teach(self) -> None:
-        """Until the time is over; the first process saves the best weights."""
+        """Until the time is over; saves the best weights."""
         fast = compiled(self._loss, self._rehearse, self._compiles, self._log)
         if fast is self._loss:
             self._rehearse(fast)
         self._log(f"a step runs{memory_told(self._device)}")
         self._resume()
-        pictures = self._pictures()
-        self._ranks.summed([0.0])
-        self._learn(fast, pictures)
+        held_out = self._first_pictures()
+        self._learn(fast)
         wait_for(self._device)
-        self._log(f"taught, {self._step} steps")
-        if self._ranks.is_first:
-            self._save_best(self._held_out)
-        self._ranks.leave()
+        self._log(f"taught, {self._step} steps, {len(self._supply.usual)} pictures")
+        self._save_best(held_out)
 
     @property
     def _compiles(self) -> bool:
@@ -323,44 +287,42 @@ class _Teacher:
         wait_for(self._device)
         self._optimiser.zero_grad(set_to_none=True)
 
-    def _pictures(self) -> Latents:
-        """Those to learn from, once they are made; a few are held out."""
-        folder = self._plan.pool(self._place.rank)
-        while not (folder / MADE).exists():
-            _end_with_parent()
+    def _first_pictures(self) -> Latents:
+        """Wait until there are some; those that are held out."""
+        while self._supply.held_out is None:
             time.sleep(0.2)
-        pictures = read_latents(folder, self._device)
-        held = min(HELD_OUT, len(pictures) // 8)
-        self._held_out = pictures.part(len(pictures) - held, len(pictures))
-        self._log(f"{len(pictures)} pictures, {held} of them held out")
-        return pictures.part(0, len(pictures) - held)
+            self._supply.take_in()
+        held_out = self._supply.held_out
+        self._log(f"{len(self._supply.usual)} pictures to begin with, {len(held_out)} held out")
+        return held_out
 
-    def _learn(self, fast: Loss, usual: Latents) -> None:
-        plan, effort, log = self._plan, self._plan.effort, self._log
-        others: list[Latents] = []
+    def _learn(self, fast: Loss) -> None:
+        plan, effort, log, supply = self._plan, self._plan.effort, self._log, self._supply
         losses: list[torch.Tensor] = []
         first, begun, saved = self._step, time.time(), time.time()
         progress_before = self._progress
         span = max(1.0, plan.seconds - log.elapsed())
-        torch.manual_seed(1000 + self._place.rank + self._step)
+        torch.manual_seed(1000 + self._step)
         while True:
             steps = self._step - first
-            if steps % CLOCK_EVERY == 0 or self._ranks.count == 1:
-                done = effort.progress((time.time() - begun) / span, steps)
-                now = progress_before + (1 - progress_before) * done
-                self._progress, others = self._agreed(now, others)
-            if self._progress >= 1 or (effort.most_steps and steps >= effort.most_steps):
+            if steps % LOOK_EVERY == 0:
+                supply.take_in()
+            done = effort.progress((time.time() - begun) / span, steps)
+            self._progress = progress_before + (1 - progress_before) * done
+            if self._progress >= 1:
                 return
             share = rate_at(self._progress, steps)
             for group in self._optimiser.param_groups:
                 group["lr"] = group["base"] * plan.rate * share
+            others = supply.others if self._progress > OTHERS_FROM else []
             if others and self._step % OTHERS_EVERY == 0:
                 own = others[self._step // OTHERS_EVERY % len(others)]
                 area = own.latents.shape[2] * own.latents.shape[3]
                 batch = max(2, int(effort.batch * OTHERS_BATCH * 1024 / area) // 8 * 8)
-                self._descend(self._loss, own, batch)
+                with torch.backends.cudnn.flags(benchmark=False):  # to try all ways for six sizes takes half a minute
+                    self._descend(self._loss, own, batch)
             else:
-                losses.append(self._descend(fast, usual, effort.batch))
+                losses.append(self._descend(fast, supply.usual, effort.batch))
             self._step += 1
             if self._step - first in (5, 50):
                 wait_for(self._device)
@@ -371,28 +333,16 @@ class _Teacher:
                 self._tell(mean, (self._step - first) / (time.time() - begun), share)
                 if not math.isfinite(mean) or (self._step > SETTLED and mean > WORST):
                     raise _Diverged(f"the loss is {mean} after {self._step} steps")
-            if self._ranks.is_first and time.time() - saved >= effort.save_every:
+            if time.time() - saved >= effort.save_every:
                 saved = time.time()
                 self._save_state()
                 log(f"saved, {time.time() - saved:.1f} s; {plan.seconds - log.elapsed():.0f} s left")
-
-    def _agreed(self, progress: float, others: list[Latents]) -> tuple[float, list[Latents]]:
-        """The first process's progress, and the pictures of other sizes once all processes have theirs."""
-        _end_with_parent()
-        folder = self._plan.pool(self._place.rank)
-        made = (folder / OTHERS_MADE).exists()
-        told, ready = self._ranks.summed([progress if self._ranks.is_first else 0.0, float(made)])
-        if not others and ready > self._ranks.count - 0.5 and told > OTHERS_FROM:
-            others = read_other_latents(folder, self._device)
-            self._log("other sizes join")
-        return told, others
 
     def _descend(self, loss: Loss, pictures: Latents, batch: int) -> torch.Tensor:
         """One step; its loss."""
         rows = pictures.rows(batch)
         tokens = pictures.captions(rows, self._empty, DROPPED)
         told = self._gradients(loss, pictures.chosen(rows), tokens, self._noising.times(batch))
-        self._ranks.average_gradients(self._parameters)
         torch.nn.utils.clip_grad_norm_(self._parameters, 1.0, foreach=True)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
@@ -401,12 +351,11 @@ class _Teacher:
         return told
 
     def _tell(self, loss: float, steps_each_second: float, share: float) -> None:
-        if self._ranks.is_first:
-            rate = steps_each_second * self._plan.effort.batch * self._ranks.count
-            self._log(
-                f"step {self._step}, loss {loss:.4f}, {rate:.0f} pictures/s, {1000 / steps_each_second:.0f} ms a step, "
-                f"progress {self._progress:.3f}, rate {UNET_RATE * self._plan.rate * share:.2e}"
-            )
+        self._log(
+            f"step {self._step}, loss {loss:.4f}, {steps_each_second * self._plan.effort.batch:.0f} pictures/s, "
+            f"{len(self._supply.usual)} pictures, progress {self._progress:.3f}, "
+            f"rate {UNET_RATE * self._plan.rate * share:.2e}"
+        )
 
     @torch.no_grad()
     def _validation(self, pictures: Latents) -> float:
@@ -470,10 +419,3 @@ class _Teacher:
             torch._foreach_copy_(average.values, values)
         self._optimiser.load_state_dict(state["optimiser"])
         self._log(f"goes on from step {self._step}, progress {self._progress:.3f}")
-
-
-def _end_with_parent() -> None:
-    """Leave when nobody waits for the result any more."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        sys.exit(1)

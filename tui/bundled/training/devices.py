@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager
 import torch
 
 
-def prepared_device(rank: int = 0) -> torch.device:
-    """The device of the process `rank`, made this process's own and set up for speed."""
+def prepared_device(last: bool = False) -> torch.device:
+    """The first GPU, or the `last`, made this process's own and set up for speed; the CPU where there is none."""
     torch.set_float32_matmul_precision("high")
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    device = torch.device("cuda", rank)
+    device = torch.device("cuda", torch.cuda.device_count() - 1 if last else 0)
     torch.cuda.set_device(device)
     torch.backends.cudnn.benchmark = True
     return device

@@ -29,14 +29,9 @@ def invent(data: Path, pictures: int, seed: int, scenes_each: int, processes: in
     Raises:
         LatenttyError: `data` holds no data, or a process ended early.
     """
-    return sample_pool(shares(data, pictures, seed, scenes_each, processes, captions), processes)
-
-
-def shares(data: Path, pictures: int, seed: int, scenes_each: int, processes: int, captions: int) -> list[Share]:
-    """The work of inventing at least as many `pictures`, in some parts for each process."""
     parts = min(pictures, processes * 4)
     each = -(-pictures // parts)
-    return [Share(data, seed + part, each, captions, scenes_each) for part in range(parts)]
+    return sample_pool([Share(data, seed + part, each, captions, scenes_each) for part in range(parts)], processes)
 
 
 def batches(rows: Sized, size: int) -> Iterator[slice]:

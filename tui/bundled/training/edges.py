@@ -29,6 +29,23 @@ def edge_maps(pictures: torch.Tensor, low: torch.Tensor, high: torch.Tensor, thi
     return lines.expand(-1, 3, -1, -1)
 
 
+def pack_lines(lines: torch.Tensor) -> torch.Tensor:
+    """`lines` (n, h, w), 0 or 1, as bits, (n, h, w / 8)."""
+    count, height, width = lines.shape
+    bits = lines.byte().view(count, height, width // 8, 8) << _places(lines.device)
+    return bits.sum(3, dtype=torch.uint8)
+
+
+def unpack_lines(packed: torch.Tensor) -> torch.Tensor:
+    """What :func:`pack_lines` packed, (n, h, w), 0 or 1."""
+    bits: torch.Tensor = (packed[..., None] >> _places(packed.device)) & 1
+    return bits.flatten(2)
+
+
+def _places(device: torch.device) -> torch.Tensor:
+    return torch.arange(8, dtype=torch.uint8, device=device)
+
+
 def _grey(pictures: torch.Tensor) -> torch.Tensor:
     weights = torch.tensor([0.299, 0.587, 0.114], device=pictures.device)
     return (pictures * weights[None, :, None, None]).sum(1, keepdim=True)

@@ -8,16 +8,18 @@ from msgspec import Struct
 class Effort(Struct, frozen=True, kw_only=True):
     """How much of everything."""
 
-    pictures: int = 320_000
-    """That each GPU learns the denoiser from."""
-    other_pictures: int = 8_192
-    """The same of each other size; none when other sizes are not to be learned."""
-    edges: int = 32_768
+    pictures: int = 1_000_000
+    """That the denoiser learns from at a time, at most; each takes 9 KB of its GPU's memory, and of the disk."""
+    shard: int = 8_192
+    """Pictures that are made at a time."""
+    other_pictures: int = 16_384
+    """Of each other size, at most; none when other sizes are not to be learned."""
+    edges: int = 65_536
     """Of the pictures, those whose edges are kept for the ControlNet."""
     scenes_each: int = 100
     """Pictures of each scene that are drawn."""
     batch: int = 512
-    """Pictures of one step of each GPU, for the denoiser; other parts take a share of it."""
+    """Pictures of one step of the denoiser; other parts take a share of it."""
     most_steps: int = 0
     """After which any part ends before its time; 0 for no such end."""
     save_every: float = 150.0

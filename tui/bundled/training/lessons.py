@@ -1,24 +1,26 @@
-"""All that there is to teach, in its order: first the denoiser on all GPUs, then on one what goes with it."""
+"""All that there is to teach, in its order: first the denoiser, then what goes with it."""
 
 import multiprocessing
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from tui.bundled.training.autoencoder import train_autoencoder, train_decoder
 from tui.bundled.training.control import train_control
 from tui.bundled.training.course import Course
-from tui.bundled.training.denoiser import DenoiserPlan, train_denoiser
+from tui.bundled.training.denoiser import DenoiserPlan, pictures_of, train_denoiser
+from tui.bundled.training.devices import prepared_device
 from tui.bundled.training.effort import Effort
 from tui.bundled.training.embedding import train_embedding
-from tui.bundled.training.latents import MADE, LatentTask, make_latents
 from tui.bundled.training.lora import train_lora
-from tui.bundled.training.parts import BUNDLED, MODEL, copy_model
+from tui.bundled.training.parts import BUNDLED, CONTROL, MODEL, copy_model
 from tui.bundled.training.progress_log import ProgressLog
+from tui.bundled.training.shards import ShardTask, made_shards, shard_paths, shards_with_edges
 from tui.bundled.training.tokenizer import FOLDER, read_merges
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -138,22 +140,10 @@ def _lesson(course: Course, part: str) -> Lesson:
 
 def _control(course: Course, data: Path, out: Path, until: float, effort: Effort, log: ProgressLog) -> None:
     """The ControlNet, with the denoiser's pictures or, where there are none, with some of its own."""
-    pictures = out / "pictures" / "0"
-    if not (pictures / MADE).exists():
-        make_latents(
-            LatentTask(
-                data=data,
-                model=out / MODEL,
-                folder=pictures,
-                rank=0,
-                processes=effort.processes,
-                seed=1000,
-                effort=_without_others(effort),
-                begun=course.begun,
-            )
-        )
-    train_control(data, out, pictures, until, effort, log)
-
-
-def _without_others(effort: Effort) -> Effort:
-    return replace(effort, other_pictures=0, pictures=min(effort.pictures, effort.edges))
+    pictures = pictures_of(out)
+    if not shard_paths(pictures):
+        task = ShardTask(data=data, model=out / MODEL, folder=pictures, effort=effort, begun=course.begun)
+        for _ in islice(made_shards(task, prepared_device()), shards_with_edges(effort)):
+            pass
+    begun_with = None if course.begun_with is None else course.begun_with.with_name(CONTROL)
+    train_control(data, out, pictures, begun_with, until, effort, log)

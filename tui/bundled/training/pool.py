@@ -59,16 +59,11 @@ def sample_pool(shares: Sequence[Share], processes: int) -> Pool:
     )
 
 
-def sample_tokens(shares: Sequence[Share], processes: int) -> tuple[SpecArray, npt.NDArray[np.int16]]:
-    """All `shares` behind each other: their specs (n,), and the tokens of their captions (n, captions, LENGTH).
+def sample_tokens(share: Share) -> tuple[SpecArray, npt.NDArray[np.int16]]:
+    """The pictures of one share: their specs (n,), and the tokens of their captions (n, captions, LENGTH).
 
     Raises:
-        LatenttyError: a folder has no catalogue or no tokenizer, or a process ended early.
+        LatenttyError: the folder has no catalogue or no tokenizer.
     """
-    parts = list(map_in_order(_tokens_of_share, shares, processes))
-    return np.concatenate([specs for specs, _ in parts]), np.concatenate([tokens for _, tokens in parts])
-
-
-def _tokens_of_share(share: Share) -> tuple[SpecArray, npt.NDArray[np.int16]]:
     pool = sample_share(share)
     return pool.specs, encode(read_tokenizer(share.folder / FOLDER), pool.captions)

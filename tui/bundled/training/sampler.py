@@ -62,11 +62,11 @@ class Sampler:
         if chance < 0.025:
             return self._scene_alone(captions)
         behind = choose_background(self._random, self._scenes_each)
-        if chance < 0.225:
+        if chance < 0.165:
             return self._two_subjects(behind, captions)
-        if chance < 0.335:
+        if chance < 0.355:
             return self._several(behind, captions)
-        if chance < 0.36:
+        if chance < 0.38:
             return self._with_hat(behind, captions)
         return self._one_subject(behind, captions)
 
@@ -79,7 +79,7 @@ class Sampler:
 
     def _one_subject(self, behind: Choice, captions: int) -> Sample:
         random, ground = self._random, _has_ground(behind)
-        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.25)
+        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.3)
         layout = self._layout(role, behind)
         turn = random.uniform(-0.35, 0.35) if random.random() < 0.06 else 0.0
         upside_down = not ground and random.random() < 0.012
