@@ -148,7 +148,7 @@ def test_help_knows_every_mode() -> None:
         (["--out", "x.gif"], 2, "PNG"),
     ],
 )
-def test_a_bad_parameter_is_told_with_what_would_do(home: Paths, arguments: list[str], status: int, told: str) -> None:
+def test_a_bad_parameter_is_told_with_what_would_do(drawing: Path, arguments: list[str], status: int, told: str) -> None:
     made = latentty("generate", "x", *arguments)
     assert made.returncode == status
     assert told in made.stderr
