@@ -148,7 +148,9 @@ def test_help_knows_every_mode() -> None:
         (["--out", "x.gif"], 2, "PNG"),
     ],
 )
-def test_a_bad_parameter_is_told_with_what_would_do(drawing: Path, arguments: list[str], status: int, told: str) -> None:
+def test_a_bad_parameter_is_told_with_what_would_do(
+    drawing: Path, arguments: list[str], status: int, told: str
+) -> None:
     made = latentty("generate", "x", *arguments)
     assert made.returncode == status
     assert told in made.stderr
@@ -230,6 +232,29 @@ def test_a_script_outlives_the_worker_and_then_the_engine(home: Paths, tmp_path:
     assert [event["event"] for event in events[-2:]] == ["saved", "done"]
     assert pictures_below(tmp_path / "pictures") == [Path(events[-2]["path"])]
     assert not Path(f"/proc/{second.strip()}").exists(), "an orphan would hold the GPU"
+
+
+def test_a_script_whose_engine_cannot_come_back_ends_and_its_job_waits(home: Paths) -> None:
+    command = [sys.executable, "-m", "tui", "generate", "x", "--json", *SMALL]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["event"] == "queued"
+    told = read_engine_file(home.lock_file)
+    assert told is not None
+    away = home.state.with_name("away")
+    home.state.rename(away)
+    home.state.write_text("in the way")
+    os.kill(told.pid, signal.SIGKILL)
+    rest, _ = process.communicate(timeout=60)
+    failed = json.loads(rest.splitlines()[-1])
+    assert (process.returncode, failed["event"], failed["code"]) == (1, "failed", "engine_unavailable")
+    assert "goes on with the next engine" in failed["hint"]
+    home.state.unlink()
+    away.rename(home.state)
+    assert latentty("engine", "start").returncode == 0
+    (record,) = json.loads(latentty("engine", "status", "--json").stdout)["jobs"].values()
+    assert record["job"]["prompt"] == "x"
+    assert record["state"] in ("waiting", "running", "interrupted")
 
 
 def test_the_engine_has_no_terminal_and_a_session_of_its_own(home: Paths) -> None:

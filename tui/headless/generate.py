@@ -56,6 +56,9 @@ _FORMATS: Final[dict[str, Literal["png", "jpg", "webp"]]] = {".png": "png", ".jp
 CANCELLED: Final = 130
 """Exit status after Ctrl+C, as a shell expects it."""
 
+CANCEL_WITHIN: Final = 5.0
+"""Seconds that an engine, or the next one, has to take a cancellation."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -144,12 +147,12 @@ class Generation:
             await self._until(self._changed)
             self._changed.clear()
             if self._cancelled.is_set():
-                await self._client.request(Cancel(job_id=self._job.id))
+                await self._cancel(self._job.id)
                 self._report.cancelled()
                 return CANCELLED
-            if self._problem is not None:
-                await self._client.request(Cancel(job_id=self._job.id))
-                raise LatenttyError(self._problem)
+            if (problem := self._problem) is not None:
+                await self._cancel(self._job.id)
+                raise LatenttyError(replace(problem, hint=f"{problem.hint} This job is cancelled; give it again then."))
             record = self._client.snapshot.jobs.get(self._job.id, record)
             await self._print_new()
             match record.state:
@@ -160,6 +163,19 @@ class Generation:
                     raise LatenttyError(Problem(code="cancelled", cause="The job was cancelled from elsewhere."))
                 case "failed":
                     raise LatenttyError(record.problem or Problem(code="internal", cause="The job failed."))
+
+    async def _cancel(self, job_id: str) -> None:
+        """Cancel the job.
+
+        Raises:
+            LatenttyError: no engine could be told, such as when it died and cannot start again.
+        """
+        try:
+            await asyncio.wait_for(self._client.request(Cancel(job_id=job_id)), CANCEL_WITHIN)
+        except TimeoutError:
+            why = self._problem or Problem(code="engine_unavailable", cause="No engine answers.")
+            hint = f"{why.hint} The job was not cancelled: it goes on with the next engine.".lstrip()
+            raise LatenttyError(replace(why, hint=hint)) from None
 
     async def _trigger_words(self) -> list[str]:
         """Those that the library knows of the job's LoRAs."""
