@@ -249,6 +249,8 @@ def test_a_folder_that_others_can_enter_holds_no_socket(home: Paths, tmp_path: P
         place.mkdir(mode=0o700)
         os.chown(place, 12345, -1)
         tally.lost += not refused()
+        with pytest.raises(LatenttyError, match="Have XDG_RUNTIME_DIR name"):  # nobody can remove another's in /tmp
+            home.socket_file()
         place.rmdir()
     assert tally.lost == 0
     assert home.socket_file().parent == place

@@ -137,7 +137,11 @@ def private_folder(folder: Path) -> Path:
         Problem(
             code="engine_unavailable",
             cause=f"The folder {folder} for the engine's socket {why}.",
-            hint=f"Remove it, or make it yours alone: chmod 700 {folder}",
+            hint=(
+                f"Remove it, or make it yours alone: chmod 700 {folder}"
+                if found.st_uid == os.getuid()
+                else "Have XDG_RUNTIME_DIR name a folder that is yours alone (mode 700)."
+            ),
         )
     )
 
