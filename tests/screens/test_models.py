@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from tests.library import model_files as files
@@ -22,63 +23,68 @@ def cell(screen: ModelsScreen, line: str, column: str) -> str:
     return screen.query_one(DataTable).get_cell(line, column).plain
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_every_key_of_the_models_screen(
-    open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+    open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In terminals of both sizes, one after the other at one engine."""
     (tmp_path / "mine").mkdir()
     lora = bundled_models() / "emoji-tiny-lora-pixel" / "pytorch_lora_weights.safetensors"
     shutil.copy(lora, tmp_path / "mine" / "pixel.safetensors")
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "mine"))
-    async with open_app(*size) as pilot:
-        app = pilot.app
-        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
-        await pilot.press("f5")
-        await until(pilot, lambda: isinstance(app.screen, ModelsScreen) and app.screen.query_one(DataTable).row_count)
-        screen, line = app.screen, "model/emoji-tiny"
-        assert screen.query_one(DataTable).max_scroll_x == 0, "no column is cut off"
-        await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
-        assert "ControlNets: emoji-tiny-control-edges" in str(screen.query_one("#details", Static).content)
+    for size in ((80, 24), (120, 36)):
+        async with open_app(*size) as pilot:
+            await press_every_key(pilot, home)
 
-        await pilot.press("u")
-        await until(pilot, lambda: cell(screen, line, "where") == "disk")
-        await pilot.press("l")
-        await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
-        await pilot.press("p")
-        await until(pilot, lambda: cell(screen, line, "kept") == "pinned")
-        await pilot.press("a")
-        await until(pilot, lambda: cell(screen, line, "kept") == "pinned autoload")
-        assert load_settings(home).pinned_models == ["emoji-tiny"]
-        await pilot.press("p", "a")
-        await until(pilot, lambda: cell(screen, line, "kept") == "")
-        assert load_settings(home).autoload_model == ""
 
-        await pilot.press("j", "l")
-        await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "where").startswith("cpu"))
-        await pilot.press("u", "k")
-        await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "kept") == "")
+async def press_every_key(pilot: Pilot[int], home: Paths) -> None:
+    app = pilot.app
+    await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
+    await pilot.press("f5")
+    await until(pilot, lambda: isinstance(app.screen, ModelsScreen) and app.screen.query_one(DataTable).row_count)
+    screen, line = app.screen, "model/emoji-tiny"
+    assert screen.query_one(DataTable).max_scroll_x == 0, "no column is cut off"
+    await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
+    assert "ControlNets: emoji-tiny-control-edges" in str(screen.query_one("#details", Static).content)
 
-        await until(pilot, lambda: screen.query_one(DataTable).row_count == 6)
-        assert "found" in str(screen.query_one("#scan", Static).content)
-        await pilot.press("r")
-        await until(pilot, lambda: not snapshot_of(pilot).library.running)
-        await pilot.press("j", "j", "enter")
-        await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, StudioScreen))
-        assert app.screen.prompts.prompt.endswith("<lora:pixel:1>, pixel art")
-        await pilot.press("f5")
-        await until(pilot, lambda: app.screen is screen)
+    await pilot.press("u")
+    await until(pilot, lambda: cell(screen, line, "where") == "disk")
+    await pilot.press("l")
+    await until(pilot, lambda: cell(screen, line, "where").startswith("cpu"))
+    await pilot.press("p")
+    await until(pilot, lambda: cell(screen, line, "kept") == "pinned")
+    await pilot.press("a")
+    await until(pilot, lambda: cell(screen, line, "kept") == "pinned autoload")
+    assert load_settings(home).pinned_models == ["emoji-tiny"]
+    await pilot.press("p", "a")
+    await until(pilot, lambda: cell(screen, line, "kept") == "")
+    assert load_settings(home).autoload_model == ""
 
-        await pilot.press("slash")
-        await type_text(pilot, "edges")
-        await until(pilot, lambda: screen.query_one(DataTable).row_count == 1)
-        await pilot.press("escape")
-        assert not screen.query_one(Input).display
-        assert screen.query_one(DataTable).row_count == 6, "with the two LoRAs and the word that come with it"
-        await pilot.press("k", "enter")
-        await until(pilot, lambda: isinstance(app.screen, StudioScreen))
-        assert app.screen.settings.model == snapshot_of(pilot).models[0]
+    await pilot.press("j", "l")
+    await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "where").startswith("cpu"))
+    await pilot.press("u", "k")
+    await until(pilot, lambda: cell(screen, "ControlNet/emoji-tiny-control-edges", "kept") == "")
+
+    await until(pilot, lambda: screen.query_one(DataTable).row_count == 6)
+    assert "found" in str(screen.query_one("#scan", Static).content)
+    await pilot.press("r")
+    await until(pilot, lambda: not snapshot_of(pilot).library.running)
+    await pilot.press("j", "j", "enter")
+    await until(pilot, lambda: isinstance(app.screen, ChooseScreen))
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(app.screen, StudioScreen))
+    assert app.screen.prompts.prompt.endswith("<lora:pixel:1>, pixel art")
+    await pilot.press("f5")
+    await until(pilot, lambda: app.screen is screen)
+
+    await pilot.press("slash")
+    await type_text(pilot, "edges")
+    await until(pilot, lambda: screen.query_one(DataTable).row_count == 1)
+    await pilot.press("escape")
+    assert not screen.query_one(Input).display
+    assert screen.query_one(DataTable).row_count == 6, "with the two LoRAs and the word that come with it"
+    await pilot.press("k", "enter")
+    await until(pilot, lambda: isinstance(app.screen, StudioScreen))
+    assert app.screen.settings.model == snapshot_of(pilot).models[0]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])

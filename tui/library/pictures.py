@@ -1,5 +1,6 @@
 """Picture files: their names, writing them so that no half file is ever seen, and reading ours back."""
 
+import errno
 import os
 import re
 import time
@@ -75,7 +76,7 @@ def output_problem(folder: Path) -> Problem | None:
 
 def write_problem(error: OSError, folder: Path) -> Problem:
     """A failed write in words."""
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _disk_full(folder)
     return Problem(
         code="output_unwritable",
