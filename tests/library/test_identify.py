@@ -30,6 +30,13 @@ VAE = {
 }
 CLIP = {"text_model.encoder.layers.0.self_attn.k_proj.weight": [8, 8], "text_model.final_layer_norm.weight": [8]}
 T5 = {"encoder.block.0.layer.0.SelfAttention.k.weight": [8, 8], "shared.weight": [8, 8]}
+UNET_XL = {
+    "conv_in.weight": [8, 4, 3, 3],
+    "conv_out.weight": [4, 8, 3, 3],
+    "add_embedding.linear_1.weight": [8, 2816],
+    "down_blocks.0.resnets.0.conv1.weight": [8, 8, 3, 3],
+    "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight": [8, 2048],
+}
 XLABS = {
     "double_blocks.0.processor.proj_lora1.down.weight": [16, 3072],
     "double_blocks.0.processor.proj_lora1.up.weight": [3072, 16],
@@ -46,6 +53,7 @@ WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4
         (files.SD1, "checkpoint", "stable-diffusion"),
         (files.SDXL, "checkpoint", "stable-diffusion-xl"),
         (files.FLUX, "checkpoint", "flux"),
+        (UNET_XL, "checkpoint", "stable-diffusion-xl"),
         (files.KOHYA, "lora", "stable-diffusion"),
         (files.KOHYA_XL, "lora", "stable-diffusion-xl"),
         (files.KOHYA_FLUX, "lora", "flux"),

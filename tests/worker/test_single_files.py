@@ -27,7 +27,7 @@ from tui.library.lending import Lending
 from tui.library.models import BUNDLED
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, Tensor
-from tui.library.single_files import Variant, open_model, read_single_file, variant_of
+from tui.library.single_files import PREFIX, Variant, open_model, read_single_file, variant_of
 from tui.protocol.commands import Target
 from tui.protocol.problem import LatenttyError
 from tui.worker import control_file
@@ -100,6 +100,32 @@ def test_a_checkpoint_draws_what_its_folder_draws(
     info = open_model(path, Lending())
     assert (info.name, info.problem) == ("some model", None)
     assert residents.model("file", str(path)) is single, "known, and not read again"
+
+
+@pytest.mark.parametrize("names", ["ldm", "diffusers"])
+def test_a_unet_alone_borrows_the_rest_of_a_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    """As ComfyUI's users keep them in `diffusion_models`, beside the checkpoints that they have anyway."""
+    small_variant(BUNDLED_PATH, monkeypatch, "stable-diffusion")
+    (tmp_path / "diffusion_models").mkdir()
+    path = tmp_path / "diffusion_models" / "fox_unet.safetensors"
+    tensors = weights_of(BUNDLED_PATH)["unet"]
+    if names == "ldm":
+        whole = load_file(as_checkpoint(BUNDLED_PATH, tmp_path / "gone.safetensors"))
+        (tmp_path / "gone.safetensors").unlink()
+        tensors = {name.removeprefix(PREFIX): one for name, one in whole.items() if name.startswith(PREFIX)}
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path)
+    with pytest.raises(LatenttyError, match="lacks the text_encoder, vae"):
+        read_single_file(path, Lending([tmp_path]))
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint = as_checkpoint(BUNDLED_PATH, tmp_path / "checkpoints" / "whole.safetensors")
+    residents = Residents(CPU, torch.float32, PLENTY, [tmp_path])
+    alone, other = residents.model("alone", str(path)), residents.model("whole", str(checkpoint))
+    assert alone.components["vae"] is other.components["vae"]
+    assert alone.components["text_encoder"] is other.components["text_encoder"]
+    assert alone.components["unet"] is not other.components["unet"]
+    assert numpy.array_equal(draw(residents, alone, tmp_path), draw(residents, other, tmp_path))
 
 
 def test_equal_parts_of_two_checkpoints_are_held_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

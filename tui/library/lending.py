@@ -1,6 +1,6 @@
 """What folders lend to checkpoints that lack something: diffusers models, and text encoders and VAEs in files."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from tui.library.families import family_of
@@ -20,17 +20,29 @@ class Lending:
         self._folders = folders
         self._models: dict[Path, list[tuple[Path, str]]] = {}
         self._files: dict[Path, list[Path]] = {}
+        self._wholes: dict[tuple[Path, Path], Path | None] = {}
         self._fitting: dict[tuple[Path, Path, str], list[Path]] = {}
 
-    def model(self, families: Collection[str], beside: Path) -> Path | None:
-        """A diffusers model of one of `families`; what lies in the folder `beside` the checkpoint comes first."""
+    def models(self, families: Collection[str], beside: Path) -> Iterator[Path]:
+        """Diffusers models of `families`; what lies in the folder `beside` the checkpoint comes first."""
         for folder in (beside, *self._folders):
             if folder not in self._models:
                 self._models[folder] = list(_models_below(folder))
-            for place, family in self._models[folder]:
-                if family in families:
-                    return place
+            yield from (place for place, family in self._models[folder] if family in families)
+
+    def whole(self, pack: Path, beside: Path, is_whole: Callable[[Path], bool]) -> Path | None:
+        """A checkpoint with all the parts whose configurations are in the folder `pack`, as `is_whole` says."""
+        for folder in (beside, *self._folders):
+            if (folder, pack) not in self._wholes:
+                self._wholes[folder, pack] = next(filter(is_whole, self._files_below(folder)), None)
+            if (found := self._wholes[folder, pack]) is not None:
+                return found
         return None
+
+    def _files_below(self, folder: Path) -> list[Path]:
+        if folder not in self._files:
+            self._files[folder] = list(files_below(folder))
+        return self._files[folder]
 
     def file(self, part: str, pack: Path, beside: Path) -> Path | None:
         """A file with the weights of `part`, whose configuration is in the folder `pack`.
@@ -46,10 +58,8 @@ class Lending:
     def _fit(self, folder: Path, pack: Path, part: str) -> list[Path]:
         key = (folder, pack, part)
         if key not in self._fitting:
-            if folder not in self._files:
-                self._files[folder] = list(files_below(folder))
             config = read_json(pack, f"{part}/config.json")
-            self._fitting[key] = find_loose(part, config, self._files[folder])
+            self._fitting[key] = find_loose(part, config, self._files_below(folder))
         return self._fitting[key]
 
 

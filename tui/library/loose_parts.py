@@ -19,6 +19,11 @@ from tui.protocol.problem import LatenttyError
 DEPTH: Final = 4
 """Folders below a model folder that are looked into."""
 
+SCALING: Final = 0.18215
+"""Of Stable Diffusion's latents, where a configuration does not tell."""
+XL_SCALING: Final = 0.15
+"""Below it lies the factor by which SDXL's latents are scaled, above it Stable Diffusion's."""
+
 KNOWN_HEADERS: Final = 4096
 
 PREFIXES: Final = (
@@ -79,11 +84,14 @@ def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> l
     found: list[Path] = []
     for path in files:
         if name.search(f"{path.parent.name}/{path.name}".lower()):
-            header = _header(path)
+            header = sound_header(path)
             if header is not None and fits(header, config):
                 found.append(path)
     if part == "vae":
         found = [path for path in found if not _OTHER_LATENTS.search(path.name.lower())]
+        if config.get("latent_channels") == 4:  # SDXL's has the shape of Stable Diffusion's, and other numbers in it
+            of_xl = float(config.get("scaling_factor") or SCALING) < XL_SCALING
+            found = [path for path in found if ("xl" in path.name.lower()) == of_xl]
     return found
 
 
@@ -121,7 +129,7 @@ def files_below(folder: Path) -> Iterator[Path]:
                 yield Path(place) / name
 
 
-def _header(path: Path) -> Header | None:
+def sound_header(path: Path) -> Header | None:
     """Its header; None for a file that is damaged, which lends nothing."""
     try:
         found = path.stat()

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tui.library.families import FAMILIES, Family
 from tui.library.gguf_header import GGUF, as_safetensors, read_gguf_header
 from tui.library.lending import Lending
-from tui.library.loose_parts import label_of
+from tui.library.loose_parts import label_of, sound_header
 from tui.library.models import info_of, read_json, read_model
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, read_header
@@ -72,8 +72,10 @@ class SingleFile(Struct, frozen=True, kw_only=True):
     """The folder with the configurations: ours, or the lender's."""
     lender: Path | None = None
     """A diffusers model that lends what the file lacks."""
+    donor: "SingleFile | None" = None
+    """A checkpoint that lends it, where no such model does."""
     loose: dict[str, Path] = field(default_factory=dict)
-    """The files with what it lacks, by part, where no such model lends it."""
+    """The files with what it lacks, by part, where nothing of both lends it."""
 
     def holds(self, part: str) -> bool:
         """Whether the weights of `part`, such as "vae", are in the file."""
@@ -110,10 +112,57 @@ def read_single_file(path: Path, lending: Lending) -> SingleFile:
     alone = SingleFile(path=path, header=header, variant=variant, pack=pack)
     if pack.is_dir() and all(alone.holds(part) for part in _weights(pack)):
         return alone
-    lender = lending.model((variant.family, *variant.lenders), path.parent)
-    if lender is not None:
-        return replace(alone, pack=pack if variant.complete else lender, lender=lender)
+    for lender in lending.models((variant.family, *variant.lenders), path.parent):
+        if not variant.complete or _reads_alike(lender, pack):
+            return replace(alone, pack=pack if variant.complete else lender, lender=lender)
+    if variant.complete and (donor := _donor(alone, lending)) is not None:
+        return replace(alone, donor=donor)
     return replace(alone, loose=_loose(alone, lending))
+
+
+def _reads_alike(lender: Path, pack: Path) -> bool:
+    """Whether the text encoders of `lender` are as wide as those in `pack`: one family has several of them."""
+    return all(
+        _config_of(lender / place.parent.name).get("hidden_size") == read_json(place.parent, place.name)["hidden_size"]
+        for place in pack.glob("text_encoder*/config.json")
+        if "hidden_size" in read_json(place.parent, place.name)
+    )
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder, "config.json")
+    except LatenttyError:
+        return {}
+
+
+def _donor(alone: SingleFile, lending: Lending) -> SingleFile | None:
+    """A checkpoint of the same kind that has all the parts, as most people have one of Stable Diffusion."""
+    parts, size = _weights(alone.pack), alone.header.bytes
+
+    def is_whole(path: Path) -> bool:
+        donor = _as_donor(alone, path) if _size_of(path) * 2 > size else None
+        return donor is not None and all(donor.holds(part) for part in parts)
+
+    found = lending.whole(alone.pack, alone.path.parent, is_whole)
+    return _as_donor(alone, found) if found is not None else None
+
+
+def _as_donor(alone: SingleFile, path: Path) -> SingleFile | None:
+    header = sound_header(path) if path.suffix.lower() == SUFFIX else None
+    variant = variant_of(header, path.name) if header is not None and not packing(header) else None
+    if header is None or variant is None or variant.family != alone.variant.family:
+        return None
+    if variant.configuration.name.partition("-inpainting")[0] != alone.pack.name.partition("-inpainting")[0]:
+        return None
+    return SingleFile(path=path, header=header, variant=variant, pack=alone.pack)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _loose(alone: SingleFile, lending: Lending) -> dict[str, Path]:
@@ -284,12 +333,15 @@ def variant_of(header: Header, file_name: str = "") -> Variant | None:
 
 def _unet(shapes: Shapes, hint: str) -> Variant | None:
     first = shapes.get("input_blocks.0.0.weight")
+    if first is None and {"down_blocks.0.resnets.0.conv1.weight", "conv_out.weight"} <= shapes.keys():
+        first = shapes.get("conv_in.weight")  # alone, in the names of diffusers
     if first is None or len(first) != 4:
         return None
     inpainting = first[1] == 9
     if first[1] not in (4, 9):
         return None
-    if any(name.startswith("conditioner.embedders.1.model.") for name in shapes) or "label_emb.0.0.weight" in shapes:
+    marks = ("label_emb.0.0.weight", "add_embedding.linear_1.weight")
+    if any(name.startswith("conditioner.embedders.1.model.") or name in marks for name in shapes):
         return _xl(shapes, hint, inpainting=inpainting)
     cross = next((s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight")), 0)
     if cross == 768:

@@ -50,6 +50,8 @@ def _part(single: SingleFile, name: str, library: str, class_name: str) -> Part:
     if single.holds(name):
         ldm = not name.startswith("text_encoder") or single.variant.family.startswith("stable-diffusion")
         return (FilePart if ldm else EncoderInside)(name, single.pack / name, kind, single)
+    if single.donor is not None and single.donor.holds(name):
+        return FilePart(name, single.pack / name, kind, single.donor)
     if name in single.loose:
         return _loose(single, name, kind)
     for place in (single.pack, single.lender):

@@ -96,6 +96,8 @@ class FilePart(Part):
         mine = unscaled({name: tensors[name] for name in self.headers[0].tensors})
         if self.kind is FluxTransformer2DModel:
             mine = in_diffusers_names({name.removeprefix(PREFIX): tensor for name, tensor in mine.items()})
+        if "input_blocks.0.0.weight" in mine:  # a UNet alone; diffusers knows LDM's names behind their prefix
+            mine = {f"{PREFIX}{name}": tensor for name, tensor in mine.items()}
         place, name = str(self.folder.parent), self.folder.name
         return self.kind.from_single_file(mine, config=place, subfolder=name, local_files_only=True, **how, **own)
 
