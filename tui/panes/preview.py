@@ -4,7 +4,6 @@ from PIL import Image
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from tui.library.durations import duration
 from tui.library.plain_text import plain
@@ -13,6 +12,7 @@ from tui.protocol.snapshot import Snapshot
 from tui.widgets.picture_strip import PictureStrip
 from tui.widgets.picture_view import PictureView
 from tui.widgets.progress_line import ProgressLine
+from tui.widgets.told import Told
 
 
 class PreviewPane(Vertical, can_focus=True):
@@ -46,11 +46,11 @@ class PreviewPane(Vertical, can_focus=True):
         super().__init__(id=id)
         self.border_title = "Preview"
         self._picture = PictureView(id="picture")
-        self._problem = Static(id="problem", markup=False)
+        self._problem = Told(id="problem", markup=False)
         self._progress = ProgressLine(id="progress")
         self._recent = PictureStrip(id="recent")
-        self._queue = Static(id="queue", markup=False)
-        self._caption = Static(id="caption", markup=False)
+        self._queue = Told(id="queue", markup=False)
+        self._caption = Told(id="caption", markup=False)
 
     def compose(self) -> ComposeResult:
         """Picture, progress, recent pictures, queue."""

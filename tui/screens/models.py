@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.events import ScreenResume
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import DataTable, Input
 
 from tui.client import EngineClient
 from tui.library.families import FAMILIES
@@ -41,6 +41,7 @@ from tui.protocol.snapshot import Snapshot
 from tui.screens.download_rows import details, name_of, progress, short_progress
 from tui.screens.engine_screen import EngineScreen
 from tui.widgets.row_table import RowTable
+from tui.widgets.told import Told
 
 PAGE: Final = 1000
 """Files that are asked for at a time."""
@@ -256,11 +257,11 @@ class ModelsScreen(EngineScreen):
         self._left = 0
         """Lines that are not in the table yet."""
         self._files: list[ModelFile] = []
-        self._scan = Static(id="scan", markup=False)
+        self._scan = Told(id="scan", markup=False)
         self._table: DataTable[Text] = RowTable(id="models", cursor_type="row", zebra_stripes=False)
         self._filter = Input(id="filter", placeholder="words of a name, kind, family or trigger", compact=True)
         self._source = Input(id="source", placeholder=GET_HINT, compact=True)
-        self._details = Static(id="details", markup=False)
+        self._details = Told(id="details", markup=False)
 
     def compose_body(self) -> Iterable[Widget]:
         """Filter, what to fetch, table, details."""

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable
 
 from tui.client import EngineClient
 from tui.library.durations import duration
@@ -21,8 +21,10 @@ from tui.protocol.job import Job
 from tui.protocol.snapshot import Snapshot
 from tui.screens.undo import UNDO_HELP, UndoingScreen
 from tui.widgets.row_table import RowTable
+from tui.widgets.told import Told
 
 COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
+STATE_WIDTH: Final = len("▶ running 100%")
 SHOWN_LETTERS: Final = 300
 """Of a prompt in its line; the details have all of it."""
 
@@ -67,9 +69,9 @@ class QueueScreen(UndoingScreen):
         self._records: list[JobRecord] = []
         self._offered_for: tuple[str, str] | None = None
         """The job for which keys are offered, and its state."""
-        self._summary = Static(id="summary", markup=False)
-        self._table: DataTable[Text] = RowTable(id="jobs", cursor_type="row")
-        self._details = Static(id="details", markup=False)
+        self._summary = Told(id="summary", markup=False)
+        self._table = RowTable(id="jobs", cursor_type="row")
+        self._details = Told(id="details", markup=False)
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, table, details."""
@@ -80,7 +82,7 @@ class QueueScreen(UndoingScreen):
     def on_mount(self) -> None:
         """The columns."""
         for key, label in COLUMNS.items():
-            self._table.add_column(label, key=key)
+            self._table.add_column(label, key=key, width=STATE_WIDTH if key == "state" else None)
 
     def show_state(self, snapshot: Snapshot) -> None:
         """Bring the lines up to date; the cursor stays on its job, or at the top."""
@@ -96,7 +98,11 @@ class QueueScreen(UndoingScreen):
         if [record.job.id for record in records] == [record.job.id for record in before]:
             for job_id, texts in cells.items():
                 for column, text in zip(COLUMNS, texts, strict=True):
-                    if self._table.get_cell(job_id, column) != text:
+                    if self._table.get_cell(job_id, column) == text:
+                        continue
+                    if column == "state":
+                        self._table.change(job_id, column, text)
+                    else:
                         self._table.update_cell(job_id, column, text, update_width=True)
         else:
             self._table.clear()
