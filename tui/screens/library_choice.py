@@ -15,8 +15,8 @@ ALL_WORDS = "all of them"
 def fitting(files: Iterable[ModelFile], model: ModelInfo | None) -> list[ModelFile]:
     """The files that can be used with `model`, those that do not tell their family last."""
     family, bundled = (model.family, model.bundled) if model is not None else ("", False)
-    fit = (file for file in files if file.problem is None and file.family in ("", family))
-    found = [file for file in fit if bundled or not file.bundled]
+    usable = (file for file in files if file.problem is None)
+    found = [file for file in usable if (bundled if file.bundled else file.family in ("", family))]
     return sorted(found, key=lambda file: file.family == "")
 
 
