@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.library import model_files as files
 from tests.library.model_files import gguf, write_safetensors
+from tui.library.addons import bundled_addons
 from tui.library.gguf_header import read_gguf_header
 from tui.library.identify import identify_file, identify_folder
 from tui.library.lending import Lending
@@ -193,3 +194,9 @@ def test_no_damage_to_a_gguf_header_gets_past_it_as_anything_but_damage(
         assert error.problem.code == "model_damaged"  # noqa: PT017 - damage may as well leave a header whole
     else:
         assert header.bytes <= path.stat().st_size
+
+
+def test_a_lora_for_a_unet_of_an_unknown_width_is_not_taken_for_one_of_a_transformer() -> None:
+    loras = [file for file in bundled_addons() if file.kind == "lora"]
+    assert loras
+    assert {file.family for file in loras} == {""}, "the bundled model is as wide as no other"

@@ -259,7 +259,7 @@ _ADAPTER_MARKS: Final = (
     ("flux2", re.compile(r"double_stream_modulation")),
     ("flux", re.compile(r"double_blocks_\d|single_blocks_\d|single_transformer_blocks_\d")),
     ("qwen-image", re.compile(r"(?:^|_)transformer_blocks_(?:2[4-9]|[345]\d)_attn_")),
-    ("stable-diffusion-3", re.compile(r"joint_blocks_\d|transformer_blocks_\d+_attn2_to_q")),
+    ("stable-diffusion-3", re.compile(r"joint_blocks_\d|(?<!attentions_\d_)transformer_blocks_\d+_attn2_to_q")),
 )
 _ADAPTERS_ELSEWHERE: Final = (
     ("Krea 2", re.compile(r"(?:^|_)blocks_\d+_attn_w[qkv]$")),
