@@ -12,7 +12,7 @@ from tui.library.addons import Addons
 from tui.library.models import BUNDLED, read_model
 from tui.library.paths import bundled_models
 from tui.library.places import places
-from tui.library.preparation import prepare
+from tui.library.preparation import missing_from, prepare
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.scanning import candidates, look_at
 from tui.protocol.events import ModelInfo
@@ -90,3 +90,11 @@ def test_a_lora_of_another_family_is_refused_before_the_job_is_accepted(model: M
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4 * 768 * 2))
     with pytest.raises(LatenttyError, match=r"reads text 768 wide, this model's is 192 \(made for sd_v1\)"):
         prepared(make_job(prompt="a fox <lora:other:1>"), model, tmp_path)
+
+
+def test_what_a_prompt_lacks_is_told_where_it_is_typed() -> None:
+    prompt = "a {fox|cat} <lora:nope:1> __nothing__ <lora:{a|b}>"
+    told = missing_from(prompt, Wildcards(None), Addons(list))
+    assert [prompt[one.start : one.end] for one in told] == ["__nothing__", "<lora:nope:1>"]
+    (open_brace,) = missing_from("a {fox", Wildcards(None), Addons(list))
+    assert (open_brace.start, open_brace.kind) == (2, "error")

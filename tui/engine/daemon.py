@@ -39,7 +39,7 @@ from tui.library.export import export_pictures
 from tui.library.folders import make_folder
 from tui.library.paths import Paths, expanded
 from tui.library.places import lending, places
-from tui.library.preparation import prepare
+from tui.library.preparation import missing_from, prepare
 from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
@@ -590,7 +590,9 @@ class Engine:
         def count() -> TokenCounts:
             known = self._addons.embeddings() if model.weighting else {}
             vectors = {name: self._addons.header(path).rows for name, path in known.items()}
-            return count_tokens(model, command.prompt, command.steps, vectors)
+            counts = count_tokens(model, command.prompt, command.steps, vectors)
+            missing = missing_from(command.prompt, self._wildcards, self._addons)
+            return replace(counts, notices=[*counts.notices, *missing])
 
         return await asyncio.to_thread(count)
 

@@ -10,12 +10,12 @@ from tui.library.addons import Addons
 from tui.library.families import FAMILIES
 from tui.library.prompt.expansion import expand, has_choices
 from tui.library.prompt.inversions import named
-from tui.library.prompt.notices import refuse_errors
+from tui.library.prompt.notices import Notice, PromptError, refuse_errors
 from tui.library.prompt.tags import LoraTag, lora_tags, without_tags
 from tui.library.prompt.wildcards import Wildcards
 from tui.protocol.events import ModelInfo
 from tui.protocol.job import Adapter, Embedding, Job, Variation
-from tui.protocol.problem import bad_request
+from tui.protocol.problem import LatenttyError, bad_request
 
 MAX_VARIED = 100
 """Pictures of one job whose wildcards make each another."""
@@ -32,6 +32,25 @@ def prepare(job: Job, model: ModelInfo, wildcards: Wildcards, addons: Addons) ->
     prepared = replace(prepared, embeddings=_embeddings(prepared, model, addons))
     _refuse_misfits(prepared, model, addons)
     return prepared
+
+
+def missing_from(prompt: str, wildcards: Wildcards, addons: Addons) -> list[Notice]:
+    """What `prompt` would be refused for that its grammar does not tell: choices that cannot be made, LoRAs not there.
+
+    Places are those in `prompt`, as it is typed.
+    """
+    found: list[Notice] = []
+    try:
+        expand(prompt, wildcards, 0)
+    except PromptError as error:
+        found.append(error.notice)
+    for tag in lora_tags(prompt)[0]:
+        try:
+            if "{" not in tag.name and "__" not in tag.name:  # chosen when it is drawn
+                addons.lora(tag.name)
+        except LatenttyError as error:
+            found.append(Notice(start=tag.start, end=tag.end, text=error.problem.cause, kind="error"))
+    return found
 
 
 def _expanded(job: Job, wildcards: Wildcards, addons: Addons) -> Job:
