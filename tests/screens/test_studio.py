@@ -41,6 +41,7 @@ async def make_a_picture(pilot: Pilot[int], pictures: Path, number: int) -> None
     await until(pilot, lambda: app.screen.settings.model is not None)
     await shrink(pilot)
     app.screen.query_one("#seed", NumberInput).value = f"{number}"
+    await until(pilot, lambda: app.screen.prompts.prompt == ("a red apple" if number > 1 else ""))  # the last one
     app.screen.prompts.fill("", "")
     await type_text(pilot, "a red apple")
     await pilot.press("enter")
