@@ -108,6 +108,7 @@ def test_what_goes_with_the_model_is_taught_and_loads_as_any_other(data: Path, o
         teach(part, data, out)
     control = ControlNetModel.from_pretrained(out / CONTROL, local_files_only=True)
     assert sum(float(one.detach().abs().sum()) for one in control.controlnet_mid_block.parameters()) > 0
+    assert "_name_or_path" not in (out / CONTROL / "config.json").read_text(encoding="utf-8")
     pipeline = load_pipeline(out / MODEL, "cpu")
     without = draw(pipeline, "a fox, pencil sketch")
     folder = lora_folder(out, "sketch")

@@ -16,12 +16,13 @@ from tui.bundled.training.noising import Noising
 from tui.bundled.training.parts import (
     CONTROL,
     MODEL,
+    WEIGHTS,
     count_parameters,
     frozen,
-    load_control,
     load_text_encoder,
     load_unet,
     new_control,
+    read_weights,
     save_part,
 )
 from tui.bundled.training.progress_log import ProgressLog
@@ -56,8 +57,9 @@ def train_control(
     unet = frozen(load_unet(model), device).to(memory_format=torch.channels_last)
     text = frozen(load_text_encoder(model), device)
     goes_on = begun_with is not None and begun_with.exists()
-    control = load_control(begun_with) if begun_with is not None and goes_on else new_control(unet)
-    control = control.to(device, memory_format=torch.channels_last).train()
+    control = new_control(unet).to(device, memory_format=torch.channels_last).train()
+    if begun_with is not None and goes_on:
+        control.load_state_dict(read_weights(begun_with / WEIGHTS))
     learned = list(control.parameters())
     empty = no_words(data, device)
     latents, edges = read_with_edges(pictures, device)

@@ -74,15 +74,6 @@ def load_unet(model: Path) -> Any:
     return _loaded(UNet2DConditionModel, model / "unet")
 
 
-def load_control(folder: Path) -> Any:
-    """The ControlNet in `folder`, in float32.
-
-    Raises:
-        LatenttyError: it cannot be loaded.
-    """
-    return _loaded(ControlNetModel, folder)
-
-
 def load_text_encoder(model: Path) -> Any:
     """The text encoder of `model`, in float32.
 
