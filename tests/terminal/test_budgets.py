@@ -165,7 +165,7 @@ def test_a_suspended_app_leaves_nothing_and_shows_all_again(play: Play) -> None:
     os.kill(app, signal.SIGTSTP)
     terminal.until(lambda: not terminal.memory.pictures)
     terminal.until(lambda: is_stopped(app))
-    assert terminal.output.text.rfind(b"\x1b[?1049l") > terminal.output.text.rfind(b"\x1b[?1049h")
+    terminal.until(lambda: terminal.output.text.rfind(b"\x1b[?1049l") > terminal.output.text.rfind(b"\x1b[?1049h"))
     os.kill(app, signal.SIGCONT)
     terminal.until(lambda: list(terminal.memory.pictures.values()) == kept)
     terminal.send(b"hello")
