@@ -18,7 +18,7 @@ from textual.strip import Strip
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks
-from tui.widgets.spot import Spot, pictures_of
+from tui.widgets.spot import Spot, Spots, pictures_of
 
 WIDTHS: Final = (10, 16, 24, 36, 54)
 """Columns of a tile, from small to large."""
@@ -91,7 +91,7 @@ class PictureGrid(ScrollView, can_focus=True):
         """Of the tiles, by key."""
         self._images: dict[int, Image.Image] = {}
         self._drawn: dict[tuple[int, int], Lines] = {}
-        self._spots: dict[int, Spot] = {}
+        self._spots = Spots(self)
         """Of the pictures that the terminal shows in all their pixels, by key."""
         self._selected: frozenset[int] = frozenset()
         self._told = ""
@@ -197,23 +197,12 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def on_unmount(self) -> None:
         """The terminal need keep nothing."""
-        for spot in self._spots.values():
-            spot.close()
-        self._spots.clear()
+        self._spots.close()
 
     def _arrange(self) -> None:
         """Have the terminal show the pictures that are in sight; until it does, they are half blocks."""
         rooms = self._picture_rooms() if self.is_mounted and self._shows_pixels else {}
-        for key in [key for key in self._spots if key not in rooms]:
-            self._spots.pop(key).close()
-        for key, room in rooms.items():
-            spot, image = self._spots.get(key), self._images[key]
-            if spot is None:
-                spot = self._spots[key] = Spot(self)
-            if spot.image is image:
-                spot.fit(room)
-            else:
-                spot.show(image, room)
+        self._spots.arrange(rooms, self._images)
 
     def _picture_rooms(self) -> dict[int, Region]:
         """Where the pictures are that are there and in sight, in the widget, by key."""

@@ -7,7 +7,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.terminal.half_blocks import fit
-from tui.widgets.spot import Spot, pictures_of
+from tui.widgets.spot import Spots, pictures_of
 
 GAP = 1
 
@@ -18,7 +18,7 @@ class PictureStrip(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._images: dict[int, Image.Image] = {}
-        self._spots: dict[int, Spot] = {}
+        self._spots = Spots(self)
 
     @property
     def wanted(self) -> int:
@@ -43,26 +43,14 @@ class PictureStrip(Widget):
 
     def on_unmount(self) -> None:
         """The terminal need keep nothing."""
-        for spot in self._spots.values():
-            spot.close()
-        self._spots.clear()
+        self._spots.close()
 
     def _arrange(self) -> None:
         """Give each picture its room; those that are there already are only moved."""
         if not self.is_mounted:
             return
         rooms = self._rooms()
-        for number in [number for number in self._spots if number not in rooms]:
-            self._spots.pop(number).close()
-        for number, room in rooms.items():
-            image, spot = self._images[number], self._spots.get(number)
-            if spot is None:
-                spot = self._spots[number] = Spot(self)
-            if spot.image is image:
-                spot.fit(room)
-            else:
-                spot.show(image, room)
-        self._spots = {number: self._spots[number] for number in rooms}
+        self._spots.arrange(rooms, self._images)
         self.refresh()
 
     def _rooms(self) -> dict[int, Region]:

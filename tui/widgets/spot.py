@@ -1,6 +1,6 @@
 """A rectangle inside a widget that shows one picture, whichever way this terminal has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from PIL import Image
 from rich.segment import Segment
@@ -121,3 +121,29 @@ class Spot:
     @property
     def _region(self) -> Region:
         return Region(*(self._widget.content_region.offset + self.offset), self.area.columns, self.area.rows)
+
+
+class Spots(dict[int, Spot]):
+    """Several pictures in one widget, by their keys."""
+
+    def __init__(self, widget: Widget) -> None:
+        super().__init__()
+        self._widget = widget
+
+    def arrange(self, rooms: Mapping[int, Region], images: Mapping[int, Image.Image]) -> None:
+        """Show each of `images` that has a room in it, in the rooms' order, and no other; what is there only moves."""
+        for key in self.keys() - rooms.keys():
+            self.pop(key).close()
+        for key, room in rooms.items():
+            spot = self.pop(key) if key in self else Spot(self._widget)
+            self[key] = spot
+            if spot.image is images[key]:
+                spot.fit(room)
+            else:
+                spot.show(images[key], room)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        for spot in self.values():
+            spot.close()
+        self.clear()
