@@ -242,6 +242,7 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
         return 2
     from tui.client import begin_engine
+    from tui.library.first_run import is_first_run
     from tui.library.settings import load_settings
     from tui.terminal.probe import Probe
 
@@ -256,8 +257,6 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
         if terminal.truecolor:  # SSH does not hand it on
             os.environ["COLORTERM"] = "truecolor"
         pictures = Pictures(terminal, settings.preview)
-        from tui.screens.tour import is_first_run
-
         tour = is_first_run(paths.cache)
         app = tui.app.LatenttyApp(paths, settings, pictures, probe, tour=tour, starter=starter)
         app.run()

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from tui.app import LatenttyApp
+from tui.library.first_run import is_first_run
 from tui.library.paths import Paths
 from tui.library.settings import load_settings
 from tui.screens.studio import StudioScreen
-from tui.screens.tour import TourScreen, is_first_run
+from tui.screens.tour import TourScreen
 
 
 def test_only_the_first_run_has_a_tour(tmp_path: Path) -> None:

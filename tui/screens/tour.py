@@ -1,14 +1,10 @@
 """The first-run tour: one screen that says what to press first."""
 
-from pathlib import Path
-
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
-
-from tui.library.folders import make_folder
 
 TEXT = """\
 Welcome. Three panes: the prompt, the settings, the picture.
@@ -45,19 +41,3 @@ class TourScreen(ModalScreen[None]):
             box.border_title = "Latentty"
             box.border_subtitle = "Enter begins"
             yield Static(TEXT, markup=False)
-
-
-def is_first_run(folder: Path) -> bool:
-    """Whether nobody has opened the app with this folder; from now on, somebody has.
-
-    A folder that cannot be written leaves the tour out.
-    """
-    mark = folder / "toured"
-    try:
-        if mark.exists():
-            return False
-        make_folder(folder, 0o700)
-        mark.touch(0o600)
-    except OSError:
-        return False
-    return True

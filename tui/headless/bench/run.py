@@ -1,10 +1,10 @@
-"""Measuring the rows one after another and telling the results, as a table or as JSON."""
+"""Measuring the rows one after another and telling each as it comes, as a line of a table, or all as JSON."""
 
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +20,15 @@ from tui.headless.json_line import json_line
 from tui.library.models import BUNDLED, read_model
 from tui.library.paths import Paths, bundled_models, expanded
 from tui.library.plain_text import plain
-from tui.protocol.problem import bad_request
+from tui.protocol.problem import LatenttyError, bad_request
 
 CONTROLNET: Final = "emoji-tiny-control-edges"
 
 
 def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_json: bool, plot: bool) -> int:
-    """Measure, and print the table on stdout; progress goes to stderr. Returns 1 when a measure failed, else 0.
+    """Measure, and print each line on stdout as it comes; progress goes to stderr.
+
+    Returns 1 when a measure failed, else 0.
 
     Raises:
         LatenttyError: a row is unknown, the model is missing or damaged, or a row that was asked for needs more.
@@ -38,20 +40,20 @@ def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_j
     named = expanded(model) if model else bundled_models() / BUNDLED
     place = _made(paths, synthetic) if synthetic else named
     read_model(place)
-    console = Console(stderr=True, highlight=False)
     results: list[Result] = []
-    progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console)
-    with progress, Measuring() as measuring:
+    with Measuring() as measuring:
         for row in rows:
-            task = progress.add_task(f"{row.name}: {row.what}", total=1)
-            results += _measure(row, place, _other(paths, row, place, asked=bool(only)), measuring, asked=bool(only))
-            progress.update(task, completed=1)
+            with _working(row):
+                found = _measure(row, place, _other(paths, row, place, asked=bool(only)), measuring, asked=bool(only))
+            if found is None:
+                continue
+            if not as_json:
+                Console(highlight=False).print(_line(found, header=not results))
+            results.append(found)
     if as_json:
         print(json_line({"rows": [msgspec.to_builtins(result) | {"unit": result.unit} for result in results]}))
-    else:
-        Console(highlight=False).print(_table(results))
-        if plot:
-            print("\n".join(_bars(results)))
+    elif plot:
+        print("\n".join(bar for result in results if (bar := _bar(result))))
     for result in results:
         for way, why in result.failed.items():
             print(f"{result.name} ({way}) failed: {plain(why)}", file=sys.stderr)
@@ -79,13 +81,20 @@ def _other(paths: Paths, row: Row, model: Path, *, asked: bool) -> Path | None:
     return None
 
 
-def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *, asked: bool) -> Iterator[Result]:
+def _working(row: Row) -> Progress:
+    """What is measured and for how long so far, on stderr, until it is done."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    progress = Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
+    progress.add_task(f"{row.name}: {row.what}", total=None)
+    return progress
+
+
+def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *, asked: bool) -> Result | None:
+    """What `row` gives; None where it says nothing here and was not asked for by name."""
     if row.home == "processes":
-        ours, naive = measured(row.name, model)
-        yield Result(name=row.name, ours=ours, naive=naive)
-        return
+        return _of_processes(row, model)
     if (row.needs and other is None) or (row.on_gpu and not asked and not measuring.has_gpu()):
-        return
+        return None
     others = [other] if other is not None else []
     name = "model_swap_disk" if row.name == "peak_rss" else row.name
     told = {way: measuring.measure(name, way, model, *others) for way in row.ways}
@@ -94,7 +103,7 @@ def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *,
     value = "peak_bytes" if row.name == "peak_rss" else "value"
     values = {way: float(one[value]) for way, one in found.items()}
     mine = found.get("ours", {})
-    yield Result(
+    return Result(
         name=row.name,
         ours=values.pop("ours", None),
         naive=values.pop("naive", None),
@@ -109,6 +118,17 @@ def _measure(row: Row, model: Path, other: Path | None, measuring: Measuring, *,
         others=values,
         failed=failed,
     )
+
+
+def _of_processes(row: Row, model: Path) -> Result:
+    values: dict[str, float] = {}
+    failed: dict[str, str] = {}
+    for way in row.ways:
+        try:
+            values[way] = measured(row.name, way, model)
+        except LatenttyError as error:
+            failed[way] = error.problem.cause
+    return Result(name=row.name, ours=values.get("ours"), naive=values.get("naive"), failed=failed)
 
 
 def _whole(number: float | None) -> int | None:
@@ -128,15 +148,16 @@ def _made(paths: Paths, kind: str) -> Path:
     return folder / kind
 
 
-def _table(results: Sequence[Result]) -> Table:
-    table = Table(box=None, header_style="dim")
-    table.add_column("row")
-    for name in ("ours", "naive", "limit", "naive ÷ ours", "notes"):
-        table.add_column(name, justify="left" if name == "notes" else "right")
-    for one in results:
-        ratio = f"{one.naive / one.ours:.2f}×" if one.naive and one.ours else ""
-        limit = _shown(one.limit, one.unit) if one.limit is not None else ""
-        table.add_row(one.name, _shown(one.ours, one.unit), _shown(one.naive, one.unit), limit, ratio, _notes(one))
+def _line(one: Result, *, header: bool) -> Table:
+    """One row of the table, with the names of the columns above it or without."""
+    table = Table(box=None, show_header=header, header_style="dim")
+    table.add_column("row", min_width=max(len(row.name) for row in ROWS))
+    for name in ("ours", "naive", "limit", "naive ÷ ours"):
+        table.add_column(name, justify="right", min_width=12)
+    table.add_column("notes")
+    ratio = f"{one.naive / one.ours:.2f}×" if one.naive and one.ours else ""
+    limit = _shown(one.limit, one.unit) if one.limit is not None else ""
+    table.add_row(one.name, _shown(one.ours, one.unit), _shown(one.naive, one.unit), limit, ratio, _notes(one))
     return table
 
 
@@ -165,9 +186,9 @@ def _shown(value: float | None, unit: str) -> str:
     return f"{value * 1000:,.2f} ms" if value < 1 else f"{value:,.2f} s"
 
 
-def _bars(results: Sequence[Result]) -> Iterator[str]:
-    """How many times as long the naive way takes, as bars on a logarithmic scale."""
-    for one in results:
-        if one.naive and one.ours:
-            ratio = one.naive / one.ours
-            yield f"{one.name:<16} {'█' * max(round(4 * math.log2(ratio)), 0)} {ratio:.2f}×"
+def _bar(one: Result) -> str:
+    """How many times as long the naive way takes, as a bar on a logarithmic scale; nothing without both."""
+    if not one.naive or not one.ours:
+        return ""
+    ratio = one.naive / one.ours
+    return f"{one.name:<19} {'█' * max(round(4 * math.log2(ratio)), 0)} {ratio:.2f}×"
