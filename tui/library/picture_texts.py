@@ -122,7 +122,7 @@ def _plain_chunk(data: bytes) -> tuple[str, str]:
 
 def _zipped_chunk(data: bytes) -> tuple[str, str]:
     keyword, _, rest = data.partition(b"\0")
-    return keyword.decode("latin-1"), _utf8_or_latin(_inflated(rest[1:]))
+    return keyword.decode("latin-1"), _utf8_or_latin(inflated(rest[1:]))
 
 
 def _international_chunk(data: bytes) -> tuple[str, str]:
@@ -130,15 +130,20 @@ def _international_chunk(data: bytes) -> tuple[str, str]:
     zipped, rest = rest[:1] == b"\1", rest[2:]
     _language, _, rest = rest.partition(b"\0")
     _translated, _, text = rest.partition(b"\0")
-    return keyword.decode("latin-1"), (_inflated(text) if zipped else text).decode("utf-8", errors="replace")
+    return keyword.decode("latin-1"), (inflated(text) if zipped else text).decode("utf-8", errors="replace")
 
 
 _TEXT_CHUNKS: Final = {b"tEXt": _plain_chunk, b"zTXt": _zipped_chunk, b"iTXt": _international_chunk}
 
 
-def _inflated(data: bytes) -> bytes:
+def inflated(data: bytes, form: int = zlib.MAX_WBITS) -> bytes:
+    """`data` inflated; `form` is zlib's `wbits`.
+
+    Raises:
+        ValueError: it is damaged, or grows beyond :data:`MAX_TEXT`.
+    """
     try:
-        inflater = zlib.decompressobj()
+        inflater = zlib.decompressobj(form)
         text = inflater.decompress(data, MAX_TEXT)
     except zlib.error as error:
         raise ValueError(f"a text that cannot be inflated: {error}") from None
@@ -212,7 +217,7 @@ def own_part(texts: Mapping[str, str]) -> str:
         text = texts.get(name, "")
         if text.startswith(PACKED):
             try:
-                return _inflated(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode("utf-8")
+                return inflated(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode("utf-8")
             except ValueError as error:
                 raise unreadable(Path(name), f"what it tells is damaged ({error})") from None
     return ""

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from tui.library.hidden_text import read_hidden_text
 from tui.library.metadata import read_own_text
 from tui.library.picture_texts import PictureTexts, own_part, read_texts
 from tui.library.recall.a1111 import is_parameters, read_a1111
 from tui.library.recall.comfyui import read_comfyui
 from tui.library.recall.found import Found
-from tui.library.recall.others import read_dgenerate, read_fooocus, read_invokeai, read_novelai, read_swarm
+from tui.library.recall.others import json_object, read_dgenerate, read_fooocus, read_invokeai, read_novelai, read_swarm
 from tui.library.recall.ours import read_ours
 from tui.protocol.fields import job_fields
 from tui.protocol.job import Job
@@ -35,12 +37,16 @@ def recall(path: Path) -> Recalled:
     Raises:
         LatenttyError: it is gone, no picture, or malformed.
     """
-    return recall_texts(read_texts(path))
+    picture = read_texts(path)
+    told = recall_texts(picture)
+    if not told.source and (hidden := read_hidden_text(path)):
+        return recall_texts(replace(picture, texts=picture.texts | {"parameters": hidden}))
+    return told
 
 
 def recall_texts(picture: PictureTexts) -> Recalled:
     """The same, from its texts."""
-    source, found = _read(picture.texts)
+    source, found = _read(_unfolded(picture.texts))
     _check(found)
     return Recalled(
         source=source,
@@ -50,6 +56,15 @@ def recall_texts(picture: PictureTexts) -> Recalled:
         height=picture.height,
         text=_text(picture.texts),
     )
+
+
+def _unfolded(texts: Mapping[str, str]) -> dict[str, str]:
+    """`texts`, and those that NovelAI wraps in one where a file has no names for them."""
+    for name in ("parameters", "exif"):
+        told = json_object(texts.get(name, ""))
+        if told is not None and isinstance(told.get("Comment"), str):
+            return {key: value for key, value in told.items() if isinstance(value, str)} | dict(texts)
+    return dict(texts)
 
 
 def _read(texts: Mapping[str, str]) -> tuple[str, Found]:
