@@ -81,7 +81,7 @@ class Conditioning:
         tokenizers = [getattr(pipeline, f"tokenizer{name}") for name in names]
         pooled = hasattr(pipeline, "text_encoder_2")
         self._encoders = [
-            _Encoder(tokenizer, encoder, self._inversions, job.clip_skip, pooled=pooled)
+            PromptEncoder(tokenizer, encoder, self._inversions, job.clip_skip, pooled=pooled)
             for tokenizer, encoder in zip(tokenizers, encoders, strict=True)
         ]
 
@@ -158,7 +158,7 @@ def _filled(text: torch.Tensor, empty: torch.Tensor, length: int) -> torch.Tenso
     return torch.cat([text, *[empty] * lacking], dim=1) if lacking else text
 
 
-class _Encoder:
+class PromptEncoder:
     """One of the text encoders, with its tokenizer."""
 
     def __init__(

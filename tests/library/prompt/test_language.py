@@ -54,6 +54,7 @@ DOCUMENTED_STAGES = {
     "((a][:b:c [d:3]": [(3, "((a][:b:c "), (10, "((a][:b:c d")],
     "[a|(b:1.1)]": [(n, "a" if n % 2 else "(b:1.1)") for n in range(1, 11)],
     "[fe|]male": [(n, "female" if n % 2 else "male") for n in range(1, 11)],
+    "[fe|||]male": [(1, "female"), (4, "male"), (5, "female"), (8, "male"), (9, "female"), (10, "male")],
     "[cow|cow|horse] in a field": [
         (2, "cow in a field"),
         (3, "horse in a field"),
