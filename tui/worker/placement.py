@@ -4,8 +4,8 @@ Hung on the run's own pipeline and taken off after it: nothing of it stays in a 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from tui.worker.cancel import CancelToken
@@ -39,11 +39,11 @@ class Placement:
         self._relief = relief
         self._room = room
         self._streams: dict[str, ExitStack] = {}
-        self._controls = controls
         self._token = token
         self._progress = progress
         self._text = model.text_encoders
         self._rest = [one for one in model.components.values() if one not in self._text] + list(controls)
+        self._in_steps = [one for one in self._rest if one is model.denoiser or one in controls]
 
     @contextmanager
     def around(self, pipeline: Any, prompts: PromptCache, prompt_key: tuple[object, ...]) -> Iterator[None]:
@@ -56,15 +56,30 @@ class Placement:
                 self._residents.evict_all_but([*self._text, *self._rest])
             if self._relief >= Relief.VAE_TILED:
                 undo.enter_context(tiled(pipeline))
+            encoded = _nothing
             if self._relief >= Relief.COMPONENTS_OFFLOADED:
                 undo.enter_context(self._one_at_a_time())
-            elif not self._staged(pipeline):
+            elif self._staged(pipeline):
+                encoded = self._leave_to_rest
+            elif hasattr(pipeline, "encode_prompt"):
+                encoded = undo.enter_context(self._coming_meanwhile())
+            else:
                 self._ensure([*self._text, *self._rest])
             if hasattr(getattr(pipeline, "vae", None), "decode"):
                 undo.enter_context(self._decoding(pipeline.vae))
             if hasattr(pipeline, "encode_prompt"):
-                undo.enter_context(self._encoding(pipeline, prompts, prompt_key))
+                undo.enter_context(self._encoding(pipeline, prompts, prompt_key, encoded))
             yield
+
+    def _coming_meanwhile(self) -> AbstractContextManager[Callable[[], None]]:
+        """What computes in the steps comes while the prompt is encoded; what is given waits for it."""
+        before = [*self._text, *(one for one in self._rest if one not in self._in_steps)]
+        return self._residents.arriving(before, self._in_steps, self._token, self._progress)
+
+    def _leave_to_rest(self) -> None:
+        """Text encoders leave, and the rest comes."""
+        self._residents.evict([component.key for component in self._text])
+        self._ensure(self._rest)
 
     @contextmanager
     def _decoding(self, vae: Any) -> Iterator[None]:
@@ -106,8 +121,13 @@ class Placement:
         return self._relief in rungs and hasattr(pipeline, "encode_prompt")
 
     @contextmanager
-    def _encoding(self, pipeline: Any, prompts: PromptCache, prompt_key: tuple[object, ...]) -> Iterator[None]:
-        """The one moment that text encoders are needed in: between the call and the return of `encode_prompt`."""
+    def _encoding(
+        self, pipeline: Any, prompts: PromptCache, prompt_key: tuple[object, ...], then: Callable[[], None]
+    ) -> Iterator[None]:
+        """The one moment that text encoders are needed in: between the call and the return of `encode_prompt`.
+
+        `then` is done once the prompt is encoded.
+        """
         encode, staged = pipeline.encode_prompt, self._staged(pipeline)
         # some pipelines encode their picture before their prompt
         vae = [one for name, one in self._model.components.items() if name == "vae"]
@@ -119,9 +139,7 @@ class Placement:
                 if staged:
                     self._ensure([*self._text, *vae])
                 encoded = prompts.put(key, encode(*arguments, **named))
-            if staged:
-                self._residents.evict([component.key for component in self._text])
-                self._ensure(self._rest)
+            then()
             return encoded
 
         if staged:
@@ -136,10 +154,9 @@ class Placement:
     def _one_at_a_time(self) -> Iterator[None]:
         """Each component comes when it begins to compute, and the others leave for it; what computes in the same
         steps stays together where it fits, and where not and all else is done, comes block by block."""
-        in_steps = [one for one in self._rest if one is self._model.denoiser or one in self._controls]
         with ExitStack() as undo:
             for component in (*self._text, *self._rest):
-                together = in_steps if component in in_steps else [component]
+                together = self._in_steps if component in self._in_steps else [component]
                 undo.enter_context(self._on_demand(component, together))
             try:
                 yield
@@ -187,6 +204,10 @@ class Placement:
         keys = {component.key for component in kept}
         for key in [key for key in self._streams if key not in keys]:
             self._streams.pop(key).close()
+
+
+def _nothing() -> None:
+    """Everything is there."""
 
 
 def _after(come: Any, method: Any) -> Any:

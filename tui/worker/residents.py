@@ -3,8 +3,9 @@
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +97,7 @@ class Residents:
         self.budget = budget
         self.ledger = Ledger()
         self.link = Link(Bus(device), HostTier()) if device.type == "cuda" else None
+        self._placer = ThreadPoolExecutor(1, thread_name_prefix="placer")
         self._models: dict[str, Model] = {}
         self._replaced: dict[tuple[str, ...], Model] = {}
         self._controlnets: dict[str, Component] = {}
@@ -216,22 +218,48 @@ class Residents:
             DoesNotFit: they are larger than the budget.
             Cancelled: `token` said so; what was placed before still is.
         """
-        wanted = {component.key: component for component in components}
+        with self.arriving(components, (), token, progress) as arrive:
+            arrive()
+
+    @contextmanager
+    def arriving(
+        self, first: Iterable[Component], then: Iterable[Component], token: CancelToken, progress: LoadProgress
+    ) -> Iterator[Callable[[], None]]:
+        """As :meth:`ensure` of all; inside, those of `then` may still be on their way.
+
+        Gives what waits for them, and raises what stopped them.
+        """
+        early, late = ({component.key: component for component in ones} for ones in (first, then))
+        wanted = early | late
         actions = plan([Need(key, one.bytes) for key, one in wanted.items()], self.ledger.held(), self.budget)
-        evicted = [action.key for action in actions if isinstance(action, Evict)]
-        self.evict(evicted)
+        self.evict([action.key for action in actions if isinstance(action, Evict)])
         missing = [component for component in wanted.values() if not component.placed]
         total, done = sum(component.stored_bytes for component in missing), 0
 
-        for component in missing:
+        def place(ones: Sequence[Component]) -> None:
+            for component in ones:
 
-            def advance(size: int, name: str = component.name) -> None:
-                nonlocal done
-                done += size
-                progress(name, done, total)
+                def advance(size: int, name: str = component.name) -> None:
+                    nonlocal done
+                    done += size
+                    progress(name, done, total)
 
-            component.place(token, advance)
-        self.ledger.use(wanted)
+                component.place(token, advance)
+
+        place([component for component in missing if component.key in early])
+        behind = [component for component in missing if component.key not in early]
+        coming = self._placer.submit(place, behind) if behind else None
+
+        def arrive() -> None:
+            if coming is not None:
+                coming.result()
+            self.ledger.use(wanted)
+
+        try:
+            yield arrive
+        finally:
+            if coming is not None:
+                wait([coming])  # nobody else moves weights meanwhile
 
     def evict(self, keys: Iterable[str]) -> None:
         """Drop these from the device; nothing is copied back."""
