@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has gone
         sys.stdout = None
         return 1
+    except KeyboardInterrupt:
+        return 130  # as a shell expects it
 
 
 def _parser() -> argparse.ArgumentParser:

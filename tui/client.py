@@ -305,16 +305,28 @@ async def start_engine(paths: Paths, starter: Starter | None = None) -> None:
     """
     starter = starter or _starter()
     try:
-        _, said = await asyncio.to_thread(starter.communicate, timeout=START_WITHIN)
-    except subprocess.TimeoutExpired:
+        said = await asyncio.wait_for(_last_words(starter), START_WITHIN)
+    except TimeoutError:
         starter.kill()
         starter.wait()
         raise _unavailable(
             f"The engine did not listen within {START_WITHIN:.0f} s.", f"Read why: {paths.log_file}"
         ) from None
-    if starter.returncode:
+    if starter.wait():
         words = said.decode(errors="replace").strip() or f"exit status {starter.returncode}"
         raise _unavailable(f"The engine cannot start: {words}", f"More may be in {paths.log_file}.")
+
+
+async def _last_words(starter: Starter) -> bytes:
+    """All that `starter` says until it ends. No thread waits for it, for whom the end of this process would wait."""
+    assert starter.stderr is not None
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), starter.stderr)
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
 
 
 def _starter() -> Starter:

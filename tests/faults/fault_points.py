@@ -1,6 +1,7 @@
 """Places at which a process of these tests dies: the file that FAULT_FILE names says where, "rename:2" is the second.
 
-Numbers count from when the file was written. It is gone once it has been obeyed.
+With "rename:2:SIGSTOP" it stands still there. Numbers count from when the file was written. It is gone once it has been
+obeyed.
 """
 
 import os
@@ -26,10 +27,11 @@ def passed(point: str) -> None:
         _armed = armed
         _passed.clear()
     _passed[point] += 1
-    name, _, number = armed.partition(":")
+    name, _, rest = armed.partition(":")
+    number, _, how = rest.partition(":")
     if name == point and _passed[point] == int(number):
         file.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[how or "SIGKILL"])
 
 
 def around(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -23,6 +23,7 @@ async def main() -> None:
     pool.START_AGAIN = 0.3
     database.Database._transact = around(database.Database._transact, "commit")
     Board.tell = around(Board.tell, "tell")
+    Engine._answer = around(Engine._answer, "answer")
     paths = Paths.of_user()
     lock = EngineLock(paths.lock_file)
     write_log(paths.log_file)

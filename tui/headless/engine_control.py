@@ -104,7 +104,7 @@ def end(paths: Paths, *, force: bool) -> bool:
     else:
         try:
             asyncio.run(_ask_to_end(paths))
-        except LatenttyError:  # hung, or of another version: the signal is the same in all
+        except (LatenttyError, TimeoutError):  # hung, or of another version: the signal is the same in all
             os.kill(told.pid, signal.SIGTERM)
     deadline = time.monotonic() + END_WITHIN
     while is_locked(paths):
@@ -192,11 +192,12 @@ async def _reply(reader: asyncio.StreamReader) -> msgspec.Raw:
 
 async def _ask_to_end(paths: Paths) -> None:
     reader, writer, _ = await attach(paths, _hello())
-    writer.write(encode(Request(id=1, command=Shutdown())))
-    await writer.drain()
-    with suppress(OSError):
-        while await reader.read(65536):
-            continue
+    async with asyncio.timeout(END_WITHIN):
+        writer.write(encode(Request(id=1, command=Shutdown())))
+        await writer.drain()
+        with suppress(OSError):
+            while await reader.read(65536):
+                continue
 
 
 def _hello() -> Hello:

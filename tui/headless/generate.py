@@ -13,6 +13,7 @@ from PIL import Image
 
 from tui.client import EngineClient
 from tui.headless.report import Report
+from tui.headless.stopping import unless
 from tui.library.paths import Paths, expanded
 from tui.library.prompt.tags import lora_tags
 from tui.library.prompt.triggers import with_triggers
@@ -113,22 +114,26 @@ class Generation:
         self._client = EngineClient(paths, self)
         self._attached = asyncio.Event()
         self._changed = asyncio.Event()
-        self._cancelled = asyncio.Event()
+        self._stopped = asyncio.Event()
+        """Ctrl+C, or a problem that no waiting solves."""
         self._report = Report(as_json=request.as_json, preview=load_settings(paths).preview)
         self._job: Job | None = None
+        """The job from the moment at which an engine may have it."""
+        self._accepted = False
         self._printed: set[int] = set()
         self._problem: Problem | None = None
+        self._interrupted = False
 
     async def run(self) -> int:
         """From attaching to the last picture; the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._cancelled.set)
+            loop.add_signal_handler(number, self._interrupt)
         staying = asyncio.create_task(self._client.run())
         try:
             with self._report:
-                await self._until(self._attached)
-                return CANCELLED if self._cancelled.is_set() else await self._make()
+                made = await unless(self._stopped, self._make())
+                return await self._withdraw() if made is None else made
         except LatenttyError as error:
             self._report.failed(error.problem)
             return BAD_USAGE if error.problem.code == "bad_request" else FAILED
@@ -136,25 +141,19 @@ class Generation:
             staying.cancel()
 
     async def _make(self) -> int:
+        await self._attached.wait()
         assert self._client.snapshot is not None
         name = self._request.model or self._client.snapshot.last_model
-        self._job = make_job(self._request, await self._client.model(_whole_path(name)))
+        job = make_job(self._request, await self._client.model(_whole_path(name)))
         if self._request.triggers:
-            self._job = replace(self._job, prompt=with_triggers(self._job.prompt, await self._trigger_words()))
-        record = await self._client.submit(self._job)
+            job = replace(job, prompt=with_triggers(job.prompt, await self._trigger_words(job)))
+        self._job = job
+        record = await self._client.submit(job)
+        self._accepted = True
         self._report.queued(record.job)
         while True:
-            await self._until(self._changed)
-            self._changed.clear()
-            if self._cancelled.is_set():
-                await self._cancel(self._job.id)
-                self._report.cancelled()
-                return CANCELLED
-            if (problem := self._problem) is not None:
-                await self._cancel(self._job.id)
-                raise LatenttyError(replace(problem, hint=f"{problem.hint} This job is cancelled; give it again then."))
-            record = self._client.snapshot.jobs.get(self._job.id, record)
-            await self._print_new()
+            record = self._client.snapshot.jobs.get(job.id, record)
+            await self._print_new(job)
             match record.state:
                 case "done":
                     self._report.done()
@@ -163,9 +162,27 @@ class Generation:
                     raise LatenttyError(Problem(code="cancelled", cause="The job was cancelled from elsewhere."))
                 case "failed":
                     raise LatenttyError(record.problem or Problem(code="internal", cause="The job failed."))
+            await self._changed.wait()
+            self._changed.clear()
+
+    async def _withdraw(self) -> int:
+        """End what :meth:`_make` began; the exit status after Ctrl+C.
+
+        Raises:
+            LatenttyError: what else stopped it.
+        """
+        if self._job is not None:
+            await self._cancel(self._job.id)
+        if self._interrupted or self._problem is None:
+            self._report.cancelled()
+            return CANCELLED
+        if self._job is None:
+            raise LatenttyError(self._problem)
+        hint = f"{self._problem.hint} This job is cancelled; give it again then."
+        raise LatenttyError(replace(self._problem, hint=hint))
 
     async def _cancel(self, job_id: str) -> None:
-        """Cancel the job.
+        """Cancel the job, which is told after it on the same way, so that it cannot come later than that.
 
         Raises:
             LatenttyError: no engine could be told, such as when it died and cannot start again.
@@ -174,14 +191,17 @@ class Generation:
             await asyncio.wait_for(self._client.request(Cancel(job_id=job_id)), CANCEL_WITHIN)
         except TimeoutError:
             why = self._problem or Problem(code="engine_unavailable", cause="No engine answers.")
-            hint = f"{why.hint} The job was not cancelled: it goes on with the next engine.".lstrip()
+            left = "The job was not cancelled" if self._accepted else "If the job was queued, it was not cancelled"
+            hint = f"{why.hint} {left}: it goes on with the next engine.".lstrip()
             raise LatenttyError(replace(why, hint=hint)) from None
+        except LatenttyError as error:
+            if error.problem.code != "not_found":  # it never came to be queued
+                raise
 
-    async def _trigger_words(self) -> list[str]:
+    async def _trigger_words(self, job: Job) -> list[str]:
         """Those that the library knows of the job's LoRAs."""
-        assert self._job is not None
-        named = [Path(one.path) for one in self._job.adapters]
-        named += [Path(one.name) for one in lora_tags(self._job.prompt)[0]]
+        named = [Path(one.path) for one in job.adapters]
+        named += [Path(one.name) for one in lora_tags(job.prompt)[0]]
         words = []
         for path in named:
             answer = await self._client.request(GetLibrary(kinds=["lora"], text=path.stem))
@@ -190,14 +210,13 @@ class Generation:
             words += [word for one in fitting[:1] for word in one.trigger_words]
         return words
 
-    async def _print_new(self) -> None:
+    async def _print_new(self, job: Job) -> None:
         """Print the pictures that are saved by now, whichever engine saved them."""
-        assert self._job is not None
         snapshot = self._client.snapshot
-        record = snapshot.jobs.get(self._job.id) if snapshot else None
+        record = snapshot.jobs.get(job.id) if snapshot else None
         if record is None or record.saved <= len(self._printed):
             return
-        for picture in await self._client.pictures(self._job.id):
+        for picture in await self._client.pictures(job.id):
             if picture.index not in self._printed:
                 self._printed.add(picture.index)
                 shown = await self._picture(picture) if self._request.show else None
@@ -210,14 +229,13 @@ class Generation:
         data = await self._client.fetch(picture.id, *self._report.pixels)
         return Image.open(io.BytesIO(data))
 
-    async def _until(self, event: asyncio.Event) -> None:
-        """Wait for `event`, Ctrl+C or a problem, whichever comes first."""
-        waits = [asyncio.create_task(one.wait()) for one in (event, self._cancelled)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        if self._job is None and self._problem is not None:
-            raise LatenttyError(self._problem)
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._stopped.set()
+
+    def _fail(self, problem: Problem) -> None:
+        self._problem = problem
+        self._stopped.set()
 
     # ---- what the client tells ---------------------------------------------------------------------------------
 
@@ -245,16 +263,14 @@ class Generation:
 
     def engine_detached(self, problem: Problem | None) -> None:
         if problem is not None:
-            self._problem = problem
-            self._attached.set()
-            self._changed.set()
+            self._fail(problem)
         elif self._job is not None:
             self._report.note(Problem(code="engine_unavailable", cause="The engine is gone; starting it again."))
 
     def _look_at(self, engine: EngineState) -> None:
         """A held queue would keep a script waiting for ever."""
         if engine.hold is not None:
-            self._problem = engine.hold
+            self._fail(engine.hold)
 
 
 def make_job(request: Request, model: ModelInfo) -> Job:

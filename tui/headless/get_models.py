@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from tui.client import EngineClient
+from tui.headless.stopping import unless
 from tui.library.hub_environment import told
 from tui.library.identify import identify_file
 from tui.library.paths import Paths, expanded
@@ -25,6 +27,9 @@ from tui.protocol.snapshot import Snapshot
 
 STOPPED: Final = 130
 """Exit status after Ctrl+C, as a shell expects it."""
+
+STOP_WITHIN: Final = 5.0
+"""Seconds that an engine, or the next one, has to stop a download."""
 
 
 def get_model(paths: Paths, source: str, to: Path | None, *, wait: bool = True) -> int:
@@ -50,31 +55,62 @@ class _Watched:
 
     def __init__(self, paths: Paths) -> None:
         self._client = EngineClient(paths, self)
+        self._attached = asyncio.Event()
         self._changed = asyncio.Event()
-        self._stopped = False
+        self._stopped = asyncio.Event()
+        """Ctrl+C, or a problem that no waiting solves."""
         self._problem: Problem | None = None
+        self._interrupted = False
+        self._asked = False
+        """Whether an engine may have been told to fetch it."""
         self._console = Console(stderr=True, highlight=False)
 
     async def run(self, source: str, folder: str, *, wait: bool) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._interrupt)
         staying = asyncio.create_task(self._client.run())
         try:
-            await self._until_attached()
-            if self._stopped:
-                return STOPPED
             command = StartDownload(source=source, folder=folder, environment=told(os.environ))
-            former = self._downloads()
-            state = msgspec.msgpack.decode(await self._client.request(command), type=DownloadState)
-            if not wait:
-                self._say(f"{state.source}: the engine fetches it to {state.folder}; latentty shows how far it is.")
-                return 0
-            return self._ended(await self._watch(state, former.get(state.id)))
+            fetched = await unless(self._stopped, self._fetch(command, wait=wait))
+            return await self._stop(command) if fetched is None else fetched
         finally:
             staying.cancel()
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    async def _fetch(self, command: StartDownload, *, wait: bool) -> int:
+        await self._attached.wait()
+        former = self._downloads()
+        self._asked = True
+        state = msgspec.msgpack.decode(await self._client.request(command), type=DownloadState)
+        if not wait:
+            self._say(f"{state.source}: the engine fetches it to {state.folder}; latentty shows how far it is.")
+            return 0
+        return self._ended(await self._watch(state, former.get(state.id)))
+
+    async def _stop(self, command: StartDownload) -> int:
+        """Stop the download that `command` began; the exit status.
+
+        Raises:
+            LatenttyError: there is no engine that could do so, now or soon.
+        """
+        if not self._interrupted and self._problem is not None:
+            raise LatenttyError(self._left_to_the_next_engine())
+        if self._asked:
+            try:
+                async with asyncio.timeout(STOP_WITHIN):  # the answer to the first may have been on its way
+                    state = msgspec.msgpack.decode(await self._client.request(command), type=DownloadState)
+                    await self._client.request(CancelDownload(id=state.id))
+            except TimeoutError:
+                raise LatenttyError(self._left_to_the_next_engine()) from None
+            self._say("Stopped. The same command goes on where it was.")
+        return STOPPED
+
+    def _left_to_the_next_engine(self) -> Problem:
+        problem = self._problem or Problem(code="engine_unavailable", cause="No engine answers.")
+        left = " The next engine goes on with what was asked for." if self._asked else ""
+        return replace(problem, hint=f"{problem.hint}{left}".strip())
 
     def _downloads(self) -> dict[str, DownloadState]:
         return self._client.snapshot.downloads if self._client.snapshot is not None else {}
@@ -111,10 +147,6 @@ class _Watched:
                     return state
                 if snapshot is not None and snapshot.engine.stopping:
                     raise LatenttyError(_engine_ended())
-                if self._stopped:
-                    await self._client.request(CancelDownload(id=state.id))
-                    self._stopped = False
-                    continue
                 await self._changed.wait()
 
     def _ended(self, state: DownloadState) -> int:
@@ -132,20 +164,14 @@ class _Watched:
     def _say(self, text: str) -> None:
         self._console.print(plain(text), markup=False, soft_wrap=True)
 
-    def _stop(self) -> None:
-        self._stopped = True
-        self._changed.set()
-
-    async def _until_attached(self) -> None:
-        while self._client.snapshot is None and not self._stopped:
-            self._changed.clear()
-            if self._problem is not None:
-                raise LatenttyError(self._problem)
-            await self._changed.wait()
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._stopped.set()
 
     # ---- what the client tells ---------------------------------------------------------------------------------
 
     def engine_attached(self, snapshot: Snapshot) -> None:
+        self._attached.set()
         self._changed.set()
 
     def engine_event(self, event: ClientEvent) -> None:
@@ -155,5 +181,7 @@ class _Watched:
         pass
 
     def engine_detached(self, problem: Problem | None) -> None:
-        self._problem = problem
+        if problem is not None:
+            self._problem = problem
+            self._stopped.set()
         self._changed.set()

@@ -9,6 +9,7 @@ from typing import Final, TextIO
 import msgspec
 
 from tui.client import EngineClient
+from tui.headless.stopping import unless
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
 from tui.library.schedulers import SCHEDULERS, find_scheduler
@@ -53,6 +54,7 @@ class PlainSession:
         self._lines = lines
         self._told = told
         self._attached = asyncio.Event()
+        self._given_up = asyncio.Event()
         self._model: ModelInfo | None = None
         self._values: dict[str, object] = {}
         self._negative = ""
@@ -76,18 +78,21 @@ class PlainSession:
         }
 
     async def run(self) -> int:
-        """Until the user leaves or the input ends; the exit status."""
+        """Until the user leaves or the input ends; the exit status, 1 where a script has no engine."""
         staying = asyncio.create_task(self._client.run())
         try:
             self._say(WELCOME)
-            await self._attached.wait()
-            threading.Thread(target=self._read, args=(asyncio.get_running_loop(),), daemon=True).start()
-            while (line := await self._typed.get()) and line.strip() != "/quit":
-                await self._obey(line.strip())
-            await self._leave(patiently=not line)
+            return 1 if await unless(self._given_up, self._serve()) is None else 0
         finally:
             staying.cancel()
-        return 0
+
+    async def _serve(self) -> bool:
+        await self._attached.wait()
+        threading.Thread(target=self._read, args=(asyncio.get_running_loop(),), daemon=True).start()
+        while (line := await self._typed.get()) and line.strip() != "/quit":
+            await self._obey(line.strip())
+        await self._leave(patiently=not line)
+        return True
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hand on each line; a thread that nobody waits for, because a read cannot be ended by Ctrl+C."""
@@ -279,8 +284,11 @@ class PlainSession:
         pass
 
     def engine_detached(self, problem: Problem | None) -> None:
-        if problem is not None:
-            self._say(str(problem))
+        if problem is None:
+            return
+        self._say(str(problem))
+        if not self._lines.isatty():  # nobody is there to mend it and to see that it goes on
+            self._given_up.set()
 
     def _say_part(self, what: str, done: int, total: int, told: str = "") -> None:
         """How far something is, at its quarters: a screen reader reads every line."""
