@@ -26,7 +26,7 @@ from tui.engine import pool
 from tui.engine.database import Database
 from tui.engine.listener import RESERVED
 from tui.library.paths import Paths
-from tui.protocol.commands import GetSnapshot
+from tui.protocol.commands import GetSnapshot, Pause, Resume
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 
@@ -234,6 +234,42 @@ async def test_the_folder_for_pictures_is_removed_in_the_middle_of_a_job(
         shutil.rmtree(tmp_path / "pictures", ignore_errors=True)
         tally.tried += 1
         tally.lost += (await attached.end_of(job)).state != "done"
+    assert tally.lost == 0
+
+
+async def test_the_folder_of_the_queue_is_removed_and_the_engine_dies_after_the_next_job(
+    quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    """The queue is written anew before another job is acknowledged, and what is still open of it is not lost."""
+    state = quick.paths.state
+    jobs: list[Job] = []
+    for number in range(times(1, 40)):
+        await asyncio.to_thread(quick.start)
+        attached = await quick.attach()
+        await attached.client.request(Pause())
+        before, after = (make_job(prompt=f"{when} {number}", seed=2 * number) for when in ("before", "after"))
+        await attached.client.submit(before)
+        shutil.rmtree(state)
+        if number % 2 == 0:
+            state.write_text("in the way")
+            with pytest.raises(LatenttyError, match="cannot be written"):
+                await attached.client.submit(after)
+            state.unlink()
+        await attached.client.submit(after)
+        jobs += [before, after]
+        quick.kill()
+        assert quick.paths.database_file.stat().st_mode & 0o077 == 0
+        await asyncio.to_thread(quick.start)
+        attached = await quick.attach()
+        await attached.client.request(Resume())
+        tally.tried += 1
+        tally.lost += await end_all(attached, [before, after])
+        shutil.rmtree(state)
+        async with asyncio.timeout(20):
+            while not quick.is_listening():
+                await asyncio.sleep(0.02)
+        quick.kill()
+    tally.lost += count_losses(tmp_path / "pictures", jobs)
     assert tally.lost == 0
 
 

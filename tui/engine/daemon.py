@@ -24,7 +24,7 @@ from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
 from tui.engine.library import Library
 from tui.engine.listener import Listener
-from tui.engine.lock import EngineLock
+from tui.engine.lock import AlreadyRunning, EngineLock
 from tui.engine.mode_states import ModeStates, default_state
 from tui.engine.model_index import ModelIndex
 from tui.engine.pool import Pool, queue_problem
@@ -178,6 +178,7 @@ class Engine:
             on_change=self._tell_state,
             warm=self._warm,
         )
+        self._socket = Path()
         self._active = time.monotonic()
         self._unloaded = False
         self._stop = asyncio.Event()
@@ -236,6 +237,7 @@ class Engine:
                 self._pool.watch(),
                 self._listener.watch(),
                 self._watch_models(),
+                self._keep_place(),
                 self._rest(),
             )
         }
@@ -269,6 +271,7 @@ class Engine:
     # ---- clients -----------------------------------------------------------------------------------------------
 
     def _publish(self, socket: Path) -> None:
+        self._socket = socket
         self._lock.write(
             EngineFile(
                 pid=os.getpid(),
@@ -673,6 +676,25 @@ class Engine:
             for task in ended - {changed}:
                 task.result()
 
+    async def _keep_place(self) -> None:
+        """Have the state folder be this engine's while it runs, also after someone has removed it."""
+        while True:
+            await asyncio.sleep(TICK)
+            if not self._lock.is_removed:
+                continue
+            try:
+                _write_log_anew()
+                self._lock.take_again()
+            except AlreadyRunning:
+                log.error("the state folder was removed, and another engine has begun a new one: the end")
+                self._stop.set()
+                return
+            except OSError:
+                log.exception("the state folder was removed and cannot be made anew now; the engine looks again")
+                continue
+            log.warning("the state folder was removed; it is made anew, with the queue as it was")
+            self._publish(self._socket)
+
     async def _rest(self) -> None:
         while True:
             await asyncio.sleep(TICK)
@@ -737,12 +759,30 @@ class _PrivateLog(logging.handlers.RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=open_private)  # type: ignore[return-value]
 
+    def begin_anew(self) -> None:
+        """Write to a new file from the next line on, in its folder."""
+        make_folder(Path(self.baseFilename).parent, 0o700)
+        self.acquire()
+        try:
+            former, self.stream = self.stream, self._open()
+            if former is not None:
+                former.close()
+        finally:
+            self.release()
+
 
 class _Discreet(logging.Formatter):
     """Lines without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redacted(super().format(record))
+
+
+def _write_log_anew() -> None:
+    """Have the log be a file of that name again, when it was removed."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _PrivateLog):
+            handler.begin_anew()
 
 
 def write_log(path: Path) -> None:

@@ -7,6 +7,7 @@ acknowledged only when a power cut cannot lose it.
 
 import asyncio
 import errno
+import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tui.library.folders import sync_folder
+from tui.library.folders import identity, make_folder, sync_folder
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MIGRATIONS: Final = (
@@ -110,6 +112,7 @@ class Database:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """Open the file, make it when it is missing, and bring its schema up to date.
@@ -146,18 +149,53 @@ class Database:
 
     def _open(self) -> None:
         try:
-            self._path.touch(mode=0o600)
-            self._path.chmod(0o600)
-            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
-            connection.row_factory = sqlite3.Row
-            connection.create_function("job_text", 3, _job_text, deterministic=True)
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                connection.execute(f"PRAGMA {pragma}")
+            connection = self._connect()
+            self._exclude_others(connection)
             self._migrate(connection)
             sync_folder(self._path.parent)  # or a power cut could bring the journal of the file's making back
         except (sqlite3.DatabaseError, OSError) as error:
             raise LatenttyError(self.problem(error)) from None
-        self._connection = connection
+        self._connection, self._identity = connection, identity(self._path)
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.touch(mode=0o600)
+        self._path.chmod(0o600)
+        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+        connection.row_factory = sqlite3.Row
+        connection.create_function("job_text", 3, _job_text, deterministic=True)
+        return connection
+
+    def _exclude_others(self, connection: sqlite3.Connection) -> None:
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    def _restore(self, former: sqlite3.Connection) -> sqlite3.Connection:
+        """Write the file anew after someone has removed it: as long as it is open here, all of it can still be read.
+
+        Raises:
+            sqlite3.Error: it cannot be written, or another file has taken its place.
+        """
+        if self._path.exists():
+            raise sqlite3.OperationalError(f"another file has taken the place of {self._path}")
+        log.warning("%s was removed; it is written anew", self._path)
+        try:
+            make_folder(self._path.parent, 0o700)
+            for left in ("-wal", "-journal"):  # of the former file
+                self._path.with_name(self._path.name + left).unlink(missing_ok=True)
+            connection = self._connect()
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._path} was removed and cannot be made anew ({error})") from None
+        try:
+            former.backup(connection)
+            self._exclude_others(connection)
+            sync_folder(self._path.parent)
+        except (sqlite3.Error, OSError) as error:
+            connection.close()
+            self._path.unlink(missing_ok=True)
+            raise sqlite3.OperationalError(f"{self._path} was removed and cannot be written anew ({error})") from None
+        former.close()
+        self._connection, self._identity = connection, identity(self._path)
+        return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -173,14 +211,17 @@ class Database:
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;")
 
     def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        assert self._connection is not None, "open() comes first"
-        self._connection.execute("BEGIN IMMEDIATE")
+        connection = self._connection
+        assert connection is not None, "open() comes first"
+        if identity(self._path) != self._identity:
+            connection = self._restore(connection)
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            result = work(self._connection)
-            self._connection.execute("COMMIT")
+            result = work(connection)
+            connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # SQLite itself may have undone it, as when the disk is full
-                self._connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite itself may have undone it, as when the disk is full
+                connection.execute("ROLLBACK")
             raise
         return result
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tui.library.folders import identity
 from tui.protocol.peer import is_same_user
 from tui.protocol.problem import LatenttyError
 
@@ -57,7 +58,7 @@ class Listener:
         if self._server is not None:
             self._server.close()  # stops accepting; connections that it made go on
         self._server = await asyncio.start_unix_server(self._accept, sock=listening, backlog=BACKLOG)
-        self._path, self._identity = path, _identity(path)
+        self._path, self._identity = path, identity(path)
         self._on_bound(path)
 
     async def watch(self) -> None:
@@ -65,7 +66,7 @@ class Listener:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             assert self._path is not None
-            if _identity(self._path) != self._identity:
+            if identity(self._path) != self._identity:
                 log.warning("the socket %s has vanished; listening again", self._path)
                 try:
                     await self.bind()
@@ -76,7 +77,7 @@ class Listener:
         """Stop accepting and remove the socket."""
         if self._server is not None:
             self._server.close()
-        if self._path is not None and _identity(self._path) == self._identity:
+        if self._path is not None and identity(self._path) == self._identity:
             self._path.unlink(missing_ok=True)
 
     async def ended(self) -> None:
@@ -106,11 +107,3 @@ class Listener:
 def _most_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(soft - RESERVED, 1)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

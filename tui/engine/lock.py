@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from tui.library.engine_file import EngineFile
-from tui.library.folders import make_folder
+from tui.library.folders import identity, make_folder
 
 TRIES: Final = 5
 """A client that asks whether the lock is held takes it for an instant; so one failure proves nothing."""
@@ -32,18 +32,39 @@ class EngineLock:
         Raises:
             AlreadyRunning: another process holds it.
         """
-        make_folder(path.parent, 0o700)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._path = path
+        self._descriptor = self._taken()
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the file is not at its place any more, so that another process could take the lock there."""
+        held = os.fstat(self._descriptor)
+        return identity(self._path) != (held.st_dev, held.st_ino)
+
+    def take_again(self) -> None:
+        """Take the lock of a new file at the same place.
+
+        Raises:
+            AlreadyRunning: another process holds it.
+            OSError: there can be no such file now.
+        """
+        former, self._descriptor = self._descriptor, self._taken()
+        os.close(former)
+
+    def _taken(self) -> int:
+        make_folder(self._path.parent, 0o700)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         for attempt in range(TRIES):
             try:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if attempt == TRIES - 1:
-                    os.close(self._descriptor)
+                    os.close(descriptor)
                     raise AlreadyRunning from None
                 time.sleep(0.02)
             else:
-                return
+                break
+        return descriptor
 
     def write(self, content: EngineFile) -> None:
         """Replace the file's content."""
