@@ -1,5 +1,6 @@
 """No network, no telemetry, no secret in any file, and no file that others can read."""
 
+import json
 import logging
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -118,13 +120,54 @@ def test_the_log_hides_secrets_is_private_and_stays_small(
     after=st.text(max_size=30),
     token=st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=24, max_size=40),
     form=st.sampled_from(
-        ["hf_{}", "Bearer {}", "token={}", "api_key: {}", '"password": "{}"', "https://me:{}@host/x", "?apikey={}&b=1"]
+        [
+            "hf_{}",
+            "Bearer {}",
+            "token={}",
+            "api_key: {}",
+            '"password": "{}"',
+            "https://me:{}@host/x",
+            "?apikey={}&b=1",
+            "https://{}@host/x",
+            "Authorization: Basic {}",
+            "{{'authorization': '{}'}}",
+            "?X-Amz-Signature={}&x=1",
+            'password = "two {} words"',
+            "Set-Cookie: a=1; b={}; c=2",
+            "--token {}",
+            "github_pat_{}",
+            "glpat-{}",
+            "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+            "CIVITAI_API_TOKEN={}",
+        ]
     ),
 )
 def test_what_looks_like_a_secret_is_hidden(before: str, after: str, token: str, form: str) -> None:
     told = redacted(f"{before} {form.format(token)} {after.replace(token, '')}", {})
     assert token not in told.removeprefix(before)
     assert redacted("a token is 75 words; my password", {"DEBUG_TOKEN": "1"}) == "a token is 75 words; my password"
+
+
+def test_no_text_makes_the_search_for_secrets_long(tally: Tally, times: Callable[[int, int], int]) -> None:
+    """Each costs minutes where one letter is looked at once for each of the others; every line of the log passes."""
+    length = times(60_000, 600_000)
+    pieces = (
+        "a", "token", "tokena", "token=", "token ", "authorization: basic ", 'secret:"', "://", "://a", "eyJa", "sk-",
+        "-----BEGIN PRIVATE KEY-----", "-----BEGIN A ", "github_pat_", "cookie: ", "Bearer ", "-token ", "_key",
+    )  # fmt: skip
+    for piece in pieces:
+        for text in (piece * (length // len(piece)), piece + "a" * length, piece + " " * length, piece + "-" * length):
+            redacted(text, {})
+            tally.tried += 1
+
+
+def test_a_secret_of_the_environment_is_hidden_however_it_is_written(tally: Tally) -> None:
+    secret = 'p@ss "w\\ord" of mine'
+    for text in (secret, quote(secret), quote(secret, safe=""), json.dumps({"a": secret}), repr([secret])):
+        told = redacted(f"x {text} y", {"DB_PASS": secret})
+        tally.tried += 1
+        assert HIDDEN in told
+        assert "of mine" not in unquote(told)
 
 
 async def test_signals_that_end_a_session_do_not_end_the_engine(home: Paths, tally: Tally) -> None:
