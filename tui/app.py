@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final
@@ -11,6 +12,7 @@ from msgspec import Struct
 from textual import on, work
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
+from textual.events import Event, Key
 from textual.screen import Screen
 
 from tui.client import EngineClient, Starter
@@ -51,6 +53,9 @@ MASK: Final = 0.005
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks at the user's own themes."""
 
+REST: Final = 0.5
+"""Seconds without a key after which a screen is made that was not gone to yet."""
+
 COMMANDS_HELP: Final = "Everything that can be done here, by name"
 
 MOVES: Final = frozenset({"move", "cursor", "lines", "page", "end", "count", "commands"})
@@ -68,7 +73,7 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "settings": SettingsScreen,
     "log": LogScreen,
 }
-"""The screens that a key leads to, each made when it is first gone to and kept from then on."""
+"""The screens that a key leads to, each made once and kept: when nobody types, or when it is gone to before that."""
 
 
 class Command(Struct, frozen=True):
@@ -89,6 +94,8 @@ class LatenttyApp(PictureApp[int]):
     """Attaches to an engine and shows what it does. Nothing here waits for it."""
 
     TITLE = "Latentty"
+    CSS_PATH = [f"screens/{name}.tcss" for name in ("studio", "gallery", "queue", "models", "sweep")]
+    """Of all places at once: what is read later has every screen styled anew."""
     CSS = """
     Screen { background: $background; }
     * {
@@ -145,6 +152,8 @@ class LatenttyApp(PictureApp[int]):
         self._ended = ""
         """How the last job ended that did so while the app was open."""
         self._tour = tour
+        self._pressed_at = 0.0
+        """When a key was pressed last."""
         self._open: dict[str, EngineScreen] = {}
         self._studio = StudioScreen(self._client)
 
@@ -221,13 +230,36 @@ class LatenttyApp(PictureApp[int]):
             self.theme = self._settings.theme
 
     def _opened(self, name: str) -> EngineScreen:
-        screen = self._studio if name == "studio" else PLACES[name](self._client)
-        self._open[name] = screen
-        return screen
+        if name == "studio":
+            self._open[name] = self._studio
+        else:
+            self._open[name] = PLACES[name](self._client)
+            self._open[name]._css_update_count = self._css_update_count  # it is styled as it is made; no other need be
+        return self._open[name]
+
+    @work(group="ready", exclusive=True)
+    async def _make_ready(self) -> None:
+        """Make the screens that were not gone to yet, one by one while nobody types, so that all are there at once."""
+        for name in PLACES:
+            if name not in self._open:
+                await self._rest()
+                await self._init_mode(name)
+
+    async def _rest(self) -> None:
+        """Return once nobody has typed for a while."""
+        await asyncio.sleep(REST)
+        while (left := self._pressed_at + REST - time.monotonic()) > 0:  # noqa: ASYNC110 - keys set no event
+            await asyncio.sleep(left)
 
     @work(group="engine")
     async def _stay_attached(self) -> None:
         await self._client.run()
+
+    async def on_event(self, event: Event) -> None:
+        """Know when somebody types."""
+        if isinstance(event, Key):
+            self._pressed_at = time.monotonic()
+        await super().on_event(event)
 
     @property
     def place(self) -> EngineScreen | None:
@@ -247,6 +279,8 @@ class LatenttyApp(PictureApp[int]):
     def engine_attached(self, snapshot: Snapshot) -> None:
         """An engine answers."""
         self._changed = True
+        if len(self._open) == 1:
+            self._make_ready()
         for problem in snapshot.warnings:
             self._warn(problem)
         for screen in self._listening():

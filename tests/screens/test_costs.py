@@ -1,6 +1,7 @@
 """What going about costs: styles that are looked up and widgets that are made, counted."""
 
 import pytest
+from textual._compositor import Compositor
 from textual.widget import Widget
 
 from tests.engine.conftest import Running
@@ -32,12 +33,18 @@ async def test_going_about_makes_nothing_anew(running: Running, monkeypatch: pyt
         monkeypatch.setattr(
             app.stylesheet, "apply", lambda node, **options: styled.append(node) or apply(node, **options)
         )
+        laid_out: list[object] = []
+        reflow = Compositor.reflow
+        monkeypatch.setattr(
+            Compositor, "reflow", lambda self, parent, size: laid_out.append(parent) or reflow(self, parent, size)
+        )
         made: list[Widget] = []
         monkeypatch.setattr(app, "_register", _counted(app._register, made))
         for place in KEYS:
             styled.clear()
             await go(place)
             assert len(styled) <= 10, f"{place} looks up the styles of {styled}"
+            assert not laid_out, f"{place} has the size that it had"
         assert not made
 
         studio = app.screen
@@ -53,6 +60,14 @@ async def test_going_about_makes_nothing_anew(running: Running, monkeypatch: pyt
         await pilot.press("escape")
         studio.preview.focus()
         await until(pilot, lambda: not studio.settings.has_class("-active"))
+
+
+async def test_screens_are_made_while_nobody_types(running: Running) -> None:
+    async with open_scripted(running) as pilot:
+        app = pilot.app
+        await until(pilot, lambda: set(app._open) == set(PLACES) and all(one.is_mounted for one in app._open.values()))
+        assert app.current_mode == "studio"
+        assert app.screen is app._open["studio"]
 
 
 async def test_a_click_on_the_line_of_keys_presses_the_key(running: Running) -> None:

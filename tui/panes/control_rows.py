@@ -9,7 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widgets import Label, Select, Static
+from textual.widgets import Label, Select
 
 from tui.library.plain_text import plain
 from tui.protocol.events import AnnotatorInfo
@@ -19,6 +19,7 @@ from tui.protocol.snapshot import Snapshot
 from tui.widgets.number_input import NumberInput
 from tui.widgets.path_input import PathInput
 from tui.widgets.row import Choice, row
+from tui.widgets.told import Told
 
 KINDS: Final[dict[str, Annotator]] = {
     "canny": "canny",
@@ -71,7 +72,7 @@ class ControlBlock(Vertical):
         )
         fields = fields_of(Control)
         self.numbers = {name: NumberInput(fields[name], float(getattr(control or EMPTY, name))) for name in NUMBERS}
-        self._state = Static(classes="state", markup=False)
+        self._state = Told(classes="state", markup=False)
 
     def compose(self) -> ComposeResult:
         """The rows; all but the first are seen once a ControlNet is chosen."""
