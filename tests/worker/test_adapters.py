@@ -18,7 +18,7 @@ from tui.library.paths import bundled_models
 from tui.protocol.commands import Target
 from tui.protocol.job import Adapter
 from tui.protocol.problem import LatenttyError
-from tui.worker import adapters
+from tui.worker import adapter_layers, adapters
 from tui.worker.adapters import MAX_LOADED, AdapterSet
 from tui.worker.cancel import CancelToken
 from tui.worker.lycoris import as_lora
@@ -280,6 +280,76 @@ def test_a_dora_draws_what_the_weights_it_stands_for_draw(stage: Stage, write: W
         assert not numpy.array_equal(drawn, plain)
         assert int(numpy.abs(drawn.astype(int) - merged.astype(int)).max()) <= 1
     assert numpy.array_equal(stage.draw("sd", adapter(path, 0.0)), plain)
+
+
+@pytest.mark.parametrize("layer", [ATTENTION, "down_blocks.0.resnets.0.conv1"])
+@pytest.mark.parametrize("form", ["whole", "tucker", "dora"])
+def test_a_lokr_too_large_for_a_lora_is_computed_factor_by_factor(
+    stage: Stage, write: Write, monkeypatch: pytest.MonkeyPatch, layer: str, form: str
+) -> None:
+    """As most are that were trained with full matrices: what it draws is what the changed weights draw."""
+    monkeypatch.setattr(adapter_layers, "MAX_RANK", 0)
+    weight = base_weight(stage.model("sd").components["unet"].module.get_submodule(layer))
+    outputs, inputs, *kernel = weight.shape
+    torch.manual_seed(12)
+    first, second = torch.randn(4, 2), torch.randn(outputs // 4, inputs // 2, *kernel)
+    parts = {"lokr_w1": first, "lokr_w2": second * 0.3}
+    if form == "tucker":
+        if not kernel:
+            pytest.skip("only kernels are written so")
+        middle, left, right = torch.randn(3, 3, *kernel), torch.randn(3, outputs // 4), torch.randn(3, inputs // 2)
+        second = torch.einsum("ijhw,ip,jr->prhw", middle, left, right) / 3
+        parts = {"lokr_w1": first, "lokr_t2": middle, "lokr_w2_a": left, "lokr_w2_b": right, "alpha": torch.tensor(0.3)}
+        parts["alpha"] *= 3
+    change = torch.kron(first, second.flatten(1)).view(weight.shape) * (0.9 if form == "tucker" else 0.3)
+    wanted = weight.data + change
+    if form == "dora":
+        parts["dora_scale"] = torch.rand(1, inputs, *(1 for _ in kernel)) * weight.norm()
+        wanted = changed(weight.data, change, parts["dora_scale"])
+    flat = f"lora_unet_{layer.replace('.', '_')}"
+    path = write("lokr", {f"{flat}.{name}": tensor for name, tensor in parts.items()})
+    drawn, plain, before = stage.draw("sd", adapter(path)), stage.draw("sd"), weight.data.clone()
+    weight.data = wanted
+    merged = stage.draw("sd")
+    weight.data = before
+    assert not numpy.array_equal(drawn, plain)
+    assert int(numpy.abs(drawn.astype(int) - merged.astype(int)).max()) <= 1
+    assert numpy.array_equal(stage.draw("sd", adapter(path, 0.0)), plain)
+    assert numpy.array_equal(stage.draw("sd"), plain)
+
+
+@pytest.mark.parametrize("form", ["dora", "lokr"])
+def test_layers_that_are_one_in_the_file_are_changed_as_one(
+    stage: Stage, write: Write, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """FLUX.1's query, key and value: a column's length is that of all three, and a LoKr's rows run through them."""
+    monkeypatch.setattr(adapter_layers, "MAX_RANK", 0 if form == "lokr" else 320)
+    transformer: Any = stage.model("flux").components["transformer"].module
+    names = [f"transformer_blocks.0.attn.to_{one}" for one in "qkv"]
+    weights = [base_weight(transformer.get_submodule(name)) for name in names]
+    whole = torch.cat([weight.data for weight in weights])
+    torch.manual_seed(13)
+    flat = "lora_unet_double_blocks_0_img_attn_qkv"
+    if form == "dora":
+        down, up = torch.randn(2, whole.shape[1]) * 0.2, torch.randn(whole.shape[0], 2)
+        lengths = torch.rand(1, whole.shape[1]) * whole.norm()
+        parts = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(2.0), "dora_scale": lengths}
+        wanted = changed(whole, up @ down, lengths)
+    else:
+        first, second = torch.randn(2, 4), torch.randn(whole.shape[0] // 2, whole.shape[1] // 4)
+        parts, wanted = {"lokr_w1": first, "lokr_w2": second}, whole + torch.kron(first, second)
+    path = write("joined", {f"{flat}.{name}": tensor for name, tensor in parts.items()})
+    plain = stage.draw("flux", scheduler="flow-euler")
+    drawn = stage.draw("flux", adapter(path), scheduler="flow-euler")
+    before = [weight.data.clone() for weight in weights]
+    for weight, rows in zip(weights, wanted.split(weights[0].shape[0]), strict=True):
+        weight.data = rows.to(weight.dtype)
+    merged = stage.draw("flux", scheduler="flow-euler")
+    for weight, old in zip(weights, before, strict=True):
+        weight.data = old
+    assert not numpy.array_equal(drawn, plain)
+    assert int(numpy.abs(drawn.astype(int) - merged.astype(int)).max()) <= 1
+    assert numpy.array_equal(stage.draw("flux", scheduler="flow-euler"), plain)
 
 
 FUSED = {

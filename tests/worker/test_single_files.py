@@ -25,9 +25,10 @@ from tui.library.controlnets import read_controlnet
 from tui.library.identify import identify_file
 from tui.library.lending import Lending
 from tui.library.models import BUNDLED
+from tui.library.other_models import PREFIX
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, Tensor
-from tui.library.single_files import PREFIX, Variant, open_model, read_single_file, variant_of
+from tui.library.single_files import Variant, open_model, read_single_file, variant_of
 from tui.protocol.commands import Target
 from tui.protocol.problem import LatenttyError
 from tui.worker import control_file

@@ -7,8 +7,10 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from tui.library.gguf_header import weights_header
 from tui.library.layer_names import target_of
 from tui.library.models import read_json
+from tui.library.other_models import CONTROL_LORA, CONTROL_WIDTH
 from tui.library.safetensors_header import Header, read_header
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -23,7 +25,6 @@ _HADAMARD = re.compile(r"^(?P<module>.+)\.hada_w1_b$")
 _CROSS = re.compile(r"attn2[._](?:processor[._])?to_[kv](?:_lora)?$")
 _REASONS: Final = {
     ".hada_t1": "it is a LoHa with a Tucker decomposition, which has no form as a LoRA",
-    ".lokr_t2": "it is a LoKr with a Tucker decomposition, which has no form as a LoRA",
     ".oft_": "it rotates weights (OFT) instead of adding to them",
     ".glora": "it is a GLoRA, which diffusers cannot load",
     ".diff": "it holds whole weight differences, not a LoRA",
@@ -87,8 +88,10 @@ def _lora(header: Header, kind: Kind) -> AdapterHeader:
     cross = [width for name, width in inputs.items() if _CROSS.search(name) and not _is_text(name)]
     unet = any(_UNET.search(name) for name in denoiser_layers)
     said = header.metadata.get("modelspec.architecture") or header.metadata.get("ss_base_model_version") or ""
+    first = next((width for name, width in inputs.items() if target_of(name).layers == ("x_embedder",)), 0)
     return AdapterHeader(
         kind=kind,
+        reason=CONTROL_LORA if first == CONTROL_WIDTH else "",
         denoiser="unet" if unet else "transformer" if denoiser_layers else "",
         cross_width=cross[0] if cross else 0,
         inputs=inputs,
@@ -143,8 +146,8 @@ class ModelWidths(Struct, frozen=True, kw_only=True):
     """The width that each layer of the denoiser takes in, by its name with `_` for every dot."""
 
 
-def read_widths(folder: Path) -> ModelWidths:
-    """The widths of the diffusers model in `folder`.
+def read_widths(folder: Path, checkpoint: Path | None = None) -> ModelWidths:
+    """The widths of the diffusers model in `folder`, or of the one in the file `checkpoint` that is configured there.
 
     Raises:
         LatenttyError: one of its files is missing or damaged.
@@ -153,11 +156,13 @@ def read_widths(folder: Path) -> ModelWidths:
     config = read_json(folder, f"{name}/config.json")
     cross = config.get("cross_attention_dim")
     width = cross[0] if isinstance(cross, list) and cross else cross
+    paths = [checkpoint] if checkpoint is not None else sorted((folder / name).glob("*.safetensors"))
     layers: dict[str, int] = {}
-    for path in sorted((folder / name).glob("*.safetensors")):
-        for label, tensor in read_header(path).tensors.items():
-            if label.endswith(".weight") and len(tensor.shape) >= 2:
-                layers[_flat(label.removesuffix(".weight"))] = tensor.shape[1]
+    for path in paths:
+        for label, tensor in weights_header(path).tensors.items():
+            if label.endswith(".weight") and len(tensor.shape) >= 2 and not label.startswith(_OTHER_PARTS):
+                target = target_of(label.removesuffix(".weight"))
+                layers |= dict.fromkeys(target.layers, tensor.shape[1])
     text = {}
     for place in sorted(folder.glob("text_encoder*")):
         if (place / "config.json").exists():
@@ -170,6 +175,10 @@ def read_widths(folder: Path) -> ModelWidths:
         text_widths=text,
         layers=layers,
     )
+
+
+_OTHER_PARTS: Final = ("first_stage_model.", "vae.", "text_encoders.", "cond_stage_model.", "conditioner.")
+"""What the names of a checkpoint's weights begin with that are not the denoiser's."""
 
 
 def misfit(adapter: AdapterHeader, model: ModelWidths) -> str:

@@ -16,9 +16,10 @@ from tui.library.adapter_header import AdapterHeader, describe_adapter
 from tui.library.bounded import MAX_CONFIGURATION, read_small
 from tui.library.gguf_header import GgufHeader, as_safetensors, read_gguf_header
 from tui.library.models import read_json, read_model
+from tui.library.other_models import not_drawn_with
 from tui.library.plain_text import plain
 from tui.library.safetensors_header import DTYPE_BITS, Header, read_header
-from tui.library.single_files import OF_FEW_BITS, packing, variant_of
+from tui.library.single_files import OF_FEW_BITS, bare_shapes, packing, variant_of
 from tui.protocol.library import FileKind, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -213,16 +214,6 @@ _PARTS: Final[tuple[tuple[FileKind, re.Pattern[str]], ...]] = (
 )  # fmt: skip
 """By weights that such a file must have; the first that fits."""
 
-_ELSEWHERE: Final = (
-    ("a Wan video model", re.compile(r"(?:^|\.)blocks\.0\.cross_attn\.norm_k\.weight$")),
-    ("a Hunyuan model", re.compile(r"(?:^|\.)double_blocks\.0\.img_attn_qkv\.weight$")),
-    ("an LTX video model", re.compile(r"(?:^|\.)patchify_proj\.weight$")),
-    ("a Stable Cascade model", re.compile(r"(?:^|\.)(?:clip_txt_mapper|effnet_mapper\.0)\.weight$")),
-    ("an AuraFlow model", re.compile(r"(?:^|\.)double_layers\.0\.attn\.w1q\.weight$")),
-    ("a HiDream model", re.compile(r"(?:^|\.)double_stream_blocks\.0\.block\.")),
-    ("a Lumina model", re.compile(r"(?:^|\.)cap_embedder\.0\.weight$")),
-)
-
 
 def traits_of(header: Header, file_name: str = "") -> Traits:
     """What a file with this header is; its name decides only where no weight does."""
@@ -230,7 +221,7 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     names = header.tensors
     control = any(name.startswith(("lora_controlnet", "lllite_", "ip_adapter.", "image_proj.")) for name in names)
     if adapter.kind in ("lora", "loha", "lokr") and not control:
-        why = _made_for_others(adapter)
+        why = adapter.reason or _made_for_others(adapter)
         return Traits(kind="lora", family=family_of_adapter(adapter, header), base=adapter.base, why=why)
     if adapter.kind == "embedding":
         return Traits(kind="embedding", family=_family_of_rows(adapter))
@@ -241,9 +232,8 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     variant = variant_of(header, file_name)
     if variant is not None and not control and not any(name.startswith("control_model.") for name in names):
         return Traits(kind="checkpoint", family=variant.family, base=variant.id)
-    for what, mark in _ELSEWHERE:
-        if any(mark.search(name) for name in names):
-            return Traits(kind="checkpoint", why=f"it is {what}, which Latentty cannot draw with")
+    if why := not_drawn_with(bare_shapes(header)):
+        return Traits(kind="checkpoint", why=why)
     for kind, mark in _PARTS:
         if any(mark.search(name) for name in names):
             return Traits(kind=kind, family=_family_of_part(header))

@@ -69,6 +69,8 @@ _VAE_NAME: Final = re.compile(r"vae|(?:^|[^a-z])ae(?:[^a-z]|$)")
 _ENCODER_NAME: Final = re.compile(r"clip|t5|qwen|text|encoder|(?:^|[^a-z])te(?:[^a-z]|$)")
 _OTHER_LATENTS: Final = re.compile(r"sd3|sd_3|sd-3|wan|qwen|hunyuan|flux[-_.]?2")
 """Names of VAEs that have the shape of FLUX.1's and other numbers in it."""
+_NOT_OF_SD3: Final = re.compile(r"flux|wan|qwen|hunyuan|(?:^|[^a-z])ae(?:[^a-z]|$)")
+"""The same for Stable Diffusion 3's, by whose scale its latents are told from FLUX.1's."""
 
 
 def label_of(part: str, config: Mapping[str, Any]) -> str:
@@ -80,7 +82,7 @@ def label_of(part: str, config: Mapping[str, Any]) -> str:
 def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> list[Path]:
     """Those of `files` that hold the weights of `part`, which has the configuration `config`."""
     name = _VAE_NAME if part == "vae" else _ENCODER_NAME
-    fits = _is_vae if part == "vae" else _is_encoder
+    fits = is_vae if part == "vae" else takes_its_place
     found: list[Path] = []
     for path in files:
         if name.search(f"{path.parent.name}/{path.name}".lower()):
@@ -88,7 +90,8 @@ def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> l
             if header is not None and fits(header, config):
                 found.append(path)
     if part == "vae":
-        found = [path for path in found if not _OTHER_LATENTS.search(path.name.lower())]
+        other = _NOT_OF_SD3 if float(config.get("scaling_factor") or SCALING) > 1 else _OTHER_LATENTS
+        found = [path for path in found if not other.search(path.name.lower())]
         if config.get("latent_channels") == 4:  # SDXL's has the shape of Stable Diffusion's, and other numbers in it
             of_xl = float(config.get("scaling_factor") or SCALING) < XL_SCALING
             found = [path for path in found if ("xl" in path.name.lower()) == of_xl]
@@ -102,7 +105,13 @@ def bare(name: str) -> str:
     return name
 
 
-def _is_encoder(header: Header, config: Mapping[str, Any]) -> bool:
+def is_known_encoder(config: Mapping[str, Any]) -> bool:
+    """Whether a file with the weights of such a text encoder is known by its header."""
+    return config.get("model_type") in _ENCODERS
+
+
+def takes_its_place(header: Header, config: Mapping[str, Any]) -> bool:
+    """Whether a file with this header holds the weights of a text encoder that is configured so."""
     kind = _ENCODERS.get(str(config.get("model_type", "")))
     if kind is None:
         return False
@@ -112,7 +121,8 @@ def _is_encoder(header: Header, config: Mapping[str, Any]) -> bool:
     return rows == [config.get("vocab_size"), config.get(kind.width)] and len(layers) == config.get(kind.layers)
 
 
-def _is_vae(header: Header, config: Mapping[str, Any]) -> bool:
+def is_vae(header: Header, config: Mapping[str, Any]) -> bool:
+    """Whether a file with this header holds the weights of a VAE that is configured so."""
     shapes = {bare(name): tensor.shape for name, tensor in header.tensors.items()}
     levels = config.get("block_out_channels") or [0]
     return shapes.get("decoder.conv_in.weight") == [levels[-1], config.get("latent_channels"), 3, 3]

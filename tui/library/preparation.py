@@ -13,6 +13,7 @@ from tui.library.prompt.inversions import named
 from tui.library.prompt.notices import Notice, PromptError, refuse_errors
 from tui.library.prompt.tags import LoraTag, lora_tags, without_tags
 from tui.library.prompt.wildcards import Wildcards
+from tui.library.replacements import refuse_misplaced
 from tui.protocol.events import ModelInfo
 from tui.protocol.job import Adapter, Embedding, Job, Variation
 from tui.protocol.problem import LatenttyError, bad_request
@@ -31,6 +32,8 @@ def prepare(job: Job, model: ModelInfo, wildcards: Wildcards, addons: Addons) ->
     prepared = _replacements(_expanded(job, wildcards, addons), addons)
     prepared = replace(prepared, embeddings=_embeddings(prepared, model, addons))
     _refuse_misfits(prepared, model, addons)
+    if model.family in FAMILIES:
+        refuse_misplaced(prepared, Path(model.configuration or model.path))
     return prepared
 
 
@@ -132,7 +135,8 @@ def _refuse_misfits(job: Job, model: ModelInfo, addons: Addons) -> None:
         return
     if inversions and not model.weighting:
         raise bad_request(f"{model.name} takes no textual inversions.", "Leave them out, or choose another model.")
-    widths: ModelWidths = read_widths(Path(model.configuration or model.path))
+    checkpoint = Path(model.path) if Path(model.path).is_file() else None
+    widths: ModelWidths = read_widths(Path(model.configuration or model.path), checkpoint)
     for path in sorted(paths | inversions):
         header = addons.header(path)
         reason = misfit(header, widths)

@@ -17,13 +17,11 @@ from tui.library.gguf_header import GGUF, as_safetensors, read_gguf_header
 from tui.library.lending import Lending
 from tui.library.loose_parts import label_of, sound_header
 from tui.library.models import info_of, read_json, read_model
+from tui.library.other_models import PREFIX, not_drawn_with
 from tui.library.paths import configurations
 from tui.library.safetensors_header import Header, read_header
 from tui.protocol.events import ModelInfo
 from tui.protocol.problem import LatenttyError, Problem
-
-PREFIX: Final = "model.diffusion_model."
-"""What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
 
 SUFFIX: Final = ".safetensors"
 
@@ -107,7 +105,9 @@ def read_single_file(path: Path, lending: Lending) -> SingleFile:
         raise _unusable(path, f"its weights are {packed}, which cannot be loaded from a single file", OF_FEW_BITS)
     variant = variant_of(header, path.name)
     if variant is None:
-        raise _unusable(path, "it is no checkpoint of a kind that we know", "Diffusers folders work, too.")
+        known = not_drawn_with(bare_shapes(header))
+        why = known or "it is no checkpoint of a kind that we know"
+        raise _unusable(path, why, "" if known else "Diffusers folders work, too.")
     pack = variant.configuration
     alone = SingleFile(path=path, header=header, variant=variant, pack=pack)
     if pack.is_dir() and all(alone.holds(part) for part in _weights(pack)):
@@ -117,7 +117,7 @@ def read_single_file(path: Path, lending: Lending) -> SingleFile:
             return replace(alone, pack=pack if variant.complete else lender, lender=lender)
     if variant.complete and (donor := _donor(alone, lending)) is not None:
         return replace(alone, donor=donor)
-    return replace(alone, loose=_loose(alone, lending))
+    return _with_loose(alone, lending)
 
 
 def _reads_alike(lender: Path, pack: Path) -> bool:
@@ -151,7 +151,7 @@ def _donor(alone: SingleFile, lending: Lending) -> SingleFile | None:
 def _as_donor(alone: SingleFile, path: Path) -> SingleFile | None:
     header = sound_header(path) if path.suffix.lower() == SUFFIX else None
     variant = variant_of(header, path.name) if header is not None and not packing(header) else None
-    if header is None or variant is None or variant.family != alone.variant.family:
+    if header is None or variant is None or not variant.configuration.is_dir():
         return None
     if variant.configuration.name.partition("-inpainting")[0] != alone.pack.name.partition("-inpainting")[0]:
         return None
@@ -165,19 +165,22 @@ def _size_of(path: Path) -> int:
         return 0
 
 
-def _loose(alone: SingleFile, lending: Lending) -> dict[str, Path]:
-    """The files with the parts that a checkpoint lacks."""
+def _with_loose(alone: SingleFile, lending: Lending) -> SingleFile:
+    """`alone` with the files that have the parts it lacks, or else with a checkpoint that has everything inside."""
     pack = alone.pack
     if not (pack / "model_index.json").is_file():
         raise _lacking(alone, [])
     lacking = [part for part in _weights(pack) if not alone.holds(part)]
     found = {part: lending.file(part, pack, alone.path.parent) for part in lacking}
     if absent := [part for part, path in found.items() if path is None]:
-        raise _lacking(alone, [label_of(part, read_json(pack, f"{part}/config.json")) for part in absent])
+        donor = _donor(alone, lending)
+        if donor is None:
+            raise _lacking(alone, [label_of(part, read_json(pack, f"{part}/config.json")) for part in absent])
+        return replace(alone, donor=donor)
     for path in found.values():
         if path is not None and path.suffix.lower() == GGUF:
             _refuse_lacking_gguf(path)
-    return {part: path for part, path in found.items() if path is not None}
+    return replace(alone, loose={part: path for part, path in found.items() if path is not None})
 
 
 def _header_of(path: Path) -> Header:
@@ -308,6 +311,12 @@ def names_of(header: Header, variant: Variant, part: str) -> Iterator[str]:
 
 Shapes = dict[str, list[int]]
 
+
+def bare_shapes(header: Header) -> Shapes:
+    """The shapes of a file's weights, by their names without what LDM puts before the denoiser's."""
+    return {name.removeprefix(PREFIX): tensor.shape for name, tensor in header.tensors.items()}
+
+
 _FLUX_SCHEDULER: Final = {
     "base_image_seq_len": 256,
     "base_shift": 0.5,
@@ -322,8 +331,11 @@ _FLUX_FAMILIES: Final = ("flux", "flux-fill", "flux-kontext")
 
 def variant_of(header: Header, file_name: str = "") -> Variant | None:
     """The kind of checkpoint that has this header; None when it is none that we know."""
-    shapes = {name.removeprefix(PREFIX): tensor.shape for name, tensor in header.tensors.items()}
-    hint = " ".join((file_name, *header.metadata.values())).lower()[:4096]
+    shapes = bare_shapes(header)
+    if not_drawn_with(shapes):
+        return None
+    predicts = header.metadata.get("modelspec.prediction_type", "")
+    hint = " ".join((file_name, f"predicts-{predicts}", *header.metadata.values())).lower()[:4096]
     for look in (_unet, _sd3, _flux, _others):
         found = look(shapes, hint)
         if found is not None:
@@ -373,10 +385,14 @@ def _xl(shapes: Shapes, hint: str, *, inpainting: bool) -> Variant | None:
     elif inpainting:
         name, family, pipeline = "-inpainting", "stable-diffusion-xl", "StableDiffusionXLInpaintPipeline"
     else:
-        predicts_v = "v_pred" in shapes or "vpred" in re.sub(r"[-_ ]", "", hint)
+        predicts_v = bool({"v_pred", "ztsnr"} & shapes.keys()) or _says_v(hint)
         name = "-v-prediction" if predicts_v else ""
         family, pipeline = "stable-diffusion-xl", "StableDiffusionXLPipeline"
     return Variant(id=f"stable-diffusion-xl{name}", family=family, pipeline=pipeline, denoiser="unet", complete=True)
+
+
+def _says_v(hint: str) -> bool:
+    return "vpred" in re.sub(r"[-_ ]", "", hint) or "predicts-v" in hint
 
 
 def _sd3(shapes: Shapes, hint: str) -> Variant | None:

@@ -12,7 +12,8 @@ from diffusers.models.normalization import AdaLayerNormContinuous
 from torch import nn
 
 from tui.library.layer_names import target_of
-from tui.worker.lycoris import Factors, checked_factors
+from tui.worker.lycoris import MAX_RANK, Factors, checked_factors, is_kronecker, kronecker_factors, kronecker_rank
+from tui.worker.variants import Kronecker
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Change:
     factors: Factors
     magnitude: torch.Tensor | None = None
     """A DoRA's: how long the rows (outputs, 1) or the columns (1, inputs) of the changed weight are."""
+    peers: tuple[str, ...] = ()
+    """The layers, this one among them, that are one in the file."""
+    product: Kronecker | None = None
+    """A LoKr's change where no two matrices of reasonable size make it; the factors are then naught."""
 
 
 def parts_by_layer(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
@@ -126,18 +131,32 @@ def changes(path: Path, tensors: Mapping[str, torch.Tensor], layers: Layers) -> 
 def _changes(path: Path, layer: str, parts: Mapping[str, torch.Tensor], own: Sequence[Layer]) -> Iterator[Change]:
     """The changes of the layers `own` that the one called `layer` in a file stands for; none when they do not fit."""
     magnitude = _magnitude(parts["dora_scale"].float()) if "dora_scale" in parts else None
-    up, down = checked_factors(path, layer, {name: one for name, one in parts.items() if name != "dora_scale"})
+    plain = {name: one for name, one in parts.items() if name != "dora_scale"}
+    product = kronecker_factors(plain) if is_kronecker(plain) else None
+    if product is not None and _size(product) != (sum(one.rows for one in own), own[0].columns):
+        return
+    if product is not None and kronecker_rank(plain, product) > MAX_RANK:
+        up, down = torch.zeros(_size(product)[0], 1), torch.zeros(1, _size(product)[1])
+    else:
+        (up, down), product = checked_factors(path, layer, plain), None
     if up.shape[0] != sum(one.rows for one in own) or any(one.columns != down.shape[1] for one in own):
         return
     by_row = magnitude is not None and magnitude.shape[0] > 1
-    if magnitude is not None and len(own) > 1 and not by_row:
-        return  # the columns' lengths are those of all the layers together
-    begin = 0
+    if product is not None and any(one.swapped for one in own) and _OF_AUTHORS.search(layer):
+        return
+    peers, begin = tuple(one.name for one in own), 0
     for one in own:
         rows = slice(begin, begin := begin + one.rows)
         mine = up[rows].roll(one.rows // 2, 0) if one.swapped and _OF_AUTHORS.search(layer) else up[rows]
         lengths = magnitude[rows] if magnitude is not None and by_row else magnitude
-        yield Change(one.name, one.shaped((mine, down)), lengths)
+        part = Kronecker(*product, rows) if product is not None else None
+        yield Change(one.name, one.shaped((mine, down)), lengths, peers, part)
+
+
+def _size(product: Factors) -> tuple[int, int]:
+    """Rows and columns of a Kronecker product."""
+    first, second = product[0].shape, product[1].flatten(1).shape
+    return first[0] * second[0], first[1] * second[1]
 
 
 _OF_AUTHORS: Final = re.compile(r"adaLN_modulation")

@@ -15,9 +15,9 @@ from tui.library.preparation import adapter_path
 from tui.protocol.job import Adapter
 from tui.protocol.problem import LatenttyError
 from tui.worker.adapter_layers import Change, changes, layers_of
-from tui.worker.dora import Stretching
 from tui.worker.lycoris import as_lora, shaped
 from tui.worker.memory import is_out_of_memory
+from tui.worker.variants import Multiplied, Stretching
 
 MAX_LOADED: Final = 8
 """Adapters that stay loaded beside one model; of more, the one used longest ago leaves, unless the job needs it."""
@@ -135,8 +135,16 @@ def _load_changes(pipeline: Any, found: Sequence[Change], name: str) -> None:
     pipeline.load_lora_weights(factors, adapter_name=name)
     for one in found:
         if one.magnitude is not None:
-            part, _, layer = one.layer.partition(".")
-            getattr(pipeline, part).get_submodule(layer).lora_variant[name] = Stretching(one.magnitude)
+            peers = [_layer(pipeline, peer) for peer in one.peers]
+            _layer(pipeline, one.layer).lora_variant[name] = Stretching(one.magnitude, peers, one.product)
+        elif one.product is not None:
+            _layer(pipeline, one.layer).lora_variant[name] = Multiplied(one.product)
+
+
+def _layer(pipeline: Any, name: str) -> Any:
+    """The layer called so behind the name of its part, as peft has wrapped it."""
+    part, _, below = name.partition(".")
+    return getattr(pipeline, part).get_submodule(below)
 
 
 def _load_lycoris(pipeline: Any, path: Path, tensors: Mapping[str, torch.Tensor], name: str) -> None:
@@ -161,6 +169,6 @@ def adapter_file(given: Path) -> tuple[Path, AdapterHeader]:
     """
     path = adapter_path(str(given))
     header = read_adapter(path)
-    if header.kind not in ("lora", "loha", "lokr"):
+    if header.reason or header.kind not in ("lora", "loha", "lokr"):
         raise unusable(path, header.reason or "it is a textual inversion: name it in the prompt")
     return path, header

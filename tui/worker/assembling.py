@@ -47,11 +47,10 @@ def blueprint_of(path: Path, folders: Sequence[Path]) -> Blueprint:
 
 def _part(single: SingleFile, name: str, library: str, class_name: str) -> Part:
     kind = class_named(single.path, library, class_name)
-    if single.holds(name):
-        ldm = not name.startswith("text_encoder") or single.variant.family.startswith("stable-diffusion")
-        return (FilePart if ldm else EncoderInside)(name, single.pack / name, kind, single)
-    if single.donor is not None and single.donor.holds(name):
-        return FilePart(name, single.pack / name, kind, single.donor)
+    for one in (single, single.donor):
+        if one is not None and one.holds(name):
+            ldm = not name.startswith("text_encoder") or one.variant.family.startswith("stable-diffusion")
+            return (FilePart if ldm else EncoderInside)(name, one.pack / name, kind, one)
     if name in single.loose:
         return _loose(single, name, kind)
     for place in (single.pack, single.lender):

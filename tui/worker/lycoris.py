@@ -1,7 +1,8 @@
 """LyCORIS files as LoRAs: a LoHa's and a LoKr's change of a weight is a product of two matrices like any other's.
 
 Source of the two forms: https://github.com/KohakuBlueleaf/LyCORIS (loha.py, lokr.py). Both are exact here, not
-approximations; where the product's rank would make it larger than the weights it changes, the file is refused.
+approximations. A product of so high a rank that it would be larger than the weights it changes stays a Kronecker
+product, see :mod:`tui.worker.variants`; where it cannot, the file is refused.
 """
 
 import re
@@ -58,11 +59,46 @@ def checked_factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -
 def _factors(path: Path, layer: str, parts: Mapping[str, torch.Tensor]) -> Factors:
     if "hada_w1_a" in parts:
         return _hadamard(parts)
-    if "lokr_w1" in parts or "lokr_w1_a" in parts:
+    if is_kronecker(parts):
         return _kronecker(parts)
     if {"lora_up", "lora_down"} <= parts.keys() <= {"lora_up", "lora_down", "lora_mid", "alpha"}:
         return _plain(parts)
     raise unusable(path, f"its layer {layer} is of a kind that we cannot convert ({', '.join(sorted(parts))})")
+
+
+def is_kronecker(parts: Mapping[str, torch.Tensor]) -> bool:
+    """Whether they are a LoKr's."""
+    return "lokr_w1" in parts or "lokr_w1_a" in parts
+
+
+def kronecker_factors(parts: Mapping[str, torch.Tensor]) -> Factors:
+    """The two matrices, the second perhaps a convolution's kernels, whose Kronecker product is a LoKr's change."""
+    first, second, rank = _first(parts), _second(parts), 0
+    for name in ("lokr_w1_b", "lokr_w2_b"):
+        rank = parts[name].shape[0] if name in parts else rank
+    return first * (_scale(parts, rank) if rank else 1.0), second
+
+
+def kronecker_rank(parts: Mapping[str, torch.Tensor], factors: Factors) -> int:
+    """The rank that a LoKr would have as a LoRA; `factors` are its own."""
+    low = "lokr_w2_b" in parts and "lokr_t2" not in parts
+    second = parts["lokr_w2_b"].shape[0] if low else min(factors[1].flatten(1).shape)
+    return int(min(factors[0].shape) * second)
+
+
+def _first(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    if "lokr_w1" in parts:
+        return parts["lokr_w1"].float()
+    return parts["lokr_w1_a"].float() @ parts["lokr_w1_b"].float()
+
+
+def _second(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    if "lokr_w2" in parts:
+        return parts["lokr_w2"].float()
+    left, right = parts["lokr_w2_a"].float(), parts["lokr_w2_b"].float()
+    if "lokr_t2" in parts:  # a Tucker decomposition of kernels
+        return torch.einsum("ijhw,ip,jr->prhw", parts["lokr_t2"].float(), left, right)
+    return (left @ right.flatten(1)).view(left.shape[0], *right.shape[1:])
 
 
 def _scale(parts: Mapping[str, torch.Tensor], rank: int) -> float:
@@ -86,25 +122,17 @@ def _hadamard(parts: Mapping[str, torch.Tensor]) -> Factors:
 
 def _kronecker(parts: Mapping[str, torch.Tensor]) -> Factors:
     """W1 ⊗ (U·V) = (W1 ⊗ U)·(I ⊗ V), or (I ⊗ U)·(W1 ⊗ V) where that is smaller."""
-    rank = 0
-    if "lokr_w1" in parts:
-        first = parts["lokr_w1"].float()
-    else:
-        rank = parts["lokr_w1_b"].shape[0]
-        first = parts["lokr_w1_a"].float() @ parts["lokr_w1_b"].float()
-    if "lokr_w2" in parts:
-        whole = parts["lokr_w2"].float().flatten(1)
+    first, second = kronecker_factors(parts)
+    if "lokr_w2" in parts or "lokr_t2" in parts:
+        whole = second.flatten(1)
         wide = whole.shape[0] < whole.shape[1]
         left, right = (torch.eye(whole.shape[0]), whole) if wide else (whole, torch.eye(whole.shape[1]))
     else:
-        rank = parts["lokr_w2_b"].shape[0]
         left, right = parts["lokr_w2_a"].float(), parts["lokr_w2_b"].float().flatten(1)
     rows, columns = first.shape
     if rows < columns:
-        up, down = torch.kron(torch.eye(rows), left), torch.kron(first, right)
-    else:
-        up, down = torch.kron(first, left), torch.kron(torch.eye(columns), right)
-    return up * (_scale(parts, rank) if rank else 1.0), down
+        return torch.kron(torch.eye(rows), left), torch.kron(first, right)
+    return torch.kron(first, left), torch.kron(torch.eye(columns), right)
 
 
 def shaped(converted: Mapping[str, torch.Tensor], modules: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from tui.library.gguf_header import GGUF
 from tui.library.models import read_json
+from tui.library.other_models import PREFIX
 from tui.library.safetensors_header import Header
-from tui.library.single_files import PREFIX, SingleFile, names_of
+from tui.library.single_files import SingleFile, names_of
 from tui.worker.blueprint import Part
 from tui.worker.flux_layout import in_diffusers_names
 from tui.worker.mapped_gguf import mapped_gguf

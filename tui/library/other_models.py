@@ -1,0 +1,74 @@
+"""Models that are known by their weights and not drawn with, and why: nobody should have to guess from an error."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+PREFIX: Final = "model.diffusion_model."
+"""What LDM and its heirs put before the denoiser's names; a file that holds nothing else may leave it out."""
+
+Shapes = Mapping[str, list[int]]
+"""Of a file's weights, by their names without :data:`PREFIX`."""
+
+_VIDEO: Final = "Latentty makes pictures, not films"
+_FOLDER: Final = "draw with it as a diffusers folder"
+_NOT: Final = "Latentty cannot draw with it"
+_CONTROL: Final = (
+    "it reads a control picture in its input, which Latentty cannot give it: use FLUX.1 dev with a ControlNet"
+)
+
+_MARKS: Final = (
+    ("a Wan video model", _VIDEO, r"(?:^|\.)blocks\.0\.cross_attn\.norm_k\.weight$|^head\.modulation$"),
+    ("a Hunyuan model", _NOT, r"(?:^|\.)double_blocks\.0\.img_attn_qkv\.weight$|^txt_in\.individual_token_refiner\."),
+    ("an LTX video model", _VIDEO, r"(?:^|\.)patchify_proj\.weight$"),
+    ("a Mochi video model", _VIDEO, r"^blocks\.0\.attn\.qkv_x\.weight$"),
+    ("a Stable Video Diffusion model", _VIDEO, r"\.time_stack\.0\."),
+    ("an AnimateDiff motion module", _VIDEO, r"\.motion_modules\.0\."),
+    ("a Cosmos or Anima model", _NOT, r"^net\.(?:x_embedder\.proj\.1|llm_adapter\.|blocks\.0\.self_attn\.q_proj)"),
+    ("a Stable Cascade model", _NOT, r"(?:^|\.)(?:clip_txt_mapper|effnet_mapper\.0)\.weight$"),
+    ("an AuraFlow model", _FOLDER, r"(?:^|\.)double_layers\.0\.attn\.w1q\.weight$"),
+    ("a HiDream model", _NOT, r"(?:^|\.)double_stream_blocks\.0\.block\."),
+    ("a Lumina 2 model", _FOLDER, r"^layers\.0\.adaLN_modulation\.1\.weight$"),
+    ("a PixArt model", _FOLDER, r"^blocks\.0\.mlp\.fc1\.weight$|^(?:caption_projection|y_embedder)\.y_emb"),
+    ("a Sana model", _FOLDER, r"^blocks\.0\.mlp\.inverted_conv\."),
+    ("a Kolors model", _NOT, r"^encoder_hid_proj\.weight$"),
+    ("a Playground 2.5 model", _NOT, r"^edm_mean$"),
+    ("a Chroma Radiance model", _NOT, r"^nerf_(?:blocks|image_embedder)\."),
+    ("a FLUX.3 model", _NOT, r"^early_stream_modulations\."),
+    ("a Krea 2 model", _NOT, r"^txtfusion\."),
+    ("a Qwen-Image 2 model", _NOT, r"^txt_in\.text_norm\."),
+    ("FLUX.1 Redux", "Latentty has no use for pictures as prompts", r"^redux_up\."),
+)  # fmt: skip
+"""What it is, why it cannot be used, and names that only it has; the first that fits."""
+
+_CHECKS: Final = tuple((what, why, re.compile(mark)) for what, why, mark in _MARKS)
+
+_INPUTS: Final = {
+    5: "Stable Diffusion for depth",
+    7: "an upscaler of Stable Diffusion",
+    8: "InstructPix2Pix or another editor of Stable Diffusion",
+}
+"""What takes in so many channels."""
+
+_DISTILLED: Final = "input_blocks.7.1.transformer_blocks.{}.norm1.weight"
+
+
+def not_drawn_with(shapes: Shapes) -> str:
+    """What the file with these weights is, and why it cannot be drawn with; empty for every other file."""
+    for what, why, mark in _CHECKS:
+        if any(mark.search(name) for name in shapes):
+            return f"it is {what}: {why}"
+    entry = shapes.get("img_in.weight") or shapes.get("x_embedder.weight") or []
+    if "guidance_in.in_layer.weight" in shapes and entry[1:] == [128]:
+        return f"it is FLUX.1 Canny or Depth: {_CONTROL}"
+    first = shapes.get("input_blocks.0.0.weight") or []
+    if len(first) == 4 and first[1] in _INPUTS:
+        return f"it is {_INPUTS[first[1]]}: {_NOT}"
+    if _DISTILLED.format(0) in shapes and "label_emb.0.0.weight" in shapes and _DISTILLED.format(9) not in shapes:
+        return f"it is a small form of SDXL, such as SSD-1B or Vega: {_FOLDER}"
+    return ""
+
+
+CONTROL_LORA: Final = f"it is a control LoRA of FLUX.1 (Canny or Depth): {_CONTROL}"
+CONTROL_WIDTH: Final = 128
+"""What such a LoRA makes of the 64 values that FLUX.1's first layer reads for each place."""
