@@ -1,7 +1,9 @@
 """A model file is known from its header alone, whoever wrote it and whatever it is called."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -83,6 +85,51 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
     assert (found.problem is not None) == (shapes in (WAN, KREA_LORA) or kind == "unknown")
+
+
+UNET = "model.diffusion_model.input_blocks.0.0.weight"
+LUMINA = {
+    "model.diffusion_model.noise_refiner.0.attention.qkv.weight": [8, 8],
+    "model.diffusion_model.layers.0.adaLN_modulation.1.weight": [8, 8],
+}
+KOLORS = UNET_XL | {"encoder_hid_proj.weight": [2048, 4096]}
+CONTROL_LORA = {"img_in.lora_A.weight": [128, 128], "img_in.lora_B.weight": [3072, 128]}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        (WAN, "Wan video"),
+        ({"patchify_proj.weight": [8, 8], "transformer_blocks.27.scale_shift_table": [6, 8]}, "LTX"),
+        ({"double_blocks.0.img_attn.qkv.weight": [8, 8], "txt_in.individual_token_refiner.b": [8, 8]}, "Hunyuan"),
+        ({"net.blocks.0.self_attn.q_proj.weight": [8, 8], "net.x_embedder.proj.1.weight": [8, 68]}, "Cosmos"),
+        ({"double_layers.0.attn.w1q.weight": [8, 8], "cond_seq_linear.weight": [8, 8]}, "AuraFlow.*folder"),
+        ({"blocks.0.mlp.fc1.weight": [8, 8], "blocks.0.cross_attn.q_linear.weight": [8, 8]}, "PixArt.*folder"),
+        ({"blocks.0.mlp.inverted_conv.conv.weight": [8, 8, 1, 1], "x.weight": [8, 8]}, "Sana.*folder"),
+        ({"double_stream_blocks.0.block.adaLN_modulation.1.bias": [8], "x.weight": [8, 8]}, "HiDream"),
+        (LUMINA, "Lumina 2.*folder"),
+        (KOLORS, "Kolors"),
+        (files.SDXL | {"edm_mean": [4]}, "Playground"),
+        (files.SD1 | {UNET: [8, 8, 3, 3]}, "InstructPix2Pix"),
+        (files.FLUX | {"img_in.weight": [32, 128]}, "FLUX.1 Canny or Depth.*ControlNet"),
+        (CONTROL_LORA, "control LoRA of FLUX.1.*ControlNet"),
+        ({f"transformer.x_embedder.{side}.weight": [128, 128] for side in ("lora_A", "lora_B")}, "control LoRA"),
+    ],
+)
+def test_what_cannot_be_drawn_with_is_called_by_its_name(
+    tmp_path: Path, shapes: dict[str, list[int]], told: str
+) -> None:
+    found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
+    assert found.kind in ("checkpoint", "lora")
+    assert re.search(told, str(found.problem))
+
+
+@pytest.mark.parametrize("mark", [{"v_pred": []}, {"ztsnr": []}, {"modelspec.prediction_type": "v"}])
+def test_an_sdxl_for_v_prediction_is_known_by_its_marks(tmp_path: Path, mark: dict[str, Any]) -> None:
+    """NoobAI's empty tensors, and what kohya writes down."""
+    told = mark if "modelspec.prediction_type" in mark else {}
+    path = write_safetensors(tmp_path / "x.safetensors", files.SDXL | ({} if told else mark), told)
+    assert identify_file(path).base == "stable-diffusion-xl-v-prediction"
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.conftest import make_job
+from tests.library.model_files import FLUX, write_safetensors
 from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons
 from tui.library.models import BUNDLED, read_model
-from tui.library.paths import bundled_models
+from tui.library.paths import bundled_models, configurations
 from tui.library.places import places
 from tui.library.preparation import missing_from, prepare
 from tui.library.prompt.wildcards import Wildcards
@@ -21,6 +23,10 @@ from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError
 
 LORA = "emoji-tiny-lora-pixel"
+CLIP = {
+    "text_model.embeddings.token_embedding.weight": [49408, 1024],
+    "text_model.encoder.layers.0.self_attn.k_proj.weight": [1024, 1024],
+}
 
 
 @pytest.fixture
@@ -64,8 +70,6 @@ def test_a_lora_that_is_not_there_is_refused(model: ModelInfo) -> None:
 
 
 def test_what_has_no_effect_on_a_family_is_refused_with_its_place(model: ModelInfo) -> None:
-    from msgspec.structs import replace
-
     flux = replace(model, family="flux", name="some flux", weighting=False, clip_skip=False, negative_prompt=False)
     with pytest.raises(LatenttyError, match="letter 3 .*weights of words"):
         refuse_impossible(make_job(prompt="a (red:1.2) apple", scheduler=flux.scheduler), flux, {})
@@ -90,6 +94,40 @@ def test_a_lora_of_another_family_is_refused_before_the_job_is_accepted(model: M
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4 * 768 * 2))
     with pytest.raises(LatenttyError, match=r"reads text 768 wide, this model's is 192 \(made for sd_v1\)"):
         prepared(make_job(prompt="a fox <lora:other:1>"), model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        ({"transformer.layers.0.attention.to_q.lora_A.weight": [4, 3840]}, "none of the layers"),
+        ({"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": [4, 1536]}, "1536 wide, this model's is 32"),
+        ({"img_in.lora_A.weight": [128, 128]}, "control LoRA of FLUX.1"),
+    ],
+)
+def test_a_lora_that_does_not_fit_a_checkpoint_is_refused_from_the_headers_of_both(
+    model: ModelInfo, tmp_path: Path, shapes: dict[str, list[int]], told: str
+) -> None:
+    path = write_safetensors(tmp_path / "flux1-dev.safetensors", FLUX)
+    flux = replace(model, family="flux", path=str(path), configuration=str(configurations() / "flux"))
+    (name,) = shapes
+    up = name.replace("lora_A", "lora_B").replace("lora_down", "lora_up")
+    lora = write_safetensors(tmp_path / "lora.safetensors", shapes | {up: [32, 4]})
+    with pytest.raises(LatenttyError, match=told):
+        prepared(make_job(adapters=[Adapter(path=str(lora))]), flux)
+
+
+@pytest.mark.parametrize("name", ["vae", "text_encoder"])
+def test_a_vae_or_text_encoder_of_another_family_is_refused_from_its_header(
+    model: ModelInfo, tmp_path: Path, name: str
+) -> None:
+    shapes = {"decoder.conv_in.weight": [512, 16, 3, 3]} if name == "vae" else CLIP
+    path = write_safetensors(tmp_path / "other.safetensors", shapes)
+    with pytest.raises(LatenttyError, match=r"other\.safetensors does not fit"):
+        prepared(make_job(**{name: str(path)}), model)
+    own = str(bundled_models() / BUNDLED / name)
+    assert prepared(make_job(**{name: own}), model)
+    (weights,) = Path(own).glob("*.safetensors")
+    assert prepared(make_job(**{name: str(weights)}), model)
 
 
 def test_what_a_prompt_lacks_is_told_where_it_is_typed() -> None:

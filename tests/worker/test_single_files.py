@@ -331,9 +331,14 @@ def test_a_checkpoint_with_everything_inside_needs_nothing_else(
     path = tmp_path / "flux1-dev-all.safetensors"
     tensors = {before + name: one for before, part in inside.items() for name, one in part.items()}
     save_file({name: one.contiguous().clone() for name, one in tensors.items()}, path)
-    residents = Residents(CPU, torch.float32, PLENTY)
+    residents = Residents(CPU, torch.float32, PLENTY, [tmp_path])
     whole, single = residents.model("folder", str(tiny_models["flux"])), residents.model("file", str(path))
     draws_the_same(residents, single, whole, tmp_path)
+    (tmp_path / "unet").mkdir()
+    save_file(weights["transformer"], tmp_path / "unet" / "tune.safetensors")
+    alone = residents.model("alone", str(tmp_path / "unet" / "tune.safetensors"))
+    draws_the_same(residents, alone, whole, tmp_path)
+    assert alone.components["text_encoder_2"] is single.components["text_encoder_2"], "it lends what others lack"
 
 
 @pytest.mark.parametrize("named", [dict, flux_names.black_forest_labs])

@@ -16,7 +16,7 @@ from tui.library.adapter_header import AdapterHeader, describe_adapter
 from tui.library.bounded import MAX_CONFIGURATION, read_small
 from tui.library.gguf_header import GgufHeader, as_safetensors, read_gguf_header
 from tui.library.models import read_json, read_model
-from tui.library.other_models import not_drawn_with
+from tui.library.other_models import CONTROL_LORA, not_drawn_with
 from tui.library.plain_text import plain
 from tui.library.safetensors_header import DTYPE_BITS, Header, read_header
 from tui.library.single_files import OF_FEW_BITS, bare_shapes, packing, variant_of
@@ -222,7 +222,8 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     control = any(name.startswith(("lora_controlnet", "lllite_", "ip_adapter.", "image_proj.")) for name in names)
     if adapter.kind in ("lora", "loha", "lokr") and not control:
         why = adapter.reason or _made_for_others(adapter)
-        return Traits(kind="lora", family=family_of_adapter(adapter, header), base=adapter.base, why=why)
+        family = "flux" if adapter.reason == CONTROL_LORA else family_of_adapter(adapter, header)
+        return Traits(kind="lora", family=family, base=adapter.base, why=why)
     if adapter.kind == "embedding":
         return Traits(kind="embedding", family=_family_of_rows(adapter))
     if packed := packing(header):

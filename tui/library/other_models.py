@@ -22,7 +22,7 @@ _MARKS: Final = (
     ("a Hunyuan model", _NOT, r"(?:^|\.)double_blocks\.0\.img_attn_qkv\.weight$|^txt_in\.individual_token_refiner\."),
     ("an LTX video model", _VIDEO, r"(?:^|\.)patchify_proj\.weight$"),
     ("a Mochi video model", _VIDEO, r"^blocks\.0\.attn\.qkv_x\.weight$"),
-    ("a Stable Video Diffusion model", _VIDEO, r"\.time_stack\.0\."),
+    ("a Stable Video Diffusion model", _VIDEO, r"\.time_stack\."),
     ("an AnimateDiff motion module", _VIDEO, r"\.motion_modules\.0\."),
     ("a Cosmos or Anima model", _NOT, r"^net\.(?:x_embedder\.proj\.1|llm_adapter\.|blocks\.0\.self_attn\.q_proj)"),
     ("a Stable Cascade model", _NOT, r"(?:^|\.)(?:clip_txt_mapper|effnet_mapper\.0)\.weight$"),
