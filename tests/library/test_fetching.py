@@ -34,15 +34,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield hub
 
 
-async def get(source: str, folder: Path) -> Download:
-    """Fetch `source` into `folder`."""
+async def get(source: str, folder: Path, waits: list[str] | None = None) -> Download:
+    """Fetch `source` into `folder`; why it had to wait is added to `waits`."""
 
     def told(file: RemoteFile, done: int, total: int) -> None:
         assert 0 <= done <= total or not total
 
     async with client_for(HOSTS) as client:
         download = await resolve(source, client, HOSTS)
-        await fetch_all(download, folder, client, told)
+        await fetch_all(download, folder, client, told, lambda why, _: (waits if waits is not None else []).append(why))
         return download
 
 
@@ -54,7 +54,10 @@ async def test_a_file_comes_whole_over_cut_connections_and_bad_days_and_goes_on_
     hub: Hub, tmp_path: Path
 ) -> None:
     hub.faults = ["cut", "503", "cut", "429", "no ranges"]
-    download = await get(FOX, tmp_path / "models")
+    waits: list[str] = []
+    download = await get(FOX, tmp_path / "models", waits)
+    assert [re.findall("answers 503|answers 429|ended early|closed", one)[:1] for one in waits].count([]) == 0, waits
+    assert any("429" in one for one in waits)
     assert download.license == "openrail"
     assert (tmp_path / "models" / "fox.safetensors").read_bytes() == hub.files["lora/fox.safetensors"]
     ranges = [asked for _, asked, _ in hub.asked]

@@ -116,7 +116,7 @@ class Downloads:
         with suppress(asyncio.CancelledError):
             await task
         if self._states[number].open:
-            await self._change(replace(self._states[number], phase="cancelled", rate=0.0), keep=True)
+            await self._change(replace(self._states[number], phase="cancelled", rate=0.0, waiting=""), keep=True)
 
     async def stop(self) -> None:
         """End every process; the next engine goes on with them."""
@@ -145,7 +145,9 @@ class Downloads:
                 await self._fetch(state, for_download(os.environ, environment))
         except (LatenttyError, OSError) as error:
             problem = error.problem if isinstance(error, LatenttyError) else _no_process(error)
-            await self._change(replace(self._states[state.id], phase="failed", problem=problem, rate=0.0), keep=True)
+            await self._change(
+                replace(self._states[state.id], phase="failed", problem=problem, rate=0.0, waiting=""), keep=True
+            )
         except sqlite3.Error:
             log.exception("how far a download is cannot be kept")
         if self._states[state.id].phase == "done":

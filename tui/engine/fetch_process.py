@@ -65,6 +65,11 @@ class Telling:
         if self._whole:
             self._tell_bytes()
 
+    def wait(self, why: str, seconds: float) -> None:
+        """Nothing comes, and it is tried again in so many `seconds`."""
+        if seconds:
+            self.change(waiting=f"{redacted(why).rstrip('.')}; trying again in {seconds:.0f} s")
+
     async def beat(self) -> None:
         """Tell how far it is every now and then, also while nothing comes, until cancelled."""
         while True:
@@ -91,6 +96,7 @@ class Telling:
             done_bytes=there,
             total_bytes=sum(total for _, total in self._files.values()) if known else 0,
             rate=max(rate, 0.0),
+            waiting=self.state.waiting if there == self.state.done_bytes else "",
         )
         if told != self.state:
             self._tell(told)
@@ -116,12 +122,12 @@ async def fetch_model(order: FetchOrder, telling: Telling) -> None:
         )
         beat = asyncio.create_task(telling.beat())
         try:
-            paths = await fetch_all(download, folder, client, telling.bytes)
+            paths = await fetch_all(download, folder, client, telling.bytes, telling.wait)
         finally:
             beat.cancel()
     size = sum(path.stat().st_size for path in paths)
     weights = [str(path) for path in paths if path.suffix in WEIGHTS]
-    telling.change(phase="done", paths=weights, done_bytes=size, total_bytes=size, rate=0.0)
+    telling.change(phase="done", paths=weights, done_bytes=size, total_bytes=size, rate=0.0, waiting="")
 
 
 def main() -> int:
@@ -133,14 +139,14 @@ def main() -> int:
         asyncio.run(fetch_model(order, telling))
     except LatenttyError as error:
         problem = replace(error.problem, cause=redacted(error.problem.cause))
-        telling.change(phase="failed", problem=problem, rate=0.0)
+        telling.change(phase="failed", problem=problem, rate=0.0, waiting="")
     except OSError as error:
         problem = Problem(
             code="output_unwritable",
             cause=f"{order.state.folder} cannot be written: {error.strerror or error}.",
             hint="Choose another folder, or change its rights.",
         )
-        telling.change(phase="failed", problem=problem, rate=0.0)
+        telling.change(phase="failed", problem=problem, rate=0.0, waiting="")
     return 0
 
 

@@ -128,7 +128,7 @@ class _Watched:
             disable=not self._console.is_terminal,
         )
         task = bar.add_task(plain(state.source)[:24], total=None)
-        asked = False
+        asked, waits = False, ""
         with ExitStack() as undo:
             while True:
                 self._changed.clear()
@@ -141,6 +141,9 @@ class _Watched:
                     files = "1 file" if state.files == 1 else f"{state.files} files"
                     self._say(f"{state.title}: {files} to {state.folder}, licence: {licence}")
                     undo.enter_context(bar)
+                if state.waiting not in ("", waits):
+                    self._say(f"{state.waiting}.")
+                waits = state.waiting
                 label = plain(state.title)[:24] if state.phase != "checking" else "checking"
                 bar.update(task, description=label, completed=state.done_bytes, total=state.total_bytes or None)
                 if not state.open:

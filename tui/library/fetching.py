@@ -26,6 +26,10 @@ Told = Callable[[RemoteFile, int, int], None]
 """Called with a file, the bytes that are there, and the bytes in all (0: nobody knows)."""
 
 
+Waiting = Callable[[str, float], None]
+"""Called with why nothing comes, and the seconds until it is tried again."""
+
+
 def client_for(hosts: list[str]) -> httpx2.AsyncClient:
     """A client that speaks to these hosts and those below them alone, through the proxies of the environment."""
 
@@ -35,7 +39,13 @@ def client_for(hosts: list[str]) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(follow_redirects=True, timeout=30, event_hooks={"request": [check]})
 
 
-async def fetch_all(download: Download, folder: Path, client: httpx2.AsyncClient, told: Told) -> list[Path]:
+def _unheard(_why: str, _seconds: float) -> None:
+    """Nobody wants to know."""
+
+
+async def fetch_all(
+    download: Download, folder: Path, client: httpx2.AsyncClient, told: Told, waiting: Waiting = _unheard
+) -> list[Path]:
     """Fetch every file into `folder`; the paths. Files that are there already are not fetched again.
 
     Raises:
@@ -46,7 +56,7 @@ async def fetch_all(download: Download, folder: Path, client: httpx2.AsyncClient
 
     async def one(file: RemoteFile) -> Path:
         async with slots:
-            return await fetch(file, folder / file.name, client, told, download.token)
+            return await fetch(file, folder / file.name, client, told, download.token, waiting)
 
     tasks = [asyncio.create_task(one(file)) for file in download.files]
     try:
@@ -82,7 +92,14 @@ def _part(target: Path) -> Path:
     return target.with_name(target.name + ".part")
 
 
-async def fetch(file: RemoteFile, target: Path, client: httpx2.AsyncClient, told: Told, token: str = "") -> Path:
+async def fetch(
+    file: RemoteFile,
+    target: Path,
+    client: httpx2.AsyncClient,
+    told: Told,
+    token: str = "",
+    waiting: Waiting = _unheard,
+) -> Path:
     """Fetch one file, going on where its `.part` ends; `target`.
 
     Raises:
@@ -99,29 +116,48 @@ async def fetch(file: RemoteFile, target: Path, client: httpx2.AsyncClient, told
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            wait = await _some(file, part, client, told, token)
+            await _some(file, part, client, told, token)
+            break
         except httpx2.TransportError as error:
             wait, failure = 1.0, unreachable(file.name, error)
-        else:
-            if wait is None:
-                break
-            failure = refused(file.name, 503)
+        except _NotYet as error:
+            wait, failure = error.seconds, error.told(file.name)
         after = part.stat().st_size if part.exists() else 0
         failures = 0 if after > before else failures + 1
         if failures >= TRIES:
             raise failure
-        await asyncio.sleep(min(wait * 2 ** max(failures - 1, 0), LONGEST_WAIT))
+        seconds = min(wait * 2 ** max(failures - 1, 0), LONGEST_WAIT)
+        waiting(failure.problem.cause, seconds)
+        await asyncio.sleep(seconds)
     await asyncio.to_thread(_check, file, part)
     part.replace(target)
     sync_folder(target.parent)
     return target
 
 
-async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: Told, token: str) -> float | None:
-    """Fetch as much as comes; None when that is all, else the seconds to wait before the next try."""
+class _NotYet(Exception):
+    """What is to come does not come now."""
+
+    def __init__(self, status: int, seconds: float) -> None:
+        super().__init__(status, seconds)
+        self.status, self.seconds = status, seconds
+
+    def told(self, what: str) -> LatenttyError:
+        """The error for when it is tried no more."""
+        if self.status < 300:
+            return unreachable(what, ConnectionError("the connection ended early"))
+        return refused(what, self.status)
+
+
+async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: Told, token: str) -> None:
+    """Fetch as much as comes.
+
+    Raises:
+        _NotYet: that is not all.
+    """
     start = part.stat().st_size if part.exists() else 0
     if file.size and start == file.size:
-        return None
+        return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     if token:
         headers["Authorization"] = f"Bearer {token}"
@@ -130,9 +166,10 @@ async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: 
             complete = answer.headers.get("Content-Range", "").rpartition("/")[2] == str(start)
             if not complete:
                 part.unlink(missing_ok=True)
-            return None if complete else 0.0
+                raise _NotYet(416, 0.0)
+            return
         if answer.status_code == 429 or answer.status_code >= 500:
-            return float(_number(answer, "Retry-After", 1))
+            raise _NotYet(answer.status_code, float(_number(answer, "Retry-After", 1)))
         if answer.status_code not in (200, 206):
             raise refused(file.name, answer.status_code)
         start = start if answer.status_code == 206 else 0
@@ -144,7 +181,8 @@ async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: 
                 _write(out, piece)
                 done += len(piece)
                 told(file, done, total)
-        return None if not total or done >= total else 1.0
+        if total and done < total:
+            raise _NotYet(answer.status_code, 1.0)
 
 
 def _number(answer: httpx2.Response, header: str, otherwise: int) -> int:

@@ -30,6 +30,8 @@ class DownloadState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """0 until it is known."""
     rate: float = 0.0
     """Of the last seconds."""
+    waiting: str = ""
+    """Why nothing comes just now, and when it is tried again."""
     paths: list[str] = []
     """Where its weights are, once it is done."""
     problem: Problem | None = None

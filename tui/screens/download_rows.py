@@ -3,6 +3,7 @@
 from typing import Final
 
 from tui.library.durations import duration
+from tui.library.plain_text import plain
 from tui.protocol.download import DownloadState
 
 BAR: Final = 16
@@ -35,7 +36,7 @@ def progress(state: DownloadState) -> str:
 def short_progress(state: DownloadState) -> str:
     """Such as "43 %"; what fits into a column."""
     if state.phase == "fetching" and state.total_bytes:
-        return f"{100 * state.done_bytes // state.total_bytes} %"
+        return "waits" if state.waiting else f"{100 * state.done_bytes // state.total_bytes} %"
     return state.phase
 
 
@@ -45,6 +46,7 @@ def details(state: DownloadState) -> str:
         f"{state.source} to {state.folder}",
         f"licence {state.license or 'see its page'}" if state.title else "",
         progress(state),
+        plain(state.waiting),
         str(state.problem) if state.problem is not None else "",
     ]
     if not state.open:
