@@ -1,7 +1,9 @@
 """`python -m tests.faults.quick_engine`: the engine as it is, over a worker process that paints without torch."""
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 
 from tests.faults.fault_points import around
 from tui.engine import database, pool
@@ -23,6 +25,8 @@ async def main() -> None:
     pool.START_AGAIN = 0.3
     database.Database._transact = around(database.Database._transact, "commit")
     Board.tell = around(Board.tell, "tell")
+    os.fsync = around(os.fsync, "fsync")
+    Path.rename = around(Path.rename, "rename")
     Engine._answer = around(Engine._answer, "answer")
     paths = Paths.of_user()
     lock = EngineLock(paths.lock_file)

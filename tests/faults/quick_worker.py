@@ -105,6 +105,8 @@ class Painter:
                 hoard.append(b"x" * (16 << 20))
         if prompt == "hang":
             time.sleep(3600)
+        if prompt == "stand still":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if prompt == "hang with the interpreter's lock":
             ctypes.PyDLL(None).sleep(3600)
         if prompt.startswith("the device breaks"):

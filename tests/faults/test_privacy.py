@@ -57,7 +57,10 @@ def test_a_whole_run_needs_no_network_and_leaves_nothing_to_others(home: Paths, 
         "--control", f"emoji-tiny-control-edges={edges},canny", **here,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert len(pictures_below(tmp_path / "pictures")) == 1
+    (picture,) = pictures_below(tmp_path / "pictures")
+    for path in (picture, picture.parent, tmp_path / "pictures"):
+        tally.tried += 1
+        assert not path.stat().st_mode & stat.S_IWOTH, f"{path} can be changed by everybody"
     told = read_engine_file(home.lock_file)
     assert told is not None
     worker = Path(f"/proc/{told.pid}/task/{told.pid}/children").read_text().split()[0]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import resource
+import stat
 import sys
 from contextlib import suppress
 from typing import Final
@@ -75,6 +76,7 @@ def _be_engine(paths: Paths, ready: int | None) -> tuple[int, str]:
 
 
 async def _serve(paths: Paths, ready: int | None) -> None:
+    os.umask(os.umask(0o077) | stat.S_IWOTH)  # whoever may see the pictures, not everybody may change them
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:

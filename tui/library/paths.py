@@ -106,10 +106,25 @@ def _host_name() -> str:
 
 
 def _runtime_folder() -> Path:
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if given and Path(given).is_dir() and os.access(given, os.W_OK):
-        return Path(given) / APP
+    given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if given.is_absolute() and _is_ours_to_write(given):
+        return given / APP
     return _temporary_folder()
+
+
+def _is_ours_to_write(folder: Path) -> bool:
+    """Whether nobody else can put another folder in the place of one of ours: not where others write, nor where we
+    are a guest, as after `sudo`, which may leave the variable as it was."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.getuid()
+        and not found.st_mode & 0o022
+        and os.access(folder, os.W_OK | os.X_OK)
+    )
 
 
 def _temporary_folder() -> Path:
