@@ -2,8 +2,10 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
@@ -13,9 +15,11 @@ from tests.library.model_files import write_safetensors
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tui.library.paths import Paths, bundled_models
 from tui.library.settings import load_settings
+from tui.protocol.library import ModelFile
 from tui.screens.choose import ChooseScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
+from tui.widgets.row_table import RowTable
 from tui.widgets.status_line import StatusLine
 
 
@@ -148,3 +152,34 @@ async def test_a_download_is_begun_watched_stopped_and_gone_on_with_by_keys(
             await until(pilot, lambda: any(row.kind == "lora" for row in screen._rows.values()))
             await pilot.press("x")
             await until(pilot, lambda: not snapshot_of(pilot).downloads)
+
+
+async def test_lines_that_all_change_at_once_do_not_measure_the_table_for_each(
+    open_app: OpenApp, home: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every cell that is changed alone, the table looks through its whole column: a thousand took a minute."""
+    changed: list[str] = []
+    real = RowTable.update_cell
+
+    def counted(self: RowTable, row: str, column: str, *rest: Any, **more: Any) -> None:
+        changed.append(f"{row} {column}")
+        real(self, row, column, *rest, **more)
+
+    async with open_app(120, 36) as pilot:
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen))
+        screen = pilot.app.screen
+        assert isinstance(screen, ModelsScreen)
+        await pilot.app.workers.wait_for_complete([one for one in pilot.app.workers if one.group == "files"])
+        monkeypatch.setattr(RowTable, "update_cell", counted)
+        one = ModelFile(path="/x", name="x", kind="lora", form="safetensors", place="")
+        listed = [replace(one, path=f"/m/{n}", name=f"fox {n}") for n in range(300)]
+        for told in ({}, {"sha256": "0" * 64}, {"bytes": 5_000_000}):
+            listed = [replace(file, **told) for file in listed]
+            screen._files = listed
+            screen._look()
+            assert cell(screen, "lora//m/7", "size").strip() == ("5.0 MB" if "bytes" in told else "0 B")
+        assert changed == []
+        screen._files = [replace(listed[0], bytes=7_000_000), *listed[1:]]
+        screen._look()
+        assert changed == ["lora//m/0 size"]

@@ -59,6 +59,9 @@ NO_USE: Final = "no use"
 LEAST_NAME: Final = 16
 """Cells that a name gets at least."""
 
+MANY: Final = 20
+"""Lines that are changed one by one: for each, the table measures a whole column; of more, it is filled anew."""
+
 COLUMNS: Final = {"name": "Name", "kind": "Kind", "size": "Size", "where": "Where", "kept": "Kept"}
 
 
@@ -294,12 +297,16 @@ class ModelsScreen(EngineScreen):
     def _show_rows(self, found: dict[str, ModelRow]) -> None:
         """Change only those lines that are others; all of them where names get another width."""
         room = _room(found.values(), self.app.size.width)
-        if room == self._name_room and list(found)[: len(self._rows)] == list(self._rows):
+        same = room == self._name_room and list(found)[: len(self._rows)] == list(self._rows)
+        changed = [key for key, row in self._rows.items() if _texts(row) != _texts(found[key])] if same else []
+        if same and len(changed) <= MANY:
             for key, row in found.items():
                 if key not in self._rows:
                     self._table.add_row(*_cells(row, room).values(), key=key)
-                elif row != self._rows[key]:
-                    for column, text in _cells(row, room).items():
+            for key in changed:
+                before = _texts(self._rows[key])
+                for column, text in _cells(found[key], room).items():
+                    if before[column] != _texts(found[key])[column]:
                         self._table.update_cell(key, column, text, update_width=True)
         else:
             under = self._under_cursor
