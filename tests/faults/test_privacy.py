@@ -142,6 +142,10 @@ def test_the_log_hides_secrets_is_private_and_stays_small(
             "glpat-{}",
             "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
             "CIVITAI_API_TOKEN={}",
+            "{{'Cookie': 'a=1; b={}'}}",
+            "machine host login me password {}",
+            "curl -u me:{}",
+            "?Policy={}&x=1",
         ]
     ),
 )
@@ -157,6 +161,7 @@ def test_no_text_makes_the_search_for_secrets_long(tally: Tally, times: Callable
     pieces = (
         "a", "token", "tokena", "token=", "token ", "authorization: basic ", 'secret:"', "://", "://a", "eyJa", "sk-",
         "-----BEGIN PRIVATE KEY-----", "-----BEGIN A ", "github_pat_", "cookie: ", "Bearer ", "-token ", "_key",
+        "cookie", "-u ", "-u a", "password ", 'password "',
     )  # fmt: skip
     for piece in pieces:
         for text in (piece * (length // len(piece)), piece + "a" * length, piece + " " * length, piece + "-" * length):

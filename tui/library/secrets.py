@@ -27,7 +27,8 @@ _SHAPES: Final = re.compile(
     r"|(?<=://)[^/\s@]+(?=@)"
     r"|(?<=-----)BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----)[\s\S]){0,9000}"
     r"|(?<=Bearer )[^\s\"',;]+"
-    r"|(?<=cookie: )[^\r\n]+|(?<=-token )\S+|(?<=-password )\S+"
+    r"|(?P<cookie>cookie[\"']{0,2}\s{0,8}[=:])[^\r\n]+"
+    r"|(?<=-token )\S+|(?<=\bpassword )(?:\"[^\"\r\n]{1,4096}|\S+)|(?<=-u )[^\s:]{1,256}:\S+|(?<=[?&]policy=)[^\s&]+"
     r"|(?P<name>(?:token|secret|passw(?:or)?d|passphrase|api_?key|access_?key|private_?key|authorization|signature"
     r"|credential)[\w-]{0,64}+[\"']{0,2}+\s{0,8}+[=:]\s{0,8}+(?:(?:basic|bearer|digest|token)\s{1,8}+)?)"
     r"(?:\"[^\"\r\n]{1,4096}|'[^'\r\n]{1,4096}|[^\s\"'&,;]+)",
@@ -48,7 +49,7 @@ def redacted(text: str, environment: Mapping[str, str] = os.environ) -> str:
         if len(value) >= MIN_LENGTH and is_secret_name(name):
             for form in _forms(value):
                 text = text.replace(form, HIDDEN)
-    return _SHAPES.sub(lambda match: f"{match['name'] or ''}{HIDDEN}", text)
+    return _SHAPES.sub(lambda match: f"{match['name'] or match['cookie'] or ''}{HIDDEN}", text)
 
 
 @lru_cache(maxsize=256)
