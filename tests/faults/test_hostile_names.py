@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import tomlkit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.screen import Screen
 from textual.widgets import DataTable, Input, Log
@@ -22,6 +24,7 @@ from textual.widgets import DataTable, Input, Log
 from tests.conftest import make_job, pictures_below
 from tests.engine.conftest import Running, running
 from tests.faults.conftest import Tally
+from tests.library.model_files import KOHYA_XL, write_safetensors
 from tests.screens.conftest import until
 from tests.screens.scripted import draw, open_scripted
 from tui.cli import main
@@ -33,11 +36,12 @@ from tui.library.controlnets import find_controlnets
 from tui.library.models import BUNDLED, describe_model, find_models
 from tui.library.paths import Paths, bundled_models
 from tui.library.pictures import picture_path, stem_of
-from tui.protocol.commands import MarkPictures
-from tui.protocol.download import DownloadState
+from tui.protocol.commands import MarkPictures, Rescan, StartSweep
+from tui.protocol.download import DownloadPhase, DownloadState
 from tui.protocol.events import DownloadChanged, Loading, Picture, Warning
-from tui.protocol.job import Job
+from tui.protocol.job import Job, new_job_id
 from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.sweep import Axis, Sweep
 from tui.screens.choose import ChooseScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
@@ -210,7 +214,8 @@ def test_hostile_folders_are_listed_or_left_out_and_stop_nothing(hostile_folder:
 
 @pytest.fixture
 async def hostile(home: Paths, hostile_folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    """An engine with hostile models, whose jobs, pictures, prompts, downloads, warnings and log are hostile, too."""
+    """An engine with hostile models and LoRAs, whose jobs, pictures, sweeps, prompts, settings, downloads, warnings and
+    log are hostile, too."""
     monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
     monkeypatch.setenv("LATENTTY_WATCH_MODELS", "false")
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(hostile_folder))
@@ -222,30 +227,53 @@ async def hostile(home: Paths, hostile_folder: Path, monkeypatch: pytest.MonkeyP
             (home.prompts / f"{name}.toml").write_text(tomlkit.dumps({"prompt": f"{name} {{}}"}))
             theme = {"name": name, "primary": "#fff"} if number % 2 else {"name": name}
             (home.themes / f"{name}.toml").write_text(tomlkit.dumps(theme))
+    odd = "\x1b[31mowned\u202e"
+    told = {
+        "ss_output_name": TOLD,
+        "modelspec.title": odd,
+        "modelspec.trigger_phrase": odd,
+        "ss_base_model_version": odd,
+    }
+    for name in NAMES[:8]:
+        write_safetensors(hostile_folder / "loras" / f"{name[:40]}.safetensors", KOHYA_XL, told)
+    home.settings_file.write_text(
+        tomlkit.dumps({"autoload_model": odd, "download_hosts": [odd], "wildcard_folder": odd})
+    )
     home.keymap_file.write_text(tomlkit.dumps({"keys": {TOLD: TOLD}}))
     home.log_file.parent.mkdir(parents=True, exist_ok=True)
     home.log_file.write_bytes(TOLD.encode() + b"\xff\x9b31m\n")
     running = Running(home)
     running.script.fail[TOLD] = wrong
     await running.start()
-    client = (await running.attach()).client
+    attached = await running.attach()
+    client = attached.client
     assert running.engine is not None
+    axes = [Axis(name="prompt", values=[odd, f"{odd} 2"]), Axis(name="seed", values=["1", "2"])]
+    await client.request(StartSweep(sweep=Sweep(id=new_job_id(), base=make_job(prompt=f"{odd} swept"), axes=axes)))
+    await attached.until(lambda: len(attached.snapshot.pictures) == 4)
+    for picture in attached.snapshot.pictures:
+        Image.new("RGB", (96, 64), "red").save(picture.path)
     await draw(running, f"{TOLD} drawn", f"{TOLD} another", negative_prompt=TOLD)
     pictures = [picture.id for picture in client.snapshot.pictures] if client.snapshot is not None else []
     await client.request(MarkPictures(pictures=pictures, add_tags=["\x1b[31mtag\u202e"]))
     await client.submit(make_job(prompt=TOLD, negative_prompt=TOLD))
     tell = running.engine._board.tell
-    download = DownloadState(
-        id="0" * 16, source=TOLD, folder=TOLD, title=TOLD, license=TOLD, paths=[TOLD], problem=wrong, phase="failed"
-    )
-    tell(DownloadChanged(download=download))
+    for number, phase in enumerate(get_args(DownloadPhase)):
+        download = DownloadState(
+            id=f"{number}" * 16, source=TOLD, folder=TOLD, title=TOLD, license=TOLD, paths=[TOLD], problem=wrong,
+            waiting=TOLD, phase=phase, done_bytes=1, total_bytes=2, rate=1.0,
+        )  # fmt: skip
+        tell(DownloadChanged(download=download))
+    await client.request(Rescan())
     tell(Warning(problem=wrong, lasting=True))
     tell(Loading(model=TOLD, component=TOLD, done_bytes=1, total_bytes=2))
     yield running
     await running.stop()
 
 
-async def test_no_screen_steers_the_terminal(hostile: Running, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_screen_steers_the_terminal(
+    hostile: Running, tally: Tally, monkeypatch: pytest.MonkeyPatch, times: Callable[[int, int], int]
+) -> None:
     """Every screen, wide and small, and what else is written to the terminal: titles, notifications, what is copied."""
     seen: Counter[str] = Counter()
     written: list[str] = []
@@ -286,9 +314,10 @@ async def test_no_screen_steers_the_terminal(hostile: Running, tally: Tally, mon
         await look("space", "space", "c", true=on(CompareScreen))
         await look("escape", "f4", true=on(QueueScreen), small=True)
         await look("f5", true=lambda: app.screen.query_one(DataTable).row_count, small=True)
-        for _ in range(9):
-            await look("down")
-        await look("f6", true=on(SweepScreen))
+        lines = app.screen.query_one(DataTable).row_count
+        for _ in range(times(9, lines)):
+            await look(*["down"] * (lines // times(9, lines)))
+        await look("f6", true=lambda: on(SweepScreen)() and app.screen.query_one(PictureGrid)._images, small=True)
         await pilot.press("n")
         app.screen.query_one(Input).value = "prompt=\x1b[31mred,\u202eblue"
         await look("enter")
