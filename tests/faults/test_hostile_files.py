@@ -93,7 +93,8 @@ def look_at_weights(path: Path) -> None:
 
 
 def look_at_settings(path: Path) -> None:
-    load_settings(Paths(config=path.parent, state=path.parent, cache=path.parent, pictures=path.parent), {})
+    here = path.parent
+    load_settings(Paths(config=here, state=here, cache=here, pictures=here, models=here), {})
 
 
 def look_at_extra_paths(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The socket's folder is its owner's alone, or it is not used."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,5 +41,5 @@ def test_a_long_runtime_folder_still_leads_to_a_socket(
 
 
 def test_engines_with_different_state_never_share_a_socket(home: Paths, tmp_path: Path) -> None:
-    other = Paths(config=home.config, state=tmp_path / "other", cache=home.cache, pictures=home.pictures)
+    other = replace(home, state=tmp_path / "other")
     assert other.socket_file() != home.socket_file()

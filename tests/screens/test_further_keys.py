@@ -10,6 +10,7 @@ from tests.library.model_files import KOHYA, KOHYA_XL, write_safetensors
 from tests.screens.conftest import snapshot_of, type_text, until
 from tests.screens.scripted import draw, open_scripted
 from tests.screens.test_gallery import told
+from tui.library.saved_prompts import SavedPrompt, read_saved_prompts, save_prompt
 from tui.library.settings import load_settings
 from tui.panes.prompt import PromptArea
 from tui.protocol.commands import Rescan
@@ -61,7 +62,9 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         await pilot.press("h")
         await until(pilot, lambda: "2 of 3" in told(studio, "#caption"))
         await pilot.press("f")
-        await until(pilot, lambda: said("favourite now"))
+        await until(pilot, lambda: said("favourite now") and "★" in told(studio, "#caption"))
+        await pilot.press("f")
+        await until(pilot, lambda: said("no favourite") and "★" not in told(studio, "#caption"))
         await pilot.press("delete")
         await until(pilot, lambda: len(snapshot_of(pilot).pictures) == 2 and said("in the trash"))
         await pilot.press("n")
@@ -79,6 +82,23 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
             assert app.screen is studio
         await pilot.press("ctrl+q")
     assert app.return_code == 0
+
+
+async def test_a_saved_prompt_is_deleted_by_a_key_pressed_twice(running: Running) -> None:
+    for name in ("flat", "thick"):
+        save_prompt(running.paths.prompts, name, SavedPrompt(prompt=f"{{}}, {name}"))
+    await draw(running, "a fox")
+    async with open_scripted(running) as pilot:
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
+        await pilot.press("ctrl+d", "down", "up", "ctrl+d")
+        assert set(read_saved_prompts(running.paths.prompts)[0]) == {"flat", "thick"}
+        await pilot.press("ctrl+d")
+        assert set(read_saved_prompts(running.paths.prompts)[0]) == {"thick"}
+        await pilot.press("down", "ctrl+d", "ctrl+d")
+        assert "not saved" in str(pilot.app.screen._box.border_subtitle)
+        await pilot.press("enter")
+        assert pilot.app.screen.prompts.prompt == "a fox"
 
 
 async def test_a_lora_and_its_words_are_chosen_from_the_library(running: Running, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
+from tests.engine.conftest import Running
 from tests.library import model_files as files
 from tests.library.hub_server import hub_server
 from tests.library.model_files import write_safetensors
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
-from tui.library.paths import Paths, bundled_models
+from tests.screens.scripted import open_scripted
+from tui.library.paths import Paths, bundled_models, short_path
 from tui.library.settings import load_settings
 from tui.protocol.library import ModelFile
 from tui.screens.choose import ChooseScreen
@@ -183,3 +185,19 @@ async def test_lines_that_all_change_at_once_do_not_measure_the_table_for_each(
         screen._files = [replace(listed[0], bytes=7_000_000), *listed[1:]]
         screen._look()
         assert changed == ["lora//m/0 size"]
+
+
+async def test_a_model_is_fetched_into_a_folder_of_our_own_where_none_is_named(running: Running) -> None:
+    async with open_scripted(running, 80, 24) as pilot:
+        await pilot.press("f5", "g")
+        where = short_path(running.paths.models)
+        await until(
+            pilot, lambda: f"It goes to {where}," in str(pilot.app.screen.query_one("#details", Static).content)
+        )
+        await type_text(pilot, "https://example.org/fox.safetensors")
+        await pilot.press("enter")
+        await until(pilot, lambda: snapshot_of(pilot).downloads)
+        (state,) = snapshot_of(pilot).downloads.values()
+        assert state.folder == str(running.paths.models)
+        assert load_settings(running.paths, {}).models() == [running.paths.models]
+        await until(pilot, lambda: not next(iter(snapshot_of(pilot).downloads.values())).open)

@@ -50,6 +50,10 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         assert load_settings(home, {}).engine.exit_after == 5
         await pilot.press("d")
         assert load_settings(home, {}).engine.exit_after == 120
+        await pilot.press("z")
+        assert load_settings(home, {}).engine.exit_after == 5
+        await pilot.press("z")
+        assert load_settings(home, {}).engine.exit_after == 120
         assert "attached" in str(screen.query_one("#setting-help", Static).content)
 
         await change("keys.help", "f12")
@@ -58,6 +62,9 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         await pilot.press("escape", "d")
         assert read_keymap(home.keymap_file).keys == {}
+        await pilot.press("z")
+        assert read_keymap(home.keymap_file).keys == {"help": "f12"}
+        await pilot.press("d")
         await change("keys.cancel", "ctrl+g")
         assert read_keymap(home.keymap_file).keys == {}
         assert any("ctrl+g would mean both" in one.message for one in app._notifications)

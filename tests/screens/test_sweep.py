@@ -14,15 +14,36 @@ from tests.screens.conftest import type_text, until
 from tests.screens.scripted import open_scripted
 from tui.library.sweeps import read_axes
 from tui.protocol.commands import GetSweep, StartSweep
+from tui.protocol.events import EngineState, JobRecord, Step
 from tui.protocol.problem import LatenttyError
-from tui.protocol.sweep import Sweep, SweepState
-from tui.screens.sweep import SweepScreen
+from tui.protocol.snapshot import Snapshot
+from tui.protocol.sweep import Sweep, SweepCell, SweepState
+from tui.screens.sweep import SweepScreen, sweep_progress
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.picture_grid import PictureGrid
+from tui.widgets.progress_line import ProgressLine
 
 
 def told(screen: object, where: str) -> str:
     return str(screen.query_one(where, Static).content)  # type: ignore[attr-defined]
+
+
+def test_a_bar_tells_rate_and_time_left_while_cells_are_drawn() -> None:
+    jobs = [make_job() for _ in range(4)]
+    sweep = Sweep(id="c" * 16, base=make_job(), axes=read_axes("steps=1..4"))
+    cells = [SweepCell(job_id=job.id, labels=["1"], state="waiting") for job in jobs]
+    snapshot = Snapshot(engine=EngineState(version="1", pid=1))
+    for job, known in zip(jobs, ("done", "running", "waiting", "waiting"), strict=True):
+        ended = 12.0 if known == "done" else None
+        snapshot.jobs[job.id] = JobRecord(job=job, state=known, submitted=0, started=10.0, finished=ended)
+    snapshot.step = Step(job_id=jobs[1].id, index=0, step=5, steps=10)
+    state = SweepState(sweep=sweep, cells=cells)
+    assert sweep_progress(state, snapshot) == (1.5 / 4, "1/4  30 a minute  5 s left")
+    snapshot.engine = EngineState(version="1", pid=1, paused=True)
+    assert "paused" in sweep_progress(state, snapshot)[1]
+    for job in jobs:
+        snapshot.jobs[job.id] = JobRecord(job=job, state="cancelled", submitted=0)
+    assert sweep_progress(state, snapshot) is None
 
 
 async def test_a_sweep_goes_on_after_a_restart_and_is_refused_whole(running: Running) -> None:
@@ -60,13 +81,15 @@ async def test_every_key_of_the_sweep_screen(running: Running, size: tuple[int, 
         await pilot.press("enter")
         await until(pilot, lambda: "0 of 6 drawn" in told(screen, "#summary"))
         await until(pilot, lambda: grid.tile is not None and grid.tile.marks == "▶")
+        bar = screen.query_one(ProgressLine)
+        await until(pilot, lambda: bar.display and bar.told.startswith("0/6"))
         assert grid.columns == 3
         await until(pilot, lambda: "steps 2 · guidance 4" in told(screen, "#details"))
         await pilot.press("x")
         await until(pilot, lambda: "cancelled" in told(screen, "#details"))
         running.script.gate.set()
         await pilot.press("z")
-        await until(pilot, lambda: "6 of 6 drawn" in told(screen, "#summary"))
+        await until(pilot, lambda: "6 of 6 drawn" in told(screen, "#summary") and not bar.display)
         running.script.gate.clear()
         await pilot.press("n")
         screen.query_one("#ask Input", Input).value = "seed=1,2"

@@ -37,7 +37,7 @@ from tui.library.contact_sheet import write_contact_sheet
 from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
-from tui.library.paths import Paths, expanded
+from tui.library.paths import Paths, expanded, short_path
 from tui.library.places import lending, places
 from tui.library.preparation import missing_from, prepare
 from tui.library.private_files import open_private
@@ -404,7 +404,8 @@ class Engine:
                 return await self._gallery.find(command)
             case MarkPictures(pictures=pictures):
                 await self._gallery.mark(command)
-                self._board.tell(PicturesChanged(pictures=pictures))
+                recent = None if command.favourite is None else await self._gallery.recent(RECENT_PICTURES)
+                self._board.tell(PicturesChanged(pictures=pictures, recent=recent))
             case TrashPictures(pictures=pictures) | RestorePictures(pictures=pictures):
                 await self._gallery.trash(pictures, trashed=isinstance(command, TrashPictures))
                 recent = await self._gallery.recent(RECENT_PICTURES)
@@ -436,7 +437,7 @@ class Engine:
             case GetLibrary():
                 return self._library.page(command)
             case StartDownload(source=source, folder=folder, environment=environment):
-                return await self._downloads.start(source, folder, environment)
+                return await self._downloads.start(source, folder or await self._download_folder(), environment)
             case CancelDownload(id=number):
                 await self._downloads.cancel(number)
             case Shutdown():
@@ -508,6 +509,15 @@ class Engine:
                 self._in_background(self._pool.order(order, start=False))
         if _looking(former) != _looking(now):
             self._in_background(self._look_elsewhere())
+
+    async def _download_folder(self) -> str:
+        """The first model folder; where there is none, one of our own becomes it, and is searched from now on."""
+        folders = (await asyncio.to_thread(load_settings, self._paths)).models()
+        if not folders:
+            folders = [self._paths.models]
+            await asyncio.to_thread(save_setting, self._paths, "model_folders", [short_path(folders[0])])
+            await self._read_settings()
+        return str(folders[0].absolute())
 
     async def _look_elsewhere(self) -> None:
         """Find the models of other folders: first what lies at hand, then all the rest."""

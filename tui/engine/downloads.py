@@ -83,9 +83,8 @@ class Downloads:
         """Fetch `source` into `folder`, or go on with it; how far it is.
 
         Raises:
-            LatenttyError: there is no folder for it.
+            LatenttyError: `folder` is none that a model could be put into.
         """
-        folder = folder or self._first_folder()
         if not Path(folder).is_absolute() or "\0" in folder + source:
             raise bad_request(f"{folder!r} is no folder that a model could be put into.", "Give an absolute path.")
         number = hashlib.sha256(f"{source}\0{folder}".encode()).hexdigest()[:16]
@@ -124,15 +123,6 @@ class Downloads:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _first_folder(self) -> str:
-        folders = self._settings().models()
-        if not folders:
-            raise bad_request(
-                "There is no folder for models.",
-                'Name one: --to FOLDER, or model_folders = ["/data/models"] in the settings.',
-            )
-        return str(folders[0].absolute())
 
     def _begin(self, state: DownloadState, environment: Mapping[str, str]) -> None:
         task = asyncio.create_task(self._run(state, environment))

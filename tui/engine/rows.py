@@ -35,6 +35,7 @@ def picture_of(row: sqlite3.Row) -> Picture:
         width=row["width"],
         height=row["height"],
         created=row["created"],
+        favourite=bool(row["favourite"]),
     )
 
 

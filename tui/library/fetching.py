@@ -76,7 +76,7 @@ def _check_space(download: Download, folder: Path) -> None:
             Problem(
                 code="disk_full",
                 cause=f"{download.title} needs {missing / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free.",
-                hint="Free some space, or choose another folder with --to.",
+                hint="Free some space, or choose another folder: the first of model_folders in the settings.",
             )
         )
 

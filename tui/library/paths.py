@@ -27,6 +27,8 @@ class Paths:
     """Of this host: a home folder may be shared by several."""
     cache: Path
     pictures: Path
+    models: Path
+    """Where fetched models go while the settings name no folder."""
 
     @classmethod
     def of_user(cls) -> "Paths":
@@ -36,6 +38,7 @@ class Paths:
             state=platformdirs.user_state_path(APP) / _host_name(),
             cache=platformdirs.user_cache_path(APP),
             pictures=platformdirs.user_pictures_path() / APP,
+            models=platformdirs.user_data_path(APP) / "models",
         )
 
     @property

@@ -55,6 +55,19 @@ def read_saved_prompts(folder: Path) -> tuple[dict[str, SavedPrompt], list[Probl
     return found, problems
 
 
+def delete_prompt(folder: Path, name: str) -> None:
+    """Delete a saved prompt or style for good.
+
+    Raises:
+        LatenttyError: its file cannot be deleted.
+    """
+    path = folder / f"{name}.toml"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise bad_request(f"{path} cannot be deleted: {error.strerror}.") from None
+
+
 def save_prompt(folder: Path, name: str, saved: SavedPrompt) -> Path:
     """Keep a prompt under a name; the file.
 

@@ -329,7 +329,7 @@ class StartDownload(Command, frozen=True):
     source: Annotated[str, Meta(min_length=1, max_length=4096)]
     """hf:org/name[@revision][:file], civitai:ID or an https address."""
     folder: Annotated[str, Meta(max_length=4096)] = ""
-    """Absolute; empty: the first model folder of the settings."""
+    """Absolute; empty: the first model folder of the settings, and where they name none, one of our own."""
     environment: dict[str, str] = {}
     """The client's own tokens, proxies and endpoints (:mod:`tui.library.hub_environment`); kept in memory alone."""
 

@@ -55,6 +55,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     width: int
     height: int
     created: float
+    favourite: bool = False
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,7 @@
 """A list over the screen to choose one thing from, by typing a part of it or by its place."""
 
+from collections.abc import Callable
+
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -36,11 +38,30 @@ class ChooseScreen(ModalScreen[int | None]):
         Binding("escape", "dismiss(None)", "Close", id="choose.close"),
         Binding("down", "move(1)", "Down", show=False, priority=True, id="choose.down"),
         Binding("up", "move(-1)", "Up", show=False, priority=True, id="choose.up"),
+        Binding("ctrl+d", "delete", "Delete", priority=True, id="choose.delete", tooltip="Pressed twice: for good"),
     ]
 
-    def __init__(self, title: str, options: list[str], hint: str = "part of it", letters: str = "") -> None:
-        """With `letters`, one for each option, typing one of them chooses at once."""
+    def __init__(
+        self,
+        title: str,
+        options: list[str],
+        hint: str = "part of it",
+        letters: str = "",
+        *,
+        deletable: int = 0,
+        delete: Callable[[int], bool] | None = None,
+    ) -> None:
+        """With `letters`, one for each option, typing one of them chooses at once.
+
+        The first `deletable` options can be deleted: `delete` does so and answers whether it could.
+        """
         super().__init__()
+        self._deletable = deletable
+        self._delete = delete
+        self._doomed: int | None = None
+        """What the key deletes that is pressed again."""
+        self._gone: set[int] = set()
+        self._box = Vertical()
         self._letters = letters
         self._title = title
         self._options = [plain(one) for one in options]
@@ -49,9 +70,8 @@ class ChooseScreen(ModalScreen[int | None]):
 
     def compose(self) -> ComposeResult:
         """What to look for above, what was found below."""
-        with Vertical() as box:
-            box.border_title = self._title
-            box.border_subtitle = "Enter takes, Esc closes"
+        with self._box:
+            self._box.border_title = self._title
             yield self._input
             yield self._list
 
@@ -68,7 +88,8 @@ class ChooseScreen(ModalScreen[int | None]):
         if len(text) == 1 and text in self._letters:
             self.dismiss(self._letters.index(text))
             return
-        found = list(enumerate(self._options))
+        self._spare()
+        found = [(number, told) for number, told in enumerate(self._options) if number not in self._gone]
         if text:
             matcher = Matcher(text)
             scored = [(matcher.match(told), number, told) for number, told in found]
@@ -79,15 +100,42 @@ class ChooseScreen(ModalScreen[int | None]):
 
     def action_move(self, by: int) -> None:
         """Another line."""
+        self._spare()
         if by > 0:
             self._list.action_cursor_down()
         else:
             self._list.action_cursor_up()
 
+    @property
+    def _under_cursor(self) -> int | None:
+        place = self._list.highlighted
+        return None if place is None else int(self._list.get_option_at_index(place).id or 0)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only some lists have what can be deleted."""
+        return action != "delete" or self._delete is not None
+
+    def action_delete(self) -> None:
+        """Ask whether the line shall be deleted for good; the second time, delete it."""
+        number = self._under_cursor
+        if number is None or self._delete is None or number >= self._deletable:
+            self._box.border_subtitle = "this one was not saved: nothing to delete"
+        elif self._doomed != number:
+            self._doomed = number
+            self._box.border_subtitle = "^D again deletes it for good"
+        elif self._delete(number):
+            self._gone.add(number)
+            self._look()
+
+    def _spare(self) -> None:
+        self._doomed = None
+        delete = "^D deletes a saved one, " if self._delete is not None else ""
+        self._box.border_subtitle = f"Enter takes, {delete}Esc closes"
+
     @on(Input.Submitted)
     def _take(self) -> None:
-        if self._list.highlighted is not None:
-            self.dismiss(int(self._list.get_option_at_index(self._list.highlighted).id or 0))
+        if self._under_cursor is not None:
+            self.dismiss(self._under_cursor)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:

@@ -20,7 +20,9 @@ from tui.library.families import FAMILIES
 from tui.library.hub_environment import told
 from tui.library.kinds import counted
 from tui.library.models import BUNDLED
+from tui.library.paths import short_path
 from tui.library.plain_text import plain, shortened
+from tui.library.settings import load_settings
 from tui.protocol.commands import (
     CancelDownload,
     CancelScan,
@@ -37,9 +39,10 @@ from tui.protocol.commands import (
 from tui.protocol.download import DownloadState
 from tui.protocol.events import ClientEvent, ControlNetInfo, LibraryScan, ModelInfo, ResidentComponent
 from tui.protocol.library import LibraryPage, ModelFile
+from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.screens.download_rows import details, name_of, progress, short_progress
-from tui.screens.engine_screen import EngineScreen
+from tui.screens.engine_screen import EngineScreen, tell
 from tui.widgets.row_table import RowTable
 from tui.widgets.told import Told
 
@@ -260,6 +263,8 @@ class ModelsScreen(EngineScreen):
         self._left = 0
         """Lines that are not in the table yet."""
         self._files: list[ModelFile] = []
+        self._goes_to = ""
+        """The folder of the next download."""
         self._scan = Told(id="scan", markup=False)
         self._table: DataTable[Text] = RowTable(id="models", cursor_type="row", zebra_stripes=False)
         self._filter = Input(id="filter", placeholder="words of a name, kind, family or trigger", compact=True)
@@ -358,6 +363,9 @@ class ModelsScreen(EngineScreen):
 
     def _show_details(self) -> None:
         row = self._under_cursor
+        if self._source.display:
+            self._details.update(plain(f"It goes to {self._goes_to}, with its licence told. F7 names other folders."))
+            return
         self._details.update(plain(row.details, keep_newlines=True) if row is not None else "Nothing is called so.")
 
     # ---- keys --------------------------------------------------------------------------------------------------
@@ -407,9 +415,16 @@ class ModelsScreen(EngineScreen):
         self.ask(CancelScan() if running else Rescan())
 
     def action_get(self) -> None:
-        """Type what to fetch."""
+        """Type what to fetch; where it goes is told below."""
+        try:
+            settings = load_settings(self.client.paths)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return
+        self._goes_to = short_path(next(iter(settings.models()), self.client.paths.models))
         self._source.display = True
         self._source.focus()
+        self._show_details()
 
     @on(Input.Submitted, "#source")
     def _get(self) -> None:
@@ -451,6 +466,7 @@ class ModelsScreen(EngineScreen):
         """Back to the table, with all of it."""
         self._filter.value = self._source.value = ""
         self._filter.display = self._source.display = False
+        self._show_details()
         self._table.focus()
 
     @on(Input.Submitted, "#filter")

@@ -22,6 +22,7 @@ from tui.protocol.problem import LatenttyError, bad_request
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.key_places import KEY_HELP, built_in_keys, keys_by_place
+from tui.screens.undo import MAX_KEPT
 from tui.widgets.ask_line import AskLine
 from tui.widgets.row_table import RowTable
 
@@ -67,6 +68,7 @@ class SettingsScreen(EngineScreen):
     BINDINGS = [
         Binding("enter,e", "change", "Change", id="settings.change"),
         Binding("d,delete", "default", "Default", id="settings.default", tooltip="Set it back to what it was"),
+        Binding("z", "undo", "Undo", id="settings.undo", tooltip="Take the last change back"),
         Binding("j", "cursor(1)", "Down", show=False, id="settings.down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="settings.up"),
     ]
@@ -84,6 +86,8 @@ class SettingsScreen(EngineScreen):
         self._help = Static(id="setting-help", markup=False)
         self._ask = AskLine(id="setting-ask")
         self._values: dict[str, str] = {}
+        self._former: list[tuple[str, str]] = []
+        """What was changed here, the last one last: the name and what it was."""
         self._fields = {field.name: field for field in setting_fields()}
 
     def compose_body(self) -> Iterable[Widget]:
@@ -184,21 +188,40 @@ class SettingsScreen(EngineScreen):
         """Set it back."""
         name = self._under
         if name.startswith(KEYS):
-            self._save(name, "")
+            self._change(name, "")
         elif name == PRESET:
-            self._save(name, "default")
+            self._change(name, "default")
         elif name:
-            self._save(name, self._fields[name].told(type(load_settings(self.client.paths, {}))()))
+            self._change(name, self._fields[name].told(type(load_settings(self.client.paths, {}))()))
+
+    def action_undo(self) -> None:
+        """Take the last change back."""
+        if not self._former:
+            self.notify("Nothing was changed here since Latentty was opened.")
+            return
+        name, text = self._former.pop()
+        if self._save(name, text):
+            self._table.move_cursor(row=self._table.get_row_index(name))
+            self.notify(f"{name} is as before.", markup=False)
 
     @on(AskLine.Answered)
     def _answered(self, event: AskLine.Answered) -> None:
-        self._save(event.purpose, event.value)
+        self._change(event.purpose, event.value)
 
     @on(AskLine.Left)
     def _back(self) -> None:
         self._table.focus()
 
-    def _save(self, name: str, text: str) -> None:
+    def _change(self, name: str, text: str) -> None:
+        """Keep `text` for `name`, so that it can be taken back."""
+        before = self._values.get(name, "")
+        if name.startswith(KEYS) and before == self.built_in[name.removeprefix(KEYS)]:
+            before = ""
+        if self._save(name, text):
+            self._former = [*self._former, (name, before)][-MAX_KEPT:]
+
+    def _save(self, name: str, text: str) -> bool:
+        """Keep it; False when it is not possible, which is told."""
         try:
             if name == PRESET or name.startswith(KEYS):
                 self._save_key(name.removeprefix(KEYS), text.strip())
@@ -206,12 +229,13 @@ class SettingsScreen(EngineScreen):
                 self._save_setting(self._fields[name], text)
         except LatenttyError as error:
             tell(self.app, error.problem)
-            return
+            return False
         self._show()
         self._explain()
         self.post_message(self.Saved(name))
         if name in self._fields and name not in OF_THE_APP and self._engine_answers:
             self.ask(ReadSettings())
+        return True
 
     @property
     def _engine_answers(self) -> bool:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tui.client import EngineClient
-from tui.library.saved_prompts import SavedPrompt, read_saved_prompts, save_prompt
+from tui.library.saved_prompts import SavedPrompt, delete_prompt, read_saved_prompts, save_prompt
 from tui.panes.adapter_rows import AdapterRow
 from tui.panes.control_rows import ControlRows
 from tui.panes.preview import PreviewPane
@@ -35,6 +35,7 @@ from tui.protocol.commands import (
     MarkPictures,
     ReleaseControlNet,
     RestorePictures,
+    Retry,
     SwapMode,
     TrashPictures,
 )
@@ -78,7 +79,7 @@ SEND: Final = {
     "v  Four variations": "screen.variations",
     "r  Recall all its settings": "screen.recall",
     "k  Keep its seed": "screen.keep_seed",
-    "f  Favourite": "screen.favourite",
+    "f  Favourite, or no longer": "screen.favourite",
     "d  Delete": "screen.trash",
     "y  Copy its path": "screen.copy",
 }
@@ -117,6 +118,8 @@ class StudioScreen(EngineScreen):
         self._frame: Preview | None = None
         self._recent: dict[int, Image.Image] = {}
         self._selected = 0
+        self._fetched = 0
+        """The picture that is shown, or was before one began to form."""
         self._count = ""
         self._undo = Undo()
         self._ask = AskLine(id="ask")
@@ -195,16 +198,19 @@ class StudioScreen(EngineScreen):
         """Show the pictures that are left, or that came back."""
         self._selected = max(min(self._selected, len(snapshot.pictures) - 1), 0)
         self._fetch_recent(snapshot.pictures)
-        if snapshot.pictures:
+        if snapshot.pictures and snapshot.pictures[self._selected].id != self._fetched:
             self._fetch_picture(snapshot.pictures[self._selected])
-        else:
+            return
+        if not snapshot.pictures:
+            self._fetched = 0
             self.preview.show_picture(None)
-            self._show_caption()
+        self._show_caption()
 
     @work(group="picture", exclusive=True)
     async def _fetch_picture(self, picture: Picture) -> None:
         image = await self.fetch(picture.id, *self.preview.picture_pixels)
         if image is not None:
+            self._fetched = picture.id
             self.preview.show_picture(image)
             self._show_caption()
 
@@ -285,6 +291,7 @@ class StudioScreen(EngineScreen):
         told = ""
         if picture is not None and self.client.snapshot is not None:
             which = f"{self._selected + 1} of {len(self.client.snapshot.pictures)}"
+            which = f"★ {which}" if picture.favourite else which
             told = f"{which} · seed {picture.seed} · {picture.width}×{picture.height} · {Path(picture.path).name}"
         self.preview.show_caption(f"{self._count} × …   {told}" if self._count else told)
 
@@ -406,10 +413,14 @@ class StudioScreen(EngineScreen):
 
     @work(group="commands")
     async def action_favourite(self) -> None:
-        """Mark the picture; in the gallery, marks are seen and taken back."""
+        """Make the picture a favourite, or no longer."""
         picture = self.shown
-        if picture is not None and await self.result(MarkPictures(pictures=[picture.id], favourite=True)) is not None:
-            self.notify("It is a favourite now.")
+        if picture is None:
+            self.notify("There is no picture yet.")
+            return
+        wanted = not picture.favourite
+        if await self.result(MarkPictures(pictures=[picture.id], favourite=wanted)) is not None:
+            self.notify("It is a favourite now." if wanted else "It is no favourite any more.")
 
     @work(group="commands")
     async def action_trash(self) -> None:
@@ -421,7 +432,7 @@ class StudioScreen(EngineScreen):
 
     @work(group="commands")
     async def action_undo(self) -> None:
-        """Take back what was thrown away last."""
+        """Take back what was thrown away or cancelled last."""
         done = self._undo.take()
         if done is None:
             self.notify(NOTHING_TO_UNDO)
@@ -460,12 +471,25 @@ class StudioScreen(EngineScreen):
         if not offered:
             self.notify("No prompt was drawn or saved yet.")
             return
-        told = [text for text, _ in offered]
-        chosen = await self.app.push_screen_wait(ChooseScreen("Prompts", told, "part of a prompt"))
+        told, names = [text for text, _ in offered], list(saved)
+
+        def delete(number: int) -> bool:
+            return self._delete_prompt(names[number])
+
+        dialog = ChooseScreen("Prompts", told, "part of a prompt", deletable=len(names), delete=delete)
+        chosen = await self.app.push_screen_wait(dialog)
         if chosen is not None:
             one = offered[chosen][1]
             here = self.prompts.prompt, self.prompts.negative_prompt
             self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
+
+    def _delete_prompt(self, name: str) -> bool:
+        try:
+            delete_prompt(self.client.paths.prompts, name)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return False
+        return True
 
     # ---- the library -------------------------------------------------------------------------------------------
 
@@ -586,6 +610,7 @@ class StudioScreen(EngineScreen):
             return
         job = snapshot.running or next(iter(snapshot.waiting), None)
         if job is not None:
+            self._undo.add("The job waits again.", Retry(job_id=job.job.id))
             self.ask(Cancel(job_id=job.job.id))
         elif snapshot.loading is not None:
             self.ask(CancelLoad(model=snapshot.loading.model))

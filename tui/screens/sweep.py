@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.client import EngineClient
+from tui.library.durations import duration
 from tui.library.plain_text import plain
 from tui.library.sweeps import HELP, LORA, NUMBERS, PROMPT, WORDS, read_axes
 from tui.protocol.commands import Cancel, GetSweep, GetSweeps, MakeContactSheet, Retry, StartSweep
@@ -41,6 +42,7 @@ from tui.screens.undo import UNDO_HELP, UndoingScreen
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import WIDTHS, PictureGrid, Tile
+from tui.widgets.progress_line import ProgressLine
 
 MARKS: Final = {"running": "▶", "waiting": "·", "interrupted": "!", "failed": "✗", "cancelled": "–", "absent": "?"}
 CHANGES: Final = (
@@ -55,6 +57,12 @@ CHANGES: Final = (
     PicturesChanged,
 )
 """Events after which a cell may be another."""
+
+OPEN: Final = ("running", "waiting", "interrupted")
+"""States of cells that are not drawn yet and will be."""
+
+CELLS_TIMED: Final = 8
+"""Cells, the last ones, whose average tells how long the others take."""
 
 AT_ONCE: Final = 4
 """Pictures that are fetched beside each other."""
@@ -92,6 +100,7 @@ class SweepScreen(UndoingScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._summary = Static(id="summary", markup=False)
+        self._progress = ProgressLine(id="progress")
         self._grid = PictureGrid(id="grid", columns=1)
         self._details = Static(id="details", markup=False)
         self._line = AskLine(id="ask")
@@ -102,8 +111,9 @@ class SweepScreen(UndoingScreen):
         self._written = ""
 
     def compose_body(self) -> Iterable[Widget]:
-        """Summary, grid, details, and the line that asks."""
+        """Summary, how far it is, grid, details, and the line that asks."""
         yield self._summary
+        yield self._progress
         yield self._grid
         yield self._details
         yield self._line
@@ -117,6 +127,7 @@ class SweepScreen(UndoingScreen):
     def show_state(self, snapshot: Snapshot) -> None:
         """Look again when something has changed."""
         super().show_state(snapshot)
+        self._show_progress(snapshot)
         if self._stale:
             self._stale = False
             self._load()
@@ -160,7 +171,16 @@ class SweepScreen(UndoingScreen):
         parts += [f"{count} failed"] if (count := sum(cell.state == "failed" for cell in state.cells)) else []
         parts += [f"sweep {self._which + 1} of {len(self._ids)}"] if len(self._ids) > 1 else []
         self._summary.update(plain(" · ".join(parts)))
+        if self.client.snapshot is not None:
+            self._show_progress(self.client.snapshot)
         self._show_details()
+
+    def _show_progress(self, snapshot: Snapshot) -> None:
+        """A bar, rate and time left, while there are cells to draw."""
+        progress = sweep_progress(self._state, snapshot) if self._state is not None else None
+        self._progress.display = progress is not None
+        if progress is not None:
+            self._progress.tell(*progress)
 
     def _across(self, axes: list[Axis]) -> int:
         """Tiles in a row: the values of the first axis; of three, those of the second beside them, where they fit."""
@@ -244,7 +264,7 @@ class SweepScreen(UndoingScreen):
     def action_cancel(self) -> None:
         """End every cell that is not drawn yet."""
         cells = self._state.cells if self._state is not None else []
-        ids = [cell.job_id for cell in cells if cell.state in ("waiting", "running", "interrupted")]
+        ids = [cell.job_id for cell in cells if cell.state in OPEN]
         if ids:
             self._undo.add("The cells wait again.", *(Retry(job_id=one) for one in ids))
         for one in ids:
@@ -310,6 +330,35 @@ class SweepScreen(UndoingScreen):
         result = await self.result(command)
         if result is not None:
             self.notify(f"Written: {plain(msgspec.msgpack.decode(result, type=str))}", markup=False)
+
+
+def sweep_progress(state: SweepState, snapshot: Snapshot) -> tuple[float, str] | None:
+    """How far a sweep is, from 0 to 1, and how long it takes still; None while there is nothing to draw.
+
+    Cells take as long as the last ones did, those of this sweep that the snapshot still knows.
+    """
+    states = [
+        known.state if (known := snapshot.jobs.get(cell.job_id)) is not None else cell.state for cell in state.cells
+    ]
+    left = sum(one in OPEN for one in states)
+    if not left:
+        return None
+    ids, step = {cell.job_id for cell in state.cells}, snapshot.step
+    part = step.step / step.steps if step is not None and step.steps and step.job_id in ids else 0.0
+    done = len(states) - left + part
+    told = f"{sum(one == 'done' for one in states)}/{len(states)}"
+    taken = [
+        record.finished - record.started
+        for record in snapshot.jobs.values()
+        if record.job.id in ids and record.state == "done" and record.started is not None and record.finished
+    ][-CELLS_TIMED:]
+    if snapshot.engine.paused:
+        told += "  paused: F4, Space goes on"
+    elif taken:
+        seconds = max(sum(taken) / len(taken), 0.01)
+        told += f"  {60 / seconds:.0f} a minute" if seconds < 60 else f"  {duration(seconds)} each"
+        told += f"  {duration((left - part) * seconds)} left"
+    return done / len(states), told
 
 
 def _told_axes(axes: list[Axis]) -> str:

@@ -40,6 +40,10 @@ class ProgressLine(Widget):
         else:
             self.fraction, self.told = None, ""
 
+    def tell(self, fraction: float | None, told: str = "") -> None:
+        """Show that something is `fraction` done, or nothing."""
+        self.fraction, self.told = fraction, told
+
     def render(self) -> Content:
         """The line."""
         if self.fraction is None:
