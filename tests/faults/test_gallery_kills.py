@@ -114,7 +114,7 @@ class Album:
                 with Image.open(path) as image:
                     image.load()
         for sweep in self.sweeps:
-            answer = await self._attached.client.request(GetSweep(id=sweep.id))
+            answer = await self._attached.client.request(GetSweep(sweep_id=sweep.id))
             states = [cell.state for cell in msgspec.msgpack.decode(answer, type=SweepState).cells]
             lost += states.count("absent")
         return lost
@@ -134,7 +134,7 @@ async def test_the_engine_dies_while_it_handles_pictures(
     attached = await quick.attach()
     album = Album(attached, chance, tmp_path)
     plan = [(kind, point) for _ in range(times(1, 12)) for kind in KINDS for point in chance.sample(POINTS, 5)]
-    for kind, point in plan[:: times(6, 1)]:
+    for kind, point in plan[:: times(7, 1)]:
         if len(album.pictures) - len(album.trashed) < 5:
             await album.fill(6)
         command = album.next(kind)
