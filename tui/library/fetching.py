@@ -75,10 +75,15 @@ def _check_space(download: Download, folder: Path) -> None:
         raise LatenttyError(
             Problem(
                 code="disk_full",
-                cause=f"{download.title} needs {missing / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB free.",
+                cause=f"{download.title} needs {_size(missing)} and {place} has {_size(free)} free, of which"
+                f" {_size(SPARE)} stay free.",
                 hint="Free some space, or choose another folder: the first of model_folders in the settings.",
             )
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def _there(target: Path) -> int:
