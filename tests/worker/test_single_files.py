@@ -1,6 +1,7 @@
 """A checkpoint in a single file draws what the same model draws as a folder, and nothing asks for a network."""
 
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -11,16 +12,25 @@ import numpy
 import pytest
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderKLQwenImage, ControlNetModel, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, Qwen2Tokenizer, T5TokenizerFast
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Tokenizer,
+    T5TokenizerFast,
+)
 
 from tests.conftest import make_job
-from tests.worker import flux_names, ldm_names
+from tests.worker import flux_names, ldm_names, sd3_names
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.tiny_models import TinyModels
-from tui.library import controlnets, single_files
+from tui.library import controlnets, loose_parts, single_files
 from tui.library.controlnets import read_controlnet
 from tui.library.identify import identify_file
 from tui.library.lending import Lending
@@ -248,6 +258,111 @@ def test_parts_in_files_of_their_own_draw_what_the_folder_draws(
         open_model(path, Lending([models]))
 
 
+def test_qwen_image_is_put_together_from_loose_files(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its encoder without a head, as ComfyUI's users have it; nothing of it sees pictures."""
+    folder, pack = tiny_models["qwen-image"], tmp_path / "pack"
+    shutil.copytree(folder, pack, ignore=shutil.ignore_patterns("*.safetensors"))
+    told = json.loads((pack / "text_encoder" / "config.json").read_text())
+    flat = {name: told["text_config"][name] for name in ("hidden_size", "num_hidden_layers", "vocab_size")}
+    (pack / "text_encoder" / "config.json").write_text(json.dumps(told | flat))
+    variant = Variant(id=str(pack), family="qwen-image", pipeline="QwenImagePipeline")
+    monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
+    weights = weights_of(folder)
+    files = {
+        "diffusion_models/qwen_image": weights["transformer"],
+        "text_encoders/qwen_2.5_vl": {n: one for n, one in weights["text_encoder"].items() if n != "lm_head.weight"},
+        "vae/qwen_image_vae": weights["vae"],
+    }
+    for name, tensors in files.items():
+        (tmp_path / "models" / name).parent.mkdir(parents=True)
+        save_file({n: one.contiguous() for n, one in tensors.items()}, tmp_path / "models" / f"{name}.safetensors")
+    residents = Residents(CPU, torch.float32, PLENTY, [tmp_path / "models"])
+    path = tmp_path / "models" / "diffusion_models" / "qwen_image.safetensors"
+    whole, single = residents.model("folder", str(folder)), residents.model("file", str(path))
+    draws_the_same(residents, single, whole, tmp_path)
+
+
+def test_qwen_images_own_parts_are_known_by_their_real_names_and_sizes() -> None:
+    """Of the VAE that its authors share under Wan's names, and of the encoder."""
+    pack = configurations() / "qwen-image"
+    config = json.loads((pack / "vae" / "config.json").read_text())
+    with torch.device("meta"):
+        module = AutoencoderKLQwenImage.from_config(config)
+    named = {wan_name(name): tensor for name, tensor in module.state_dict().items()}
+    converted = convert_wan_vae_to_diffusers(dict(named))
+    assert {name: one.shape for name, one in converted.items()} == {n: t.shape for n, t in module.state_dict().items()}
+    vae = Header({name: Tensor("BF16", list(one.shape), (0, 0)) for name, one in named.items()}, {})
+    assert loose_parts.is_vae(vae, config)
+    told = json.loads((pack / "text_encoder" / "config.json").read_text())
+    with torch.device("meta"):
+        encoder = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(**told))
+    shapes = {name: Tensor("BF16", list(one.shape), (0, 0)) for name, one in encoder.state_dict().items()}
+    assert loose_parts.takes_its_place(Header(shapes, {}), told)
+
+
+_WAN: dict[str, str] = {
+    "mid_block.resnets.0": "middle.0", "mid_block.attentions.0": "middle.1", "mid_block.resnets.1": "middle.2",
+    "norm1": "residual.0", "conv1": "residual.2", "norm2": "residual.3", "conv2": "residual.6",
+    "conv_shortcut": "shortcut", "norm_out": "head.0", "conv_out": "head.2", "conv_in": "conv1",
+}  # fmt: skip
+
+
+def wan_name(name: str) -> str:
+    """What Wan's authors call a layer of its VAE, as Qwen's have kept it."""
+    if "quant_conv" in name:
+        return name.replace("post_quant_conv", "conv2").replace("quant_conv", "conv1")
+    side, _, rest = name.partition(".")
+    if found := re.match(r"up_blocks\.(\d)\.(?:resnets\.(\d)|upsamplers\.0)\.(.*)", rest):
+        place = 4 * int(found[1]) + int(found[2] or 3)
+        rest = f"upsamples.{place}.{found[3]}"
+    rest = rest.replace("down_blocks", "downsamples")
+    for ours, theirs in _WAN.items():
+        rest = re.sub(rf"(^|\.){re.escape(ours)}(?=\.)", rf"\1{theirs}", rest)
+    return f"{side}.{rest}"
+
+
+def test_a_stable_diffusion_3_without_t5_needs_none(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its authors share it with the two CLIPs alone, in their names."""
+    folder = tmp_path / "folder"
+    shutil.copytree(tiny_models["sd3"], folder, ignore=shutil.ignore_patterns("*_3"))
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(
+        json.dumps(index | {"text_encoder_3": [None, None], "tokenizer_3": [None, None]})
+    )
+    weights = weights_of(folder)
+    levels = len(json.loads((folder / "vae" / "config.json").read_text())["block_out_channels"])
+    inside = {
+        PREFIX: sd3_names.stability(weights["transformer"]),
+        "text_encoders.clip_l.transformer.": ldm_names.clip(weights["text_encoder"]),
+        "text_encoders.clip_g.transformer.": ldm_names.clip(weights["text_encoder_2"]),
+        "first_stage_model.": ldm_names.vae(weights["vae"], levels),
+    }
+    path = tmp_path / "sd3_medium_incl_clips.safetensors"
+    tensors = {before + name: one for before, part in inside.items() for name, one in part.items()}
+    save_file({name: one.contiguous().clone() for name, one in tensors.items()}, path)
+    assert identify_file(path).base == "stable-diffusion-3-medium"
+    variant = Variant(id=str(folder), family="stable-diffusion-3", pipeline="StableDiffusion3Pipeline", complete=True)
+    monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
+    residents = Residents(CPU, torch.float32, PLENTY)
+    whole, single = residents.model("folder", str(folder)), residents.model("file", str(path))
+    draws_the_same(residents, single, whole, tmp_path)
+    tensors = {name: one for name, one in tensors.items() if "clip_l" not in name or "text_projection" not in name}
+    save_file({name: one.contiguous().clone() for name, one in tensors.items()}, tmp_path / "no projection.safetensors")
+    encoder = residents.model("other", str(tmp_path / "no projection.safetensors")).components["text_encoder"]
+    residents.ensure([encoder], CancelToken(), nothing)
+    projection = encoder.module.state_dict()["text_projection.weight"]
+    assert torch.equal(projection, torch.eye(len(projection))), "CLIP-L is shared without"
+    name = next(name for name in tensors if name.startswith("text_encoders.clip_g") and "fc1.weight" in name)
+    del tensors[name]
+    save_file({name: one.contiguous().clone() for name, one in tensors.items()}, tmp_path / "gap.safetensors")
+    with pytest.raises(LatenttyError, match="lacks 1 weights of the text encoder"):
+        residents.model("gap", str(tmp_path / "gap.safetensors"))
+
+
 def in_eight_bits_with_scales(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     scaled: dict[str, torch.Tensor] = {"scaled_fp8": torch.zeros(0, dtype=torch.float8_e4m3fn)}
     for name, tensor in weights.items():
@@ -367,7 +482,9 @@ def test_a_checkpoint_of_each_variants_size_fits_its_configuration(variant: str)
     pack = configurations() / variant
     for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
         place = pack / part / "config.json"
-        if not place.exists() or (part != "vae" and variant.startswith("stable-diffusion-3")):
+        if not place.exists() or variant == "qwen-image":
+            continue
+        if part != "vae" and variant.startswith("stable-diffusion-3"):
             continue
         _fits(pack, part, json.loads(place.read_text()))
 

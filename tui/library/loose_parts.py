@@ -28,7 +28,7 @@ KNOWN_HEADERS: Final = 4096
 
 PREFIXES: Final = (
     *("text_model.", "transformer.", "model.", "language_model.", "first_stage_model.", "vae."),
-    *("text_encoders.clip_l.", "text_encoders.t5xxl.", "text_encoders.qwen3_4b."),
+    *("text_encoders.clip_l.", "text_encoders.clip_g.", "text_encoders.t5xxl.", "text_encoders.qwen3_4b."),
 )
 """What some writers put before the same names, and others leave out."""
 
@@ -61,22 +61,30 @@ _ENCODERS: Final = {
         "Qwen3 (such as qwen_3_4b.safetensors)", "hidden_size", "num_hidden_layers",
         ("embed_tokens.weight", "token_embd.weight"), re.compile(r"^(?:layers|blk)\.(\d+)\."),
     ),
+    "qwen2_5_vl": _Kind(
+        "Qwen2.5-VL (such as qwen_2.5_vl_7b.safetensors)", "hidden_size", "num_hidden_layers",
+        ("embed_tokens.weight",), re.compile(r"^layers\.(\d+)\."),
+    ),
 }  # fmt: skip
 """By what a configuration calls its model."""
 
 _VAE_LABEL: Final = "VAE (such as ae.safetensors)"
+_FILM_VAE_LABEL: Final = "VAE (such as qwen_image_vae.safetensors)"
 _VAE_NAME: Final = re.compile(r"vae|(?:^|[^a-z])ae(?:[^a-z]|$)")
 _ENCODER_NAME: Final = re.compile(r"clip|t5|qwen|text|encoder|(?:^|[^a-z])te(?:[^a-z]|$)")
 _OTHER_LATENTS: Final = re.compile(r"sd3|sd_3|sd-3|wan|qwen|hunyuan|flux[-_.]?2")
 """Names of VAEs that have the shape of FLUX.1's and other numbers in it."""
 _NOT_OF_SD3: Final = re.compile(r"flux|wan|qwen|hunyuan|(?:^|[^a-z])ae(?:[^a-z]|$)")
 """The same for Stable Diffusion 3's, by whose scale its latents are told from FLUX.1's."""
+_NOT_QWENS: Final = re.compile(r"wan|hunyuan|flux")
+"""The same for Qwen-Image's, which has the shape of Wan's."""
 
 
 def label_of(part: str, config: Mapping[str, Any]) -> str:
     """How users call a file with the weights of `part`."""
     kind = _ENCODERS.get(str(config.get("model_type", "")))
-    return kind.label if kind else _VAE_LABEL if part == "vae" else part
+    vae = _FILM_VAE_LABEL if config.get("z_dim") else _VAE_LABEL
+    return kind.label if kind else vae if part == "vae" else part
 
 
 def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> list[Path]:
@@ -91,6 +99,7 @@ def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> l
                 found.append(path)
     if part == "vae":
         other = _NOT_OF_SD3 if float(config.get("scaling_factor") or SCALING) > 1 else _OTHER_LATENTS
+        other = _NOT_QWENS if config.get("z_dim") else other
         found = [path for path in found if not other.search(path.name.lower())]
         if config.get("latent_channels") == 4:  # SDXL's has the shape of Stable Diffusion's, and other numbers in it
             of_xl = float(config.get("scaling_factor") or SCALING) < XL_SCALING
@@ -124,6 +133,9 @@ def takes_its_place(header: Header, config: Mapping[str, Any]) -> bool:
 def is_vae(header: Header, config: Mapping[str, Any]) -> bool:
     """Whether a file with this header holds the weights of a VAE that is configured so."""
     shapes = {bare(name): tensor.shape for name, tensor in header.tensors.items()}
+    if config.get("z_dim"):  # of a family that makes films as well, under its authors' names or diffusers'
+        first = shapes.get("decoder.conv1.weight") or shapes.get("decoder.conv_in.weight") or []
+        return first[1:] == [config["z_dim"], 3, 3, 3]
     levels = config.get("block_out_channels") or [0]
     return shapes.get("decoder.conv_in.weight") == [levels[-1], config.get("latent_channels"), 3, 3]
 

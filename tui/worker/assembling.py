@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tui.library.gguf_header import weights_header
 from tui.library.lending import Lending
@@ -18,6 +18,9 @@ from tui.worker.blueprint import Blueprint, Part, class_named, components_of, in
 from tui.worker.encoder_file import EncoderFile, EncoderInside
 from tui.worker.shared_tokenizers import shared_tokenizer
 from tui.worker.single_file import FilePart, OwnFile
+
+_LDM: Final = ("stable-diffusion", "stable-diffusion-xl", "stable-diffusion-xl-refiner")
+"""The families whose text encoders have names in checkpoints that only diffusers converts."""
 
 
 def blueprint_of(path: Path, folders: Sequence[Path]) -> Blueprint:
@@ -49,8 +52,8 @@ def _part(single: SingleFile, name: str, library: str, class_name: str) -> Part:
     kind = class_named(single.path, library, class_name)
     for one in (single, single.donor):
         if one is not None and one.holds(name):
-            ldm = not name.startswith("text_encoder") or one.variant.family.startswith("stable-diffusion")
-            return (FilePart if ldm else EncoderInside)(name, one.pack / name, kind, one)
+            own_names = name.startswith("text_encoder") and one.variant.family not in _LDM
+            return (EncoderInside if own_names else FilePart)(name, one.pack / name, kind, one)
     if name in single.loose:
         return _loose(single, name, kind)
     for place in (single.pack, single.lender):

@@ -17,6 +17,15 @@ from tui.worker.mapped_gguf import mapped_gguf
 from tui.worker.scaled import unscaled
 from tui.worker.single_file import TORCH_DTYPES, FilePart, OwnFile
 
+PROJECTION: Final = "text_projection.weight"
+"""Of a CLIP whose pooled output is projected; a file without it means that it stays as it is."""
+
+HEAD: Final = "lm_head.weight"
+"""Of a language model; no picture needs what it says."""
+
+MADE_UP: Final = ("position_ids", "embed_tokens.weight", HEAD)
+"""Weights that files may leave out: counted up, the same as others, or not needed."""
+
 _GGUF_NAMES: Final = {
     "t5": (
         (r"token_embd", "shared"),
@@ -73,7 +82,13 @@ def _loaded(part: FilePart, dtype: torch.dtype) -> Any:
         mine = unscaled({name: tensors[name] for name in part.headers[0].tensors})
         stored = TORCH_DTYPES.get(part.headers[0].dtype, torch.float32)
         read = {bare(name): tensor.to(stored) if tensor.itemsize == 1 else tensor for name, tensor in mine.items()}
-    named = {name: read[bare(name)] for name in skeleton(part) if bare(name) in read}
+    shapes = skeleton(part)
+    if PROJECTION in shapes and PROJECTION not in read:  # as CLIP-L is shared for Stable Diffusion 3
+        read[PROJECTION] = torch.eye(*shapes[PROJECTION], dtype=stored)
+    named = {name: read[bare(name)] for name in shapes if bare(name) in read and name != HEAD}
+    lacking = [name for name in shapes if name not in named and not name.endswith(MADE_UP)]
+    if lacking:
+        raise incomplete(path, f"it lacks {len(lacking)} weights of the text encoder, such as {lacking[0]}")
     return part.kind.from_pretrained(None, config=config, state_dict=named, dtype=stored, local_files_only=True)
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import FluxTransformer2DModel, GGUFQuantizationConfig, ModelMixin
-from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
+from diffusers import AutoencoderKLQwenImage, FluxTransformer2DModel, GGUFQuantizationConfig, ModelMixin
+from diffusers.loaders.single_file_utils import (
+    convert_wan_vae_to_diffusers,
+    create_diffusers_clip_model_from_ldm,
+)
 from safetensors.torch import load_file
 
 from tui.library.gguf_header import GGUF
@@ -97,10 +100,19 @@ class FilePart(Part):
         mine = unscaled({name: tensors[name] for name in self.headers[0].tensors})
         if self.kind is FluxTransformer2DModel:
             mine = in_diffusers_names({name.removeprefix(PREFIX): tensor for name, tensor in mine.items()})
+        if self.kind is AutoencoderKLQwenImage:
+            return self._built(convert_wan_vae_to_diffusers(mine) if "decoder.conv1.weight" in mine else mine)
         if "input_blocks.0.0.weight" in mine:  # a UNet alone; diffusers knows LDM's names behind their prefix
             mine = {f"{PREFIX}{name}": tensor for name, tensor in mine.items()}
         place, name = str(self.folder.parent), self.folder.name
         return self.kind.from_single_file(mine, config=place, subfolder=name, local_files_only=True, **how, **own)
+
+    def _built(self, weights: dict[str, torch.Tensor]) -> Any:
+        """The module of a class that diffusers reads from no single file, around `weights` in its own names."""
+        with torch.device("meta"):
+            module = self.kind.from_config(self._config)
+        module.load_state_dict(weights, strict=False, assign=True)
+        return module.eval().requires_grad_(False)
 
     def _load_mapped(self) -> Any:
         tensors = load_file(self.single.path)

@@ -8,10 +8,7 @@ from tui.library.safetensors_header import Header
 from tui.library.single_files import SingleFile, Variant
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.blueprint import Blueprint, Part
-from tui.worker.encoder_file import EncoderFile, config_of, skeleton, transformers_names
-
-_MADE_UP = ("position_ids", "embed_tokens.weight")
-"""Weights that files may leave out: counted up, or the same as others."""
+from tui.worker.encoder_file import MADE_UP, PROJECTION, EncoderFile, config_of, skeleton, transformers_names
 
 
 def encoder_part(blueprint: Blueprint, path: Path) -> Part:
@@ -51,7 +48,7 @@ def _joined(headers: list[Header]) -> Header:
 
 def _shapes_of(part: Part) -> dict[str, tuple[int, ...]]:
     """What a file must have to take its place."""
-    return {bare(name): shape for name, shape in skeleton(part).items() if not name.endswith(_MADE_UP)}
+    return {bare(name): shape for name, shape in skeleton(part).items() if not name.endswith((*MADE_UP, PROJECTION))}
 
 
 def _unusable(path: Path, why: str) -> LatenttyError:
