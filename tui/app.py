@@ -42,6 +42,7 @@ from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
 from tui.theme_files import read_themes, signature
+from tui.widgets.completing_input import CompletingInput
 from tui.widgets.picture_app import PictureApp
 
 PAINT_EVERY: Final = 0.1
@@ -340,6 +341,19 @@ class LatenttyApp(PictureApp[int]):
         return [screen for screen in self._open.values() if screen.is_mounted] if self.is_running else []
 
     # ---- what the user asks for --------------------------------------------------------------------------------
+
+    @on(CompletingInput.Asked)
+    def _path_typed(self, event: CompletingInput.Asked) -> None:
+        if self._client.is_attached:
+            self._complete_path(event.place, event.text)
+
+    @work(group="paths", exclusive=True)
+    async def _complete_path(self, place: CompletingInput, text: str) -> None:
+        """Offer how a path goes on; where the engine cannot tell, nothing is offered."""
+        try:
+            place.take(text, await self._client.complete(text, folders=place.completes == "folder"))
+        except LatenttyError as error:
+            self.log.debug(str(error))
 
     def delay_update(self, delay: float = MASK) -> None:
         """Paint no half of a change. Screens are kept, so that takes them no longer than it takes to show them."""

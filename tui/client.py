@@ -14,7 +14,18 @@ import tui
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.protocol import PROTOCOL_VERSION
-from tui.protocol.commands import ClientCommand, Done, Failed, Fetch, GetModel, GetPictures, Submit
+from tui.protocol.commands import (
+    ClientCommand,
+    CompletePath,
+    Done,
+    Failed,
+    Fetch,
+    GetModel,
+    GetPictures,
+    ReadLog,
+    StoreMask,
+    Submit,
+)
 from tui.protocol.events import ClientEvent, JobRecord, ModelInfo, Picture
 from tui.protocol.frames import (
     MALFORMED,
@@ -32,6 +43,8 @@ from tui.protocol.frames import (
     read_frame,
 )
 from tui.protocol.job import Job
+from tui.protocol.log import LogPart, LogPlace
+from tui.protocol.paths import PathFound
 from tui.protocol.peer import is_same_user
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.snapshot import Snapshot, apply
@@ -125,6 +138,11 @@ class EngineClient:
                 self._wanted.clear()
                 await self._wanted.wait()
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether an engine answers now and goes on; a request made while none does waits for one, or starts one."""
+        return self._writer is not None and self.snapshot is not None and not self.snapshot.engine.stopping
+
     async def request(self, command: ClientCommand) -> msgspec.Raw:
         """The result of `command`, from this engine or the next.
 
@@ -159,7 +177,42 @@ class EngineClient:
         Raises:
             LatenttyError: it is gone, or was made from nothing.
         """
-        command = Fetch(picture_id=picture_id, width=width, height=height, start=start)
+        return await self._fetch(Fetch(picture_id=picture_id, width=width, height=height, start=start))
+
+    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
+        """The picture at `path` on the engine's box as a PNG of at most `width` × `height` pixels.
+
+        Raises:
+            LatenttyError: it is not there, or no picture.
+        """
+        return await self._fetch(Fetch(path=path, width=width, height=height))
+
+    async def store_mask(self, data: bytes) -> str:
+        """Have the engine keep a painted mask, a PNG; its path there.
+
+        Raises:
+            LatenttyError: it cannot be written.
+        """
+        return msgspec.msgpack.decode(await self.request(StoreMask(data=data)), type=str)
+
+    async def complete(self, text: str, *, folders: bool = False) -> PathFound:
+        """What the path `text` leads to on the engine's box, and how it may go on.
+
+        Raises:
+            LatenttyError: the text is longer than a path can be.
+        """
+        answer = await self.request(CompletePath(text=text, folders=folders))
+        return msgspec.msgpack.decode(answer, type=PathFound)
+
+    async def read_log(self, since: LogPlace) -> LogPart:
+        """What was added to the engine's log.
+
+        Raises:
+            LatenttyError: it cannot be read.
+        """
+        return msgspec.msgpack.decode(await self.request(ReadLog(since=since)), type=LogPart)
+
+    async def _fetch(self, command: Fetch) -> bytes:
         asked = _Open(command, asyncio.get_running_loop().create_future())
         await self._ask(asked)
         return bytes(asked.data)

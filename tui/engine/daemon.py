@@ -33,10 +33,13 @@ from tui.engine.session import Session
 from tui.engine.sweeps import Sweeps
 from tui.library.acceptance import refuse_impossible
 from tui.library.addons import Addons, NoSuchAddon
+from tui.library.completion import complete_path
 from tui.library.contact_sheet import write_contact_sheet
 from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
+from tui.library.log_reading import read_log
+from tui.library.mask_files import store_mask
 from tui.library.paths import Paths, expanded, short_path
 from tui.library.places import lending, places
 from tui.library.preparation import missing_from, prepare
@@ -58,6 +61,7 @@ from tui.protocol.commands import (
     CancelLoad,
     CancelScan,
     ClientCommand,
+    CompletePath,
     CountTokens,
     EmptyTrash,
     EnsureAdapter,
@@ -78,6 +82,7 @@ from tui.protocol.commands import (
     MarkPictures,
     Pause,
     PinModel,
+    ReadLog,
     ReadSettings,
     Recall,
     ReleaseControlNet,
@@ -91,6 +96,7 @@ from tui.protocol.commands import (
     Shutdown,
     StartDownload,
     StartSweep,
+    StoreMask,
     Submit,
     SwapMode,
     TrashPictures,
@@ -112,6 +118,7 @@ from tui.protocol.events import (
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
 from tui.protocol.job import Job, ModeState
 from tui.protocol.library import ModelFile
+from tui.protocol.log import LogPart, LogPlace
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.prompts import TokenCounts
 from tui.protocol.recall import Recalled
@@ -356,8 +363,9 @@ class Engine:
         Raises:
             LatenttyError: it cannot be carried out.
         """
-        self._active = time.monotonic()
-        self._unloaded = False
+        if not isinstance(command, ReadLog):  # a screen that is left open keeps nothing awake
+            self._active = time.monotonic()
+            self._unloaded = False
         try:
             return await self._carry_out(command)
         except sqlite3.Error as error:
@@ -430,6 +438,12 @@ class Engine:
                 return await self._queue.prompts(limit)
             case Recall():
                 return await self._recall(command)
+            case StoreMask(data=data):
+                return str(await asyncio.to_thread(store_mask, self._paths.masks, data))
+            case CompletePath(text=text, folders=folders):
+                return await asyncio.to_thread(complete_path, text, folders=folders)
+            case ReadLog(since=since):
+                return await self._read_log(since)
             case Rescan():
                 self._in_background(self._library.scan())
             case CancelScan():
@@ -625,6 +639,13 @@ class Engine:
         )
         return str(sheet)
 
+    async def _read_log(self, since: LogPlace) -> LogPart:
+        path = self._paths.log_file
+        try:
+            return await asyncio.to_thread(read_log, path, since)
+        except OSError as error:
+            raise bad_request(f"The log {path} cannot be read: {error.strerror}.") from None
+
     def _warm(self) -> set[str]:
         """The models that are on the device, whole, by their names and paths."""
         residency = self._board.snapshot.residency
@@ -640,7 +661,10 @@ class Engine:
         return record
 
     async def _fetch(self, command: Fetch) -> bytes:
-        path = await (self._start_of if command.start else self._gallery.file)(command.picture_id)
+        if command.path:
+            path = _absolute(command.path)
+        else:
+            path = await (self._start_of if command.start else self._gallery.file)(command.picture_id)
         return await asyncio.to_thread(self._thumbnails.png, path, command.width, command.height)
 
     async def _start_of(self, picture_id: int) -> Path:
@@ -734,6 +758,13 @@ class Engine:
             await self._pool.order(UnloadModel(keep_pinned=True), start=False)
         except LatenttyError as error:
             self._board.tell(Warning(problem=error.problem))
+
+
+def _absolute(path: str) -> Path:
+    whole = expanded(path)
+    if not whole.is_absolute():
+        raise bad_request(f"The path {path} is not absolute.", "Begin it with / or ~.")
+    return whole
 
 
 def _budget(settings: Settings) -> SetBudget:

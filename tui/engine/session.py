@@ -12,6 +12,7 @@ from msgspec import Struct
 from tui.protocol.commands import (
     Annotate,
     ClientCommand,
+    CompletePath,
     CountTokens,
     Done,
     EnsureAdapter,
@@ -21,7 +22,9 @@ from tui.protocol.commands import (
     Fetch,
     LoadModel,
     MakeContactSheet,
+    ReadLog,
     Recall,
+    StoreMask,
     UnloadModel,
 )
 from tui.protocol.frames import (
@@ -61,6 +64,9 @@ LONG: Final = (
     Recall,
     ExportPictures,
     MakeContactSheet,
+    StoreMask,
+    CompletePath,
+    ReadLog,
 )
 """Commands that wait for a worker or a disk; what follows them, such as a Cancel, does not wait for them."""
 

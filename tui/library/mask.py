@@ -1,14 +1,11 @@
 """A mask: what of a picture is drawn anew (white) and what is kept (black), and the ways to paint one."""
 
+import io
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
-
-from tui.library.picture_bounds import opened
-from tui.protocol.problem import LatenttyError, Problem
 
 KEPT: Final = 0
 ANEW: Final = 255
@@ -30,27 +27,6 @@ class Mask:
         self._image = Image.new("L", (width, height), KEPT)
         self._past: list[bytes] = []
         self._future: list[bytes] = []
-
-    @classmethod
-    def load(cls, path: Path, width: int, height: int) -> Self:
-        """The mask in the file at `path`, brought to `width` × `height` pixels.
-
-        Raises:
-            LatenttyError: it is missing, or no picture.
-        """
-        mask = cls(width, height)
-        try:
-            with opened(path) as image:
-                mask._image = image.convert("L").resize((width, height), Image.Resampling.BILINEAR)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise LatenttyError(
-                Problem(
-                    code="not_found",
-                    cause=f"The mask {path} cannot be read: {error}.",
-                    hint="A mask is a picture: white is drawn anew, black is kept.",
-                )
-            ) from None
-        return mask
 
     @property
     def image(self) -> Image.Image:
@@ -109,9 +85,9 @@ class Mask:
         """Soften the edges."""
         self._change(lambda image: image.filter(ImageFilter.GaussianBlur(radius)))
 
-    def paste(self, other: "Mask") -> None:
-        """Become what `other` is, which has the same size."""
-        self._change(lambda _: other.image.copy())
+    def paste(self, picture: Image.Image) -> None:
+        """Become what `picture` shows in grey, brought to this size."""
+        self._change(lambda mask: picture.convert("L").resize(mask.size, Image.Resampling.BILINEAR))
 
     # ---- the past ----------------------------------------------------------------------------------------------
 
@@ -141,6 +117,21 @@ class Mask:
 
     def _packed(self) -> bytes:
         return zlib.compress(self._image.tobytes(), 1)
+
+
+def mask_png(image: Image.Image, most: int) -> bytes:
+    """`image` as a PNG of at most `most` bytes; what does not fit, such as a photograph, is made smaller."""
+    data = _png(image)
+    while len(data) > most:
+        image = image.reduce(2)
+        data = _png(image)
+    return data
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _ordered(box: Box) -> Box:

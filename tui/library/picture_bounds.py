@@ -1,5 +1,6 @@
 """What a picture's file may claim before memory is spent on it."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,22 +38,23 @@ def opened(path: Path) -> Iterator[Image.Image]:
         ValueError: it claims more than that.
         OSError: it is gone, or no picture.
     """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
+        raise ValueError("it is no ordinary file")
     with Image.open(path, formats=FORMATS) as image:
-        check_claims(image, path)
+        check_claims(image, found.st_size)
         yield image
 
 
-def check_claims(image: Image.Image, path: Path) -> None:
-    """Nothing, when the file at `path`, opened as `image` and not yet decoded, is worth what its header claims.
+def check_claims(image: Image.Image, size: int) -> None:
+    """Nothing, when a file of `size` bytes, opened as `image` and not yet decoded, is worth what its header claims.
 
     Raises:
         ValueError: it cannot hold it, or decoding it would cost more than so few bytes may.
-        OSError: the file is gone.
     """
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise ValueError(f"it has {image.width}×{image.height} pixels")
-    size = path.stat().st_size
     most = {"PNG": size * DEFLATED / BYTES_PER_PIXEL.get(image.mode, 1), "JPEG": size * JPEG_PIXELS_PER_BYTE}
     if pixels > most.get(image.format or "", MAX_PIXELS):
         raise ValueError(f"it claims {image.width}×{image.height} pixels, more than its bytes can hold")

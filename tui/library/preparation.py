@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from tui.library.adapter_header import ModelWidths, misfit, read_widths, unusable
 from tui.library.addons import Addons
 from tui.library.families import FAMILIES
+from tui.library.paths import expanded
 from tui.library.prompt.expansion import expand, has_choices
 from tui.library.prompt.inversions import named
 from tui.library.prompt.notices import Notice, PromptError, refuse_errors
@@ -29,12 +30,24 @@ def prepare(job: Job, model: ModelInfo, wildcards: Wildcards, addons: Addons) ->
         NoSuchAddon: it names a file that the library does not have.
         LatenttyError: a prompt is malformed, names a LoRA or wildcard that is not there, or an adapter does not fit.
     """
-    prepared = _replacements(_expanded(job, wildcards, addons), addons)
+    prepared = _replacements(_expanded(_at_home(job), wildcards, addons), addons)
     prepared = replace(prepared, embeddings=_embeddings(prepared, model, addons))
     _refuse_misfits(prepared, model, addons)
     if model.family in FAMILIES:
         refuse_misplaced(prepared, Path(model.configuration or model.path))
     return prepared
+
+
+def _at_home(job: Job) -> Job:
+    """`job` with the home folder of this box for each `~`: whoever typed it may sit at another one."""
+    places = {name: _home(getattr(job, name)) for name in ("image", "mask", "vae", "text_encoder", "folder")}
+    controls = [replace(one, image=_home(one.image)) for one in job.controls]
+    adapters = [replace(one, path=_home(one.path)) for one in job.adapters]
+    return replace(job, controls=controls, adapters=adapters, **places)
+
+
+def _home(path: str) -> str:
+    return str(expanded(path)) if path.startswith("~") else path
 
 
 def missing_from(prompt: str, wildcards: Wildcards, addons: Addons) -> list[Notice]:

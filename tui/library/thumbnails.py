@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from tui.library.folders import make_folder
 from tui.library.picture_bounds import opened
@@ -14,6 +14,9 @@ from tui.protocol.problem import LatenttyError, Problem
 
 EDGES: Final = (128, 256)
 """Pixels along the longer side of what is kept."""
+
+SIDEWAYS: Final = frozenset({5, 6, 7, 8})
+"""What EXIF says of pictures whose width is seen as their height."""
 
 MAX_BYTES: Final = 512 << 20
 """Bytes that may be kept; when there are more, what was made first goes."""
@@ -86,7 +89,10 @@ def shrunk_png(path: Path, width: int, height: int) -> bytes:
 def _shrunk(path: Path, width: int, height: int) -> Image.Image:
     try:
         with opened(path) as image:
+            if image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS:
+                width, height = height, width
             image.thumbnail((max(width, 1), max(height, 1)), Image.Resampling.LANCZOS, reducing_gap=3.0)
+            ImageOps.exif_transpose(image, in_place=True)
             return image.copy() if image.mode in ("RGB", "RGBA", "L") else image.convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LatenttyError(

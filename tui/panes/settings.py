@@ -136,7 +136,9 @@ class SettingsPane(Vertical):
             value="none",
             id="offload",
         )
-        self._output = PathInput("The folder", "Where pictures go; empty: the folder in the settings.", id="folder")
+        self._output = PathInput(
+            "The folder", "Where pictures go; empty: the folder in the settings.", id="folder", completes="folder"
+        )
         self._output.placeholder = "as in the settings"
         self._format = Choice(
             [(name, name) for name in FORMATS],
@@ -540,13 +542,14 @@ class SettingsPane(Vertical):
             self.app.stylesheet.update_nodes([self])
 
     @on(Input.Changed)
+    @on(PathInput.Looked)
     @on(DescendantFocus)
     def _explain(self) -> None:
         """Help for the setting that has the focus, or what is wrong with it."""
         focused = self.screen.focused
         wrong = focused.complaint if isinstance(focused, NumberInput | PathInput) else None
-        if isinstance(focused, PathInput) and not focused.value:
-            wrong = None  # nothing is typed yet
+        if isinstance(focused, PathInput):
+            wrong = (wrong or focused.doubt) if focused.value else None  # before anything is typed, nothing is wrong
         self._help.set_class(wrong is not None, "-wrong")
         self._help.update(wrong or _help(focused))
 

@@ -1,14 +1,18 @@
 """Commands. Each gets exactly one reply, :class:`Done` or :class:`Failed`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
 from tui.protocol.gallery import Sort
 from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.library import FileKind
+from tui.protocol.log import LogPlace
 from tui.protocol.problem import Problem
 from tui.protocol.sweep import Sweep
+
+MAX_MASK: Final = 960 << 10
+"""Bytes of a mask that a client paints: with its frame, below the largest that a client may send."""
 
 
 class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
@@ -164,14 +168,38 @@ class GetSnapshot(Command, frozen=True):
 class Fetch(Command, frozen=True):
     """A picture, at most `width` × `height` pixels, aspect ratio kept, never enlarged.
 
-    The answer is :class:`tui.protocol.frames.Chunk` frames with a PNG, then Done.
+    Either the id of one in the gallery, or the path of any on the box. The answer is
+    :class:`tui.protocol.frames.Chunk` frames with a PNG, then Done.
     """
 
-    picture_id: Annotated[int, Meta(ge=0, le=2**62)]
     width: Annotated[int, Meta(ge=0, le=16384)]
     height: Annotated[int, Meta(ge=0, le=16384)]
+    picture_id: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    path: Annotated[str, Meta(max_length=4096)] = ""
+    """Absolute, or beginning with `~` for the engine's home folder."""
     start: bool = False
-    """Instead the picture that it was made from."""
+    """Instead of the picture with that id, the one that it was made from."""
+
+
+class StoreMask(Command, frozen=True):
+    """Keep a mask that was painted; answered with its path. The same mask again is the same file."""
+
+    data: Annotated[bytes, Meta(max_length=MAX_MASK)]
+    """A PNG: white is drawn anew, black is kept."""
+
+
+class CompletePath(Command, frozen=True):
+    """What a path on the box leads to as far as it is typed; answered with a :class:`tui.protocol.paths.PathFound`."""
+
+    text: Annotated[str, Meta(max_length=4096)]
+    folders: bool = False
+    """Only folders are wanted."""
+
+
+class ReadLog(Command, frozen=True):
+    """What was added to the engine's log, at first its end; answered with a :class:`tui.protocol.log.LogPart`."""
+
+    since: LogPlace = LogPlace()
 
 
 class GetModel(Command, frozen=True):
@@ -412,6 +440,9 @@ ClientCommand = (
     | GetPrompts
     | Recall
     | Fetch
+    | StoreMask
+    | CompletePath
+    | ReadLog
     | Rescan
     | CancelScan
     | GetLibrary

@@ -112,6 +112,13 @@ class EngineScreen(StillScreen[None]):
         status.state, status.tone = _state(snapshot)
 
 
+def decoded(data: bytes) -> Image.Image:
+    """All pixels of a picture that the engine sent; to be called in a thread of its own."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
 def tell(app: App[Any], problem: Problem) -> None:
     """Show `problem` on whatever screen is seen, long enough to be read."""
     app.notify(plain(str(problem)), severity="error", timeout=10, markup=False)

@@ -375,17 +375,17 @@ class GalleryScreen(UndoingScreen):
     def action_export(self) -> None:
         """Ask for a folder to copy into."""
         if self._chosen:
-            self._line.ask("export", "Copy to", "~/", "a folder on the box")
+            self._line.ask("export", "Copy to", "~/", "a folder on the box", "folder")
 
     def action_export_bare(self) -> None:
         """The same; the copies tell nothing about their making."""
         if self._chosen:
-            self._line.ask("bare", "Copy without metadata to", "~/", "a folder on the box")
+            self._line.ask("bare", "Copy without metadata to", "~/", "a folder on the box", "folder")
 
     def action_sheet(self) -> None:
         """Ask where the contact sheet of the chosen pictures goes."""
         if self._chosen:
-            self._line.ask("sheet", "Contact sheet", time.strftime("~/contact-sheet-%Y-%m-%d.png"))
+            self._line.ask("sheet", "Contact sheet", time.strftime("~/contact-sheet-%Y-%m-%d.png"), completes="file")
 
     @on(AskLine.Left)
     def _leave_line(self) -> None:

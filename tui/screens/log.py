@@ -1,11 +1,10 @@
 """The log viewer: the end of the engine's log, which grows as one looks."""
 
-import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
+from textual import work
 from textual.binding import Binding
 from textual.events import ScreenResume
 from textual.widget import Widget
@@ -13,10 +12,9 @@ from textual.widgets import Log
 
 from tui.client import EngineClient
 from tui.library.plain_text import plain
-from tui.screens.engine_screen import EngineScreen
-
-TAIL: Final = 256 << 10
-"""Bytes from the end that are shown."""
+from tui.protocol.log import LogPlace
+from tui.protocol.problem import LatenttyError
+from tui.screens.engine_screen import EngineScreen, tell
 
 STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ ([A-Z]+) [\w.]+: ")
 """What each line begins with; the day and the module are left out here, where room is short."""
@@ -43,8 +41,8 @@ class LogScreen(EngineScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._log = Log(id="log", max_lines=MOST_LINES)
-        self._read_to = 0
-        self._file = 0
+        self._place = LogPlace()
+        self._asking = False
 
     def compose_body(self) -> Iterable[Widget]:
         """The lines."""
@@ -58,27 +56,26 @@ class LogScreen(EngineScreen):
         """Seen again."""
         self._look()
 
-    def _look(self) -> None:
-        """Add what was written since the last time."""
-        if not self.is_current:
+    @work(group="log")
+    async def _look(self) -> None:
+        """Add what was written since the last time, unless that was asked for already."""
+        if not self.is_current or self._asking:
             return
+        if not self.client.is_attached:
+            if not self._log.line_count:
+                self._log.write_line("No engine answers. What it wrote last: latentty engine logs")
+            return
+        self._asking = True
         try:
-            text = self._read(self.client.paths.log_file)
-        except OSError as error:
-            text = "" if self._log.line_count else f"There is no log yet: {error.strerror}.\n"
-        if text:
-            self._log.write_lines([plain(STAMP.sub(r"\1 \2 ", line)) for line in text.splitlines()])
-
-    def _read(self, path: Path) -> str:
-        with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if found.st_ino != self._file or found.st_size < self._read_to:  # another file: it was rotated
-                self._file, self._read_to = found.st_ino, max(found.st_size - TAIL, 0)
-            file.seek(self._read_to)
-            data = file.read(TAIL)
-        whole = data.rpartition(b"\n")
-        self._read_to += len(whole[0]) + len(whole[1])
-        return (whole[0] + whole[1]).decode(errors="replace")
+            part = await self.client.read_log(self._place)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return
+        finally:
+            self._asking = False
+        self._place = part.place
+        if part.text:
+            self._log.write_lines([plain(STAMP.sub(r"\1 \2 ", line)) for line in part.text.splitlines()])
 
     def action_top(self) -> None:
         """The first line that is shown."""

@@ -1,45 +1,58 @@
 """The mask editor: what of a picture is drawn anew, and how far outpainting grows it."""
 
-import secrets
-from pathlib import Path
-from typing import Final
+import asyncio
+from typing import Final, Protocol
 
 from msgspec import Struct
 from PIL import Image
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.library.folders import make_folder
-from tui.library.mask import ANEW, KEPT, Mask
-from tui.library.paths import expanded
-from tui.library.picture_bounds import opened
+from tui.library.mask import ANEW, KEPT, Mask, mask_png
+from tui.protocol.commands import MAX_MASK
 from tui.protocol.job import Edges
-from tui.protocol.problem import LatenttyError, Problem
-from tui.screens.engine_screen import tell
+from tui.protocol.problem import LatenttyError
+from tui.screens.engine_screen import decoded, tell
 from tui.widgets.ask_line import AskLine
 from tui.widgets.key_line import KeyLine
 from tui.widgets.mask_canvas import MaskCanvas, Shape, Side
+from tui.widgets.path_input import whole_path
 
 BLUR: Final = 64
 """One key press blurs by this part of the shorter side."""
 
 
-def open_picture(path: str) -> Image.Image:
-    """The picture at `path`.
+LARGEST: Final = 2048
+"""Pixels along a side of what is painted on: finer than any terminal shows, and soon sent. Larger ones are made so."""
+
+
+class Store(Protocol):
+    """Where pictures and masks lie: the engine's box."""
+
+    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
+        """The picture at `path` as a PNG of at most `width` × `height` pixels."""
+
+    async def store_mask(self, data: bytes) -> str:
+        """Keep a mask; its path."""
+
+
+async def fetch_to_paint(store: Store, path: str) -> Image.Image:
+    """The picture or mask at `path` as it is painted on: its transparent parts white, like what the worker sees.
 
     Raises:
         LatenttyError: it is missing, or no picture.
     """
-    try:
-        with opened(Path(path)) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise LatenttyError(
-            Problem(code="not_found", cause=f"The picture {path} cannot be read: {error}.", hint="Choose another one.")
-        ) from None
+    data = await store.fetch_file(path, LARGEST, LARGEST)
+    return await asyncio.to_thread(lambda: _on_white(decoded(data)))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode != "RGBA":
+        return picture.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 class Painted(Struct, frozen=True):
@@ -92,12 +105,16 @@ class MaskEditor(ModalScreen[Painted | None]):
         Binding("shift+down,J", "move(0, 8)", "Far down", show=False, id="mask.far_down"),
     ]
 
-    def __init__(self, folder: Path, picture: Image.Image, grow: Edges | None = None) -> None:
-        """`folder` is where the mask is saved; with `grow`, the edges are grown first, from there on."""
+    def __init__(
+        self, store: Store, picture: Image.Image, grow: Edges | None = None, begun: Image.Image | None = None
+    ) -> None:
+        """`begun` is a mask to go on with; with `grow`, the edges are grown first, from there on."""
         super().__init__()
-        self._folder = folder
+        self._store = store
         self._canvas = MaskCanvas(picture, Mask(*picture.size), id="canvas")
         self._canvas.growing, self._canvas.grow = grow is not None, grow or Edges()
+        if begun is not None:
+            self.mask.paste(begun)
         self._title = Static(id="mask-title", markup=False)
         self._ask = AskLine(id="mask-ask")
 
@@ -218,12 +235,14 @@ class MaskEditor(ModalScreen[Painted | None]):
 
     def action_load(self) -> None:
         """Ask for a mask's file."""
-        self._ask.ask("load", "Mask file")
+        self._ask.ask("load", "Mask file", hint="a picture on the box: white is drawn anew", completes="file")
 
     @on(AskLine.Answered)
-    def _load(self, event: AskLine.Answered) -> None:
+    @work(group="load", exclusive=True)
+    async def _load(self, event: AskLine.Answered) -> None:
+        """Become the mask at a path, once it is here."""
         try:
-            self.mask.paste(Mask.load(expanded(event.value.strip()), *self.mask.size))
+            self.mask.paste(await fetch_to_paint(self._store, whole_path(event.value.strip())))
         except LatenttyError as error:
             tell(self.app, error.problem)
         self._canvas.redraw()
@@ -243,15 +262,25 @@ class MaskEditor(ModalScreen[Painted | None]):
         if not self.mask.share:
             self.notify("Nothing is painted yet: white is drawn anew.", severity="warning")
             return
-        path = self._folder / f"mask-{secrets.token_hex(6)}.png"
+        self._save()
+
+    @work(group="save", exclusive=True)
+    async def _save(self) -> None:
+        """Have the engine keep the mask, and leave once it has; what is painted meanwhile is saved too."""
+        self._saving = True
+        self._tell()
         try:
-            make_folder(self._folder, 0o700)
-            self.mask.image.save(path)
-        except OSError as error:
-            cause = f"The mask {path} cannot be written: {error}."
-            tell(self.app, Problem(code="output_unwritable", cause=cause, hint="Make room there."))
-            return
-        self.dismiss(Painted(mask=str(path)))
+            path, saved = "", None
+            while saved != self.mask.image:
+                saved = self.mask.image.copy()
+                path = await self._store.store_mask(await asyncio.to_thread(mask_png, saved, MAX_MASK))
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+        else:
+            self.dismiss(Painted(mask=path))
+        finally:
+            self._saving = False
+            self._tell()
 
     def action_leave(self) -> None:
         """End a shape that was begun, or leave without a mask."""

@@ -1,6 +1,5 @@
 """The studio: prompt, settings and preview on one screen."""
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -59,7 +58,7 @@ from tui.screens.choose import ChooseScreen
 from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.library_choice import choose_file, choose_words, fitting, in_prompt
-from tui.screens.mask_editor import MaskEditor, open_picture
+from tui.screens.mask_editor import MaskEditor, fetch_to_paint
 from tui.screens.undo import NOTHING_TO_UNDO, Undo
 from tui.widgets.ask_line import AskLine
 from tui.widgets.path_input import PathInput
@@ -70,6 +69,9 @@ VARIATIONS: Final = 4
 
 COUNT_AFTER: Final = 0.4
 """Seconds without typing after which tokens are counted."""
+
+SOON: Final = 0.5
+"""Seconds after which it is told what is waited for."""
 
 SEND: Final = {
     "i  Begin with it: img2img": "screen.send('img2img')",
@@ -344,7 +346,7 @@ class StudioScreen(EngineScreen):
     @on(Input.Submitted, "#mask")
     def _mask_wanted(self) -> None:
         """Enter, where the mask's file is named, paints one."""
-        self._paint_mask(self.settings.image, {})
+        self._paint_mask(self.settings.image, {}, begun=self.settings.mask)
 
     @on(Input.Submitted, "#grow_left")
     @on(Input.Submitted, "#grow_top")
@@ -355,18 +357,17 @@ class StudioScreen(EngineScreen):
         self._paint_mask(self.settings.image, {}, self.settings.grow)
 
     @work(group="mask", exclusive=True)
-    async def _paint_mask(self, path: str, size: dict[str, int], grow: Edges | None = None) -> None:
-        """Paint a mask on a picture, and inpaint with it; or, from `grow` on, grow its edges and outpaint."""
+    async def _paint_mask(self, path: str, size: dict[str, int], grow: Edges | None = None, begun: str = "") -> None:
+        """Paint a mask on a picture, from the one at `begun` on, and inpaint with it; or, from `grow` on, outpaint."""
         model, wanted = self.settings.model, "inpaint" if grow is None else "outpaint"
         if model is None or wanted not in model.modes:
             self.notify(f"This model has no mode {wanted}.", severity="warning")
             return
-        try:
-            picture = await asyncio.to_thread(open_picture, path)
-        except LatenttyError as error:
-            tell(self.app, error.problem)
+        picture = await self._to_paint(path)
+        if picture is None:
             return
-        painted = await self.app.push_screen_wait(MaskEditor(self.client.paths.masks, picture, grow))
+        mask = await self._to_paint(begun) if begun else None
+        painted = await self.app.push_screen_wait(MaskEditor(self.client, picture, grow, mask))
         if painted is None:
             return
         mode: Mode = "outpaint" if painted.grow.any else "inpaint"
@@ -376,6 +377,17 @@ class StudioScreen(EngineScreen):
         then = {"grow": painted.grow} if painted.grow.any else {"mask": painted.mask, **size}
         if not self.settings.enter(mode, image=path, **then):
             self.notify(f"This model has no mode {mode}.", severity="warning")
+
+    async def _to_paint(self, path: str) -> Image.Image | None:
+        """A picture or a mask from the engine's box; None when it cannot be had, which is told."""
+        waiting = self.set_timer(SOON, lambda: self.notify(f"Reading {path} …", markup=False))
+        try:
+            return await fetch_to_paint(self.client, path)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+            return None
+        finally:
+            waiting.stop()
 
     @work(group="recall", exclusive=True)
     async def action_recall(self) -> None:

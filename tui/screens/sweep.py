@@ -309,7 +309,7 @@ class SweepScreen(UndoingScreen):
     def action_sheet(self) -> None:
         """Ask where the contact sheet goes."""
         if self._state is not None:
-            self._line.ask("sheet", "Contact sheet", time.strftime("~/sweep-%Y-%m-%d.png"))
+            self._line.ask("sheet", "Contact sheet", time.strftime("~/sweep-%Y-%m-%d.png"), completes="file")
 
     @work(group="commands")
     async def _write_sheet(self, path: str) -> None:

@@ -1,7 +1,6 @@
 """Pictures over the whole screen: near or far, beside another one, and what they were made from."""
 
 import asyncio
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,7 @@ from tui.client import EngineClient
 from tui.library.plain_text import plain
 from tui.protocol.events import Picture
 from tui.protocol.problem import LatenttyError
-from tui.screens.engine_screen import tell
+from tui.screens.engine_screen import decoded, tell
 from tui.widgets.key_line import KeyLine
 from tui.widgets.picture_view import PictureView
 from tui.widgets.still_screen import StillScreen
@@ -149,7 +148,7 @@ class ViewerScreen(StillScreen[None]):
             LatenttyError: it is gone, or was made from nothing.
         """
         data = await self._client.fetch(picture.id, WHOLE, WHOLE, start=start)
-        return await asyncio.to_thread(_decoded, data)
+        return await asyncio.to_thread(decoded, data)
 
     def _show(self, *, quick: bool = False) -> None:
         for view, image in zip(self._views, self._images, strict=True):
@@ -176,9 +175,3 @@ class ViewerScreen(StillScreen[None]):
         if self._other is not None:
             parts.append(f"beside {Path(self._other.path).name}")
         return plain(" · ".join(parts))
-
-
-def _decoded(data: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(data))
-    image.load()
-    return image

@@ -7,6 +7,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Label
 
+from tui.widgets.completing_input import Completes, CompletingInput
+
 
 class AskLine(Horizontal):
     """Hidden until :meth:`ask`; Enter answers, Escape leaves it."""
@@ -16,7 +18,10 @@ class AskLine(Horizontal):
     AskLine Label { width: auto; color: $accent; padding-right: 1; }
     AskLine Input { width: 1fr; background: $panel; }
     """
-    BINDINGS = [Binding("escape", "leave", "Back", id="ask.leave")]
+    BINDINGS = [
+        Binding("escape", "leave", "Back", id="ask.leave"),
+        Binding("tab", "complete", "Complete", id="ask.complete", tooltip="Take the rest of the path that is offered"),
+    ]
 
     class Answered(Message):
         """The user pressed Enter."""
@@ -47,23 +52,32 @@ class AskLine(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._label = Label(markup=False)
-        self._input = Input(compact=True, select_on_focus=False)
+        self._input = CompletingInput(select_on_focus=False)
         self._purpose = ""
 
     def compose(self) -> ComposeResult:
         """Label and input."""
-        self._input.cursor_blink = False
         yield self._label
         yield self._input
 
-    def ask(self, purpose: str, label: str, value: str = "", hint: str = "") -> None:
-        """Ask; `purpose` comes back with the answer."""
+    def ask(self, purpose: str, label: str, value: str = "", hint: str = "", completes: Completes = "") -> None:
+        """Ask; `purpose` comes back with the answer. Paths on the engine's box can be completed."""
         self._purpose = purpose
+        self._input.completes = completes
         self._label.update(label)
         self._input.value, self._input.placeholder = value, hint
         self._input.cursor_position = len(value)
         self.display = True
         self._input.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only paths are completed."""
+        return action != "complete" or bool(self._input.completes)
+
+    def action_complete(self) -> None:
+        """Take what is offered."""
+        self._input.action_end()
+        self._input.action_cursor_right()
 
     def action_leave(self) -> None:
         """Ask no more."""

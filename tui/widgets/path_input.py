@@ -1,17 +1,28 @@
 """A one-line path on the engine's box."""
 
+from pathlib import Path
+
+from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Input
 
-from tui.library.paths import expanded
 from tui.protocol.library import FileKind
+from tui.protocol.paths import PathFound
+from tui.widgets.completing_input import Completes, CompletingInput
 
 
-class PathInput(Input):
+def whole_path(text: str) -> str:
+    """`text` as a path that the engine understands; one that is relative begins where the program was started."""
+    return text if text.startswith(("/", "~")) else str(Path(text).absolute())
+
+
+class PathInput(CompletingInput):
     """Takes a path, `~` and relative ones too; says why not while one types."""
 
     complaint: reactive[str | None] = reactive(None)
     """Why the text is not possible; None when it is."""
+
+    class Looked(Message):
+        """The engine has said whether something is there."""
 
     def __init__(
         self,
@@ -21,28 +32,32 @@ class PathInput(Input):
         id: str | None = None,  # noqa: A002 - Textual's name
         required: bool = False,
         kind: FileKind | None = None,
+        completes: Completes = "file",
     ) -> None:
         """With `kind`, the library has files that fit."""
         self.kind = kind
         self.explanation = explanation
         """A line of help."""
+        self.doubt: str | None = None
+        """What may be wrong with the text: it is not there now."""
         self._label = label
         self._required = required
-        super().__init__(placeholder="none" if not required else "a path", compact=True, id=id)
+        super().__init__(placeholder="none" if not required else "a path", completes=completes, id=id)
 
     def on_mount(self) -> None:
-        """A cursor that blinks would send bytes for ever."""
-        self.cursor_blink = False
+        """It may have to be filled in."""
         self.watch_value(self.value)
 
     @property
     def path(self) -> str:
         """The whole path; empty when there is none."""
         text = self.value.strip()
-        return str(expanded(text).absolute()) if text else ""
+        return whole_path(text) if text else ""
 
     def watch_value(self, value: str) -> None:
         """Check as one types."""
+        super().watch_value(value)
+        self.doubt = None
         if self._required and not value.strip():
             self.complaint = f"{self._label} is needed here, and none is given."
         elif "\0" in value:
@@ -54,6 +69,13 @@ class PathInput(Input):
         self.set_class(self.complaint is not None and bool(value), "-wrong")
         if value and not self.has_focus:
             self.call_after_refresh(self._show_end)
+
+    def take(self, text: str, found: PathFound) -> None:
+        """Say what is not there; a folder for pictures is made when it is needed."""
+        super().take(text, found)
+        if text == self.value and self.completes == "file" and text.startswith(("/", "~")):
+            self.doubt = None if found.kind or found.completions else f"Nothing lies at {text}."
+            self.post_message(self.Looked())
 
     def _show_end(self) -> None:
         """The end of a path tells more than its beginning."""
