@@ -1,5 +1,6 @@
 """Masks: every way to paint, and every way back."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from tui.library.mask import ANEW, KEPT, Mask
+from tui.library.mask import ANEW, KEPT, Mask, mask_png
+from tui.library.mask_files import store_mask
 from tui.protocol.problem import LatenttyError
 
 OPERATIONS = st.sampled_from(
@@ -65,9 +67,30 @@ def test_a_stroke_of_many_dabs_is_one_change() -> None:
     assert mask.share == 0
 
 
-def test_a_mask_file_of_any_size_and_colour_is_taken_and_a_bad_one_is_told(tmp_path: Path) -> None:
-    Image.new("RGBA", (8, 4), "white").save(tmp_path / "white.png")
-    assert Mask.load(tmp_path / "white.png", 32, 16).share == 1
-    (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(LatenttyError, match="bad.png"):
-        Mask.load(tmp_path / "bad.png", 32, 16)
+def test_a_picture_of_any_size_and_colour_is_taken_as_a_mask() -> None:
+    mask = Mask(32, 16)
+    mask.paste(Image.new("RGBA", (8, 4), "white"))
+    assert mask.share == 1
+
+
+def test_a_mask_fits_into_one_message_however_little_it_can_be_packed() -> None:
+    noise = Image.effect_noise((512, 512), 90)
+    data = mask_png(noise, 100_000)
+    assert len(data) <= 100_000
+    assert Image.open(io.BytesIO(data)).size == (256, 256)
+    mask = Mask(512, 512)
+    mask.ellipse((10, 20, 300, 400))
+    assert Image.open(io.BytesIO(mask_png(mask.image, 100_000))).tobytes() == mask.image.tobytes()
+
+
+def test_a_kept_mask_is_private_and_the_same_file_again_and_what_is_none_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "masks"
+    data = mask_png(Image.new("L", (8, 8), ANEW), 1000)
+    path = store_mask(folder, data)
+    assert path == store_mask(folder, data)
+    assert path.read_bytes() == data
+    assert (path.stat().st_mode & 0o777, folder.stat().st_mode & 0o777) == (0o600, 0o700)
+    for junk in (b"", b"no picture", data[:-20], b"GIF89a" + bytes(40)):
+        with pytest.raises(LatenttyError, match="no picture"):
+            store_mask(folder, junk)
+    assert list(folder.iterdir()) == [path]

@@ -18,7 +18,7 @@ from tui.library.preparation import missing_from, prepare
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.scanning import candidates, look_at
 from tui.protocol.events import ModelInfo
-from tui.protocol.job import Adapter, Job
+from tui.protocol.job import Adapter, Control, Job
 from tui.protocol.library import ModelFile
 from tui.protocol.problem import LatenttyError
 
@@ -51,6 +51,17 @@ def test_tags_become_the_jobs_loras_and_the_template_keeps_them(model: ModelInfo
     assert (adapter.weight, adapter.on_text) == (0.5, 0.8)
     assert Path(adapter.path).parent.name == LORA
     assert prepared(job, model) == job, "what was made definite stays as it is"
+
+
+def test_a_home_folder_in_a_path_is_that_of_the_engines_box(
+    model: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = make_job(mode="inpaint", image="~/a.png", mask="~/b.png", folder="~/out", vae="~/vae")
+    asked = replace(asked, controls=[Control(model="net", image="~/c.png")])
+    job = prepared(asked, model)
+    paths = [job.image, job.mask, job.folder, job.vae, job.controls[0].image]
+    assert paths == [f"{tmp_path}/{name}" for name in ("a.png", "b.png", "out", "vae", "c.png")]
 
 
 def test_each_picture_has_its_own_wildcards_and_they_come_again(model: ModelInfo) -> None:

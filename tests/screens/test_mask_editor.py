@@ -1,6 +1,7 @@
 """The mask editor: every key paints what it says, the mouse too."""
 
-from pathlib import Path
+import asyncio
+import io
 
 import pytest
 from PIL import Image
@@ -10,18 +11,45 @@ from textual.widgets import Static
 from tests.screens.conftest import until
 from tui.library.mask import KEPT
 from tui.protocol.job import Edges
+from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.mask_editor import MaskEditor, Painted
 from tui.widgets.ask_line import AskLine
 from tui.widgets.mask_canvas import MaskCanvas
 
 
+class Box:
+    """The engine's box: pictures by path, and what was stored."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[str, Image.Image] = {}
+        self.stored: list[bytes] = []
+        self.problem: Problem | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
+        if path not in self.pictures:
+            raise LatenttyError(Problem(code="not_found", cause=f"{path} is gone."))
+        buffer = io.BytesIO()
+        self.pictures[path].save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    async def store_mask(self, data: bytes) -> str:
+        self.stored.append(data)
+        await self.answers.wait()
+        if self.problem is not None:
+            raise LatenttyError(self.problem)
+        return f"/masks/{len(self.stored)}.png"
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_every_key_and_the_mouse(size: tuple[int, int]) -> None:
     app: App[None] = App()
-    Image.new("L", (10, 10), "white").save(tmp_path / "white.png")
+    box = Box()
+    box.pictures["/white.png"] = Image.new("L", (10, 10), "white")
     answers: list[Painted | None] = []
     async with app.run_test(size=size) as pilot:
-        editor = MaskEditor(tmp_path / "masks", Image.new("RGB", (96, 64), "teal"))
+        editor = MaskEditor(box, Image.new("RGB", (96, 64), "teal"))
         await app.push_screen(editor, answers.append)
         canvas = editor.query_one(MaskCanvas)
         await pilot.press("enter")
@@ -53,7 +81,7 @@ async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) ->
         await pilot.press("minus", "Z", "Z")
         assert canvas.zoom == 1
         await pilot.press("m")
-        editor.query_one(AskLine).query_one("Input").value = str(tmp_path / "white.png")
+        editor.query_one(AskLine).query_one("Input").value = "/white.png"
         await pilot.press("enter")
         await until(pilot, lambda: editor.mask.share == 1)
         await pilot.press("x")
@@ -63,16 +91,58 @@ async def test_every_key_and_the_mouse(tmp_path: Path, size: tuple[int, int]) ->
         assert editor.mask.share > dab
         await pilot.press("enter")
         await until(pilot, lambda: answers)
-        assert answers[0] is not None
-        assert Image.open(answers[0].mask).size == (96, 64)
+        assert answers == [Painted(mask="/masks/1.png")]
+        assert Image.open(io.BytesIO(box.stored[0])).tobytes() == editor.mask.image.tobytes()
+
+
+async def test_what_was_painted_outlives_every_failure_to_save_it() -> None:
+    app: App[None] = App()
+    box = Box()
+    box.problem = Problem(code="disk_full", cause="The disk is full.")
+    answers: list[Painted | None] = []
+    async with app.run_test() as pilot:
+        editor = MaskEditor(box, Image.new("RGB", (96, 64), "teal"))
+        await app.push_screen(editor, answers.append)
+        await pilot.press("space", "enter")
+        await until(pilot, lambda: any("disk is full" in one.message for one in app._notifications))
+        painted = editor.mask.share
+        assert painted
+        box.problem = None
+        box.answers.clear()  # no engine answers for a while: keys go on to work
+        await pilot.press("enter", "L", "space")
+        assert editor.mask.share > painted
+        assert "saving" in str(editor.query_one("#mask-title", Static).content)
+        await pilot.press("escape")
+        assert "saving" not in str(editor.query_one("#mask-title", Static).content)
+        await pilot.press("m")
+        editor.query_one(AskLine).query_one("Input").value = "/gone.png"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("gone" in one.message for one in app._notifications))
+        await pilot.press("escape")
+        assert answers == [], "leaving without it takes a second key"
+        await pilot.press("enter", "H", "space")
+        box.answers.set()
+        await until(pilot, lambda: answers)
+        assert Image.open(io.BytesIO(box.stored[-1])).tobytes() == editor.mask.image.tobytes(), "all of it"
+
+
+async def test_a_mask_that_is_there_is_gone_on_with_and_left_without_a_question() -> None:
+    app: App[None] = App()
+    answers: list[Painted | None] = []
+    async with app.run_test() as pilot:
+        editor = MaskEditor(Box(), Image.new("RGB", (96, 64), "teal"), begun=Image.new("L", (48, 32), "white"))
+        await app.push_screen(editor, answers.append)
+        assert editor.mask.share == 1
+        await pilot.press("escape")
+        assert answers == [None]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_arrow_keys_grow_the_edges_on_the_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_arrow_keys_grow_the_edges_on_the_picture(size: tuple[int, int]) -> None:
     app: App[None] = App()
     answers: list[Painted | None] = []
     async with app.run_test(size=size) as pilot:
-        editor = MaskEditor(tmp_path, Image.new("RGB", (256, 256), "teal"), Edges())
+        editor = MaskEditor(Box(), Image.new("RGB", (256, 256), "teal"), Edges())
         await app.push_screen(editor, answers.append)
         canvas = editor.query_one(MaskCanvas)
         before = len(canvas.render_line(0).text.strip())
@@ -81,7 +151,7 @@ async def test_arrow_keys_grow_the_edges_on_the_picture(tmp_path: Path, size: tu
         assert not editor.mask.share
         await pilot.press("left", "left", "l", "down", "down", "shift+down")
         assert canvas.grow == Edges(left=32, right=16, bottom=16)
-        assert "← 32 · ↑ 0 · → 16 · ↓ 16 px · 304×272" in str(editor.query_one("#mask-title", Static).content)
+        assert "← 32  ↑ 0  → 16  ↓ 16 px · 304×272" in str(editor.query_one("#mask-title", Static).content)
         assert len(canvas.render_line(0).text.strip()) > before, "the border is seen beside the picture"
         await pilot.press("up", "u", "K")
         assert canvas.grow.top == 0

@@ -386,12 +386,13 @@ class SettingsPane(Vertical):
         self._bring_into_sight("group-controls")
         return name
 
-    def set_mask(self, path: str, grow: Edges | None = None) -> None:
-        """Take a mask that was painted, or edges that were grown."""
-        if path:
-            self._mask.value = path
-        for name, edge in self._edges.items() if grow is not None else ():
-            edge.set_number(getattr(grow, name))
+    def take(self, painted: dict[str, Any]) -> None:
+        """Take a mask that was painted, or edges that were grown, and the size that fits them, as fields of a job."""
+        self._mask.value = painted.get("mask", self._mask.value)
+        for name in ("width", "height"):
+            self._numbers[name].set_number(painted.get(name, self._numbers[name].number))
+        for name, edge in self._edges.items():
+            edge.set_number(getattr(painted.get("grow", self.grow), name))
 
     @property
     def controlnets(self) -> list[str]:

@@ -8,9 +8,7 @@ import msgspec
 from PIL import Image
 from textual import work
 from textual.app import App, ComposeResult
-from textual.binding import ActiveBinding, Binding
 from textual.events import ScreenResume
-from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.client import EngineClient
@@ -74,14 +72,6 @@ class EngineScreen(StillScreen[None]):
         if self.client.snapshot is not None:
             self.show_state(self.client.snapshot)
 
-    @property
-    def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys that work now, in the order of the line below: help, the screen's own, those that lead elsewhere.
-
-        What finds no room there is left out; help and the command palette have all of them.
-        """
-        return dict(sorted(super().active_bindings.items(), key=lambda item: _rank(item[1])))
-
     @work(group="commands")
     async def ask(self, command: ClientCommand) -> None:
         """Send `command`; a failure is told on the screen."""
@@ -122,15 +112,6 @@ def decoded(data: bytes) -> Image.Image:
 def tell(app: App[Any], problem: Problem) -> None:
     """Show `problem` on whatever screen is seen, long enough to be read."""
     app.notify(plain(str(problem)), severity="error", timeout=10, markup=False)
-
-
-def _rank(active: ActiveBinding) -> tuple[int, int]:
-    """Help, then what has the focus, then its screen, then the app; each in the order in which it names its keys."""
-    names = [one.id for one in getattr(type(active.node), "BINDINGS", ()) if isinstance(one, Binding)]
-    place = names.index(active.binding.id) if active.binding.id in names else len(names)
-    if active.binding.id == "help":
-        return 0, 0
-    return (3 if isinstance(active.node, App) else 2 if isinstance(active.node, Screen) else 1), place
 
 
 def _device(snapshot: Snapshot) -> str:

@@ -1,6 +1,7 @@
 """The mask editor: what of a picture is drawn anew, and how far outpainting grows it."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -8,7 +9,7 @@ from PIL import Image
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import ModalScreen
+from textual.content import Content
 from textual.widgets import Static
 
 from tui.library.mask import ANEW, KEPT, Mask, mask_png
@@ -20,9 +21,12 @@ from tui.widgets.ask_line import AskLine
 from tui.widgets.key_line import KeyLine
 from tui.widgets.mask_canvas import MaskCanvas, Shape, Side
 from tui.widgets.path_input import whole_path
+from tui.widgets.still_screen import StillScreen
 
 BLUR: Final = 64
 """One key press blurs by this part of the shorter side."""
+
+GAP: Final = "   "
 
 
 LARGEST: Final = 2048
@@ -63,11 +67,11 @@ class Painted(Struct, frozen=True):
     grow: Edges = Edges()
 
 
-class MaskEditor(ModalScreen[Painted | None]):
+class MaskEditor(StillScreen[Painted | None]):
     """Paints a mask, or grows the picture's edges; None when it was left."""
 
     DEFAULT_CSS = """
-    MaskEditor { background: $background; layout: vertical; }
+    MaskEditor { layout: vertical; }
     MaskEditor #mask-title { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
     MaskEditor MaskCanvas { height: 1fr; width: 1fr; }
     """
@@ -78,23 +82,23 @@ class MaskEditor(ModalScreen[Painted | None]):
     BINDINGS = [
         Binding("enter", "keep", "Use", id="mask.keep", tooltip="Save the mask and draw with it"),
         Binding("space", "dab", "Paint", id="mask.dab"),
-        Binding("b", "pen", "Pen", id="mask.pen", tooltip="Let the arrow keys paint, or no longer"),
         Binding("e", "erase", "Erase", id="mask.erase", tooltip="Erase instead of painting, and back"),
+        Binding("u", "undo", "Undo", id="mask.undo"),
         Binding("r", "shape('rectangle')", "Rect", id="mask.rectangle", tooltip="A rectangle: one corner, the other"),
         Binding("o", "shape('ellipse')", "Oval", id="mask.ellipse", tooltip="An ellipse: one corner, the other"),
-        Binding("g", "grow", "Edges", id="mask.grow", tooltip="Let the arrow keys grow the edges, or paint again"),
         Binding("f", "fill", "Fill", id="mask.fill", tooltip="The area under the cursor"),
+        Binding("g", "grow", "Edges", id="mask.grow", tooltip="Let the arrow keys grow the edges, or paint again"),
+        Binding("b", "pen", "Pen", id="mask.pen", tooltip="Let the arrow keys paint, or no longer"),
         Binding("i", "invert", "Invert", id="mask.invert"),
-        Binding("u", "undo", "Undo", id="mask.undo"),
+        Binding("z", "zoom(1)", "Closer", id="mask.closer"),
+        Binding("s", "blur", "Soften", id="mask.blur", tooltip="Soften the edges of the mask"),
+        Binding("plus,equals_sign", "brush(1)", "Larger brush", key_display="+", id="mask.larger"),
+        Binding("m", "load", "Load", id="mask.load", tooltip="Take a mask from a file"),
+        Binding("x", "clear", "Clear", id="mask.clear"),
+        Binding("escape", "leave", "Leave", id="mask.leave", tooltip="Leave without a mask"),
         Binding("U,ctrl+y", "redo", "Redo", show=False, id="mask.redo"),
-        Binding("s", "blur", "Soften", show=False, id="mask.blur"),
-        Binding("x", "clear", "Clear", show=False, id="mask.clear"),
-        Binding("plus,equals_sign", "brush(1)", "Larger brush", show=False, id="mask.larger"),
-        Binding("minus", "brush(-1)", "Smaller brush", show=False, id="mask.smaller"),
-        Binding("z", "zoom(1)", "Closer", show=False, id="mask.closer"),
-        Binding("Z", "zoom(-1)", "Further", show=False, id="mask.further"),
-        Binding("m", "load", "Load", show=False, id="mask.load", tooltip="Take a mask from a file"),
-        Binding("escape", "leave", "Leave", show=False, id="mask.leave"),
+        Binding("minus", "brush(-1)", "Smaller brush", key_display="-", show=False, id="mask.smaller"),
+        Binding("Z", "zoom(-1)", "Farther", show=False, id="mask.further"),
         Binding("left,h", "move(-1, 0)", "Left", show=False, id="mask.left"),
         Binding("right,l", "move(1, 0)", "Right", show=False, id="mask.right"),
         Binding("up,k", "move(0, -1)", "Up", show=False, id="mask.up"),
@@ -115,6 +119,10 @@ class MaskEditor(ModalScreen[Painted | None]):
         self._canvas.growing, self._canvas.grow = grow is not None, grow or Edges()
         if begun is not None:
             self.mask.paste(begun)
+        self._first = self._now
+        self._left = self._first
+        """What was there when it was told that leaving loses it."""
+        self._saving = False
         self._title = Static(id="mask-title", markup=False)
         self._ask = AskLine(id="mask-ask")
 
@@ -131,22 +139,32 @@ class MaskEditor(ModalScreen[Painted | None]):
 
     @on(MaskCanvas.Changed)
     def _tell(self) -> None:
+        name, told = ("Edges", self._told_edges()) if self._canvas.growing else ("Mask", self._told_mask())
+        saving = ("saving · Esc goes on painting", "$foreground") if self._saving else (" · ".join(told), "")
+        self._title.update(Content.assemble((name, "bold $accent"), GAP, saving))
+
+    def _told_mask(self) -> Iterator[str]:
         canvas = self._canvas
-        if canvas.growing:
-            edges, (width, height) = canvas.grow, canvas.grown_size
-            self._title.update(
-                f"Edges  ← {edges.left} · ↑ {edges.top} · → {edges.right} · ↓ {edges.bottom} px · {width}×{height}"
-                " · arrows grow, Shift+arrows shrink"
-            )
-            return
-        does = "erases" if canvas.value == KEPT else "paints"
-        begun = f" · {canvas.begun[1]} begun" if canvas.begun else ""
-        pen = " · pen down" if canvas.pen else ""
+        yield f"{'erase' if canvas.value == KEPT else 'paint'} {2 * canvas.radius + 1} px"
+        if canvas.begun:
+            yield f"{canvas.begun[1]} begun"
+        if canvas.pen:
+            yield "pen down"
+        yield f"{100 * canvas.mask.share:.0f} % drawn anew"
+        yield f"{canvas.zoom}×"
         x, y = canvas.cursor
-        self._title.update(
-            f"Mask  {does}, brush {2 * canvas.radius + 1} px · at {x},{y} · {canvas.zoom}×"
-            f" · {100 * canvas.mask.share:.0f} % drawn anew{pen}{begun}"
-        )
+        yield f"at {x},{y}"
+
+    def _told_edges(self) -> Iterator[str]:
+        edges, (width, height) = self._canvas.grow, self._canvas.grown_size
+        yield f"← {edges.left}  ↑ {edges.top}  → {edges.right}  ↓ {edges.bottom} px"
+        yield f"{width}×{height}"
+        yield "arrows grow, Shift shrinks"
+
+    @property
+    def _now(self) -> tuple[Image.Image, Edges]:
+        """All that would be lost."""
+        return self.mask.image.copy(), self._canvas.grow
 
     @property
     def mask(self) -> Mask:
@@ -283,12 +301,18 @@ class MaskEditor(ModalScreen[Painted | None]):
             self._tell()
 
     def action_leave(self) -> None:
-        """End a shape that was begun, or leave without a mask."""
-        if self._canvas.begun is not None or self._canvas.pen:
-            self._canvas.begun, self._canvas.pen = None, False
-            self._canvas.redraw()
-        else:
+        """End a shape that was begun, or a save that takes long; or leave, if need be after a warning."""
+        canvas, now = self._canvas, self._now
+        if canvas.begun is not None or canvas.pen:
+            canvas.begun, canvas.pen = None, False
+            canvas.redraw()
+        elif self._saving:
+            self.workers.cancel_group(self, "save")
+        elif now in (self._first, self._left):
             self.dismiss(None)
+        else:
+            self._left = now
+            self.notify("Esc once more leaves without it; Enter uses it.", severity="warning")
 
 
 PAINTS: Final = frozenset({"dab", "pen", "erase", "shape", "fill", "invert", "redo", "blur", "brush", "zoom", "load"})

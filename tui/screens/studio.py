@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -371,11 +371,14 @@ class StudioScreen(EngineScreen):
         if painted is None:
             return
         mode: Mode = "outpaint" if painted.grow.any else "inpaint"
+        then: dict[str, Any] = {"mask": painted.mask, **size}
+        if painted.grow.any:
+            edges, (width, height) = painted.grow, picture.size
+            grown = edges.left + width + edges.right, edges.top + height + edges.bottom
+            then = {"grow": edges, **self.settings.fitted(*grown)}
         if (self.settings.mode, self.settings.image) == (mode, path):
-            self.settings.set_mask(painted.mask, painted.grow if painted.grow.any else None)
-            return
-        then = {"grow": painted.grow} if painted.grow.any else {"mask": painted.mask, **size}
-        if not self.settings.enter(mode, image=path, **then):
+            self.settings.take(then)
+        elif not self.settings.enter(mode, image=path, **then):
             self.notify(f"This model has no mode {mode}.", severity="warning")
 
     async def _to_paint(self, path: str) -> Image.Image | None:

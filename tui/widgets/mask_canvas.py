@@ -3,19 +3,23 @@
 from typing import Final, Literal
 
 from msgspec.structs import replace
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from textual import events
+from textual.color import Color
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.library.mask import ANEW, KEPT, Box, Mask
+from tui.library.mask import ANEW, HALF, KEPT, Box, Mask
 from tui.protocol.job import Edges
 from tui.terminal.half_blocks import half_blocks
 
 ZOOMS: Final = (1, 2, 4, 8, 16)
 DIMMED: Final = 0.4
 """How bright what is kept is shown, beside what is drawn anew."""
+
+DASH: Final = 30
+"""Degrees of the ring that shows the brush: all of them are drawn, or half."""
 
 SMALL: Final = 1024
 """Pixels along the longer side from which the picture is drawn while its edges grow."""
@@ -58,6 +62,7 @@ class MaskCanvas(Widget, can_focus=True):
         self._margin = 0
         """Columns left of the picture."""
         self._dragged: tuple[int, int] | None = None
+        self._drawn_with = ANEW
 
     # ---- where things are --------------------------------------------------------------------------------------
 
@@ -181,8 +186,10 @@ class MaskCanvas(Widget, can_focus=True):
         shown = Image.new("RGB", (dots[0], dots[1] + dots[1] % 2), GREYS[0])
         draw = ImageDraw.Draw(shown)
         draw.point([(x, y) for y in range(shown.height) for x in range(shown.width) if (x // 2 + y // 2) % 2], GREYS[1])
-        inside = max(round(width / scale), 1), max(round(height / scale), 1)
-        shown.paste(self._small.resize(inside), (round(self.grow.left / scale), round(self.grow.top / scale)))
+        left, top = round(self.grow.left / scale), round(self.grow.top / scale)
+        right = round((self.grow.left + width) / scale) if self.grow.right else shown.width
+        bottom = round((self.grow.top + height) / scale) if self.grow.bottom else shown.height
+        shown.paste(self._small.resize((max(right - left, 1), max(bottom - top, 1))), (left, top))
         return shown
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
@@ -190,7 +197,8 @@ class MaskCanvas(Widget, can_focus=True):
         if self.growing:
             return
         self.cursor = self._dragged = self.pixel_at(event.x, event.y)
-        self.mask.brush([self.cursor], self.radius, KEPT if event.button == 3 else self.value)
+        self._drawn_with = KEPT if event.button == 3 else self.value
+        self.mask.brush([self.cursor], self.radius, self._drawn_with)
         self.capture_mouse()
         self.redraw()
 
@@ -198,8 +206,7 @@ class MaskCanvas(Widget, can_focus=True):
         """Dragging paints a line."""
         if self._dragged is not None:
             self.cursor = self.pixel_at(event.x, event.y)
-            value = KEPT if event.button == 3 else self.value
-            self.mask.brush([self._dragged, self.cursor], self.radius, value, goes_on=True)
+            self.mask.brush([self._dragged, self.cursor], self.radius, self._drawn_with, goes_on=True)
             self._dragged = self.cursor
             self.redraw()
 
@@ -229,7 +236,9 @@ class MaskCanvas(Widget, can_focus=True):
         else:
             box, dots = self._view
             bright, dark = self._in_sight(box, dots)
-            shown = Image.composite(bright, dark, self.mask.image.resize(dots, Image.Resampling.BOX, box))
+            mask = self.mask.image.resize(dots, Image.Resampling.BOX, box)
+            shown = Image.composite(bright, dark, mask)
+            shown.paste(Color.parse(self.app.theme_variables["accent"]).rgb, mask=_outline(mask))
             self._draw_marks(shown, box)
         self._margin = max(self.size.width - shown.width, 0) // 2
         self._strips = [Strip(line) for line in half_blocks(shown, shown.width, shown.height // 2)]
@@ -243,17 +252,22 @@ class MaskCanvas(Widget, can_focus=True):
         return self._seen[2], self._seen[3]
 
     def _draw_marks(self, shown: Image.Image, box: Box) -> None:
-        """The brush around the cursor, and what was begun."""
+        """The brush around the cursor, in dashes when it erases, or what was begun; seen on every colour."""
         scale = shown.width / (box[2] - box[0])
-        draw = ImageDraw.Draw(shown)
+        marks = Image.new("1", shown.size)
+        draw = ImageDraw.Draw(marks)
         x, y = ((self.cursor[0] + 0.5 - box[0]) * scale, (self.cursor[1] + 0.5 - box[1]) * scale)
         if self.begun is not None:
             left, top = ((self.begun[0][0] - box[0]) * scale, (self.begun[0][1] - box[1]) * scale)
             corners = (min(left, x), min(top, y), max(left, x), max(top, y))
-            (draw.rectangle if self.begun[1] == "rectangle" else draw.ellipse)(corners, outline="white")
-        reach = max(self.radius * scale, 1)
-        draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline="white" if self.value == ANEW else "black")
-        draw.point((x, y), fill="black" if _is_bright(shown, x, y) else "white")
+            (draw.rectangle if self.begun[1] == "rectangle" else draw.ellipse)(corners, outline=1)
+        else:
+            reach = max(self.radius * scale, 1)
+            for start in range(0, 360, DASH):
+                end = start + (DASH if self.value == ANEW else DASH // 2)
+                draw.arc((x - reach, y - reach, x + reach, y + reach), start, end, fill=1)
+        draw.point((x, y), fill=1)
+        shown.paste(shown.convert("L").point(lambda level: 0 if level > HALF else ANEW).convert("RGB"), mask=marks)
 
     def render_line(self, y: int) -> Strip:
         """One line of it."""
@@ -263,7 +277,7 @@ class MaskCanvas(Widget, can_focus=True):
         return Strip.blank(self.size.width, self.rich_style)
 
 
-def _is_bright(image: Image.Image, x: float, y: float) -> bool:
-    at = min(max(int(x), 0), image.width - 1), min(max(int(y), 0), image.height - 1)
-    pixel = image.getpixel(at)
-    return isinstance(pixel, tuple) and sum(pixel[:3]) > 3 * 128
+def _outline(mask: Image.Image) -> Image.Image:
+    """The dots around what is drawn anew, which on dark pictures tell it from the rest."""
+    anew = mask.point(lambda grey: ANEW if grey >= HALF else KEPT)
+    return ImageChops.subtract(anew.filter(ImageFilter.MaxFilter(3)), anew)
