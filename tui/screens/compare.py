@@ -1,6 +1,5 @@
 """Two to four pictures, as large as the terminal allows, and the settings in which they differ."""
 
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -8,6 +7,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widgets import Static
 
 from tui.client import EngineClient
@@ -29,8 +29,7 @@ FIELDS: Final = (
     "guidance_scale",
     "scheduler",
     "seed",
-    "width",
-    "height",
+    "size",
     "strength",
     "clip_skip",
     "vae",
@@ -39,13 +38,22 @@ FIELDS: Final = (
 )
 """Of a job, in the order in which they are told."""
 
+FROM_NOTHING: Final = frozenset({"txt2img", "outpaint"})
+"""Modes that a strength has no effect in."""
+
 
 def told_settings(job: Job, seed: int) -> dict[str, str]:
     """The settings of a picture by their name, as words."""
     found = {}
     for name in FIELDS:
-        value = seed if name == "seed" else getattr(job, name)
-        if name == "adapters":
+        value = getattr(job, name, "")
+        if name == "seed":
+            value = seed
+        elif name == "size":
+            value = f"{job.width}×{job.height}"
+        elif name == "strength" and job.mode in FROM_NOTHING:
+            value = ""
+        elif name == "adapters":
             value = ", ".join(f"{one.path.rpartition('/')[2]} {one.weight:g}" for one in job.adapters)
         elif name == "controls":
             value = ", ".join(f"{one.model} {one.weight:g}" for one in job.controls)
@@ -114,11 +122,20 @@ class CompareScreen(EngineScreen):
     def _show_captions(self) -> None:
         names = list(self._settings[0]) if self._all else differences(self._settings)
         for number, (settings, caption) in enumerate(zip(self._settings, self._captions, strict=True), 1):
-            told = " · ".join(self._told(settings, names))
-            caption.update(plain(f"{number}  {told or 'alike in all settings'}"))
+            told = [(name, settings[name]) for name in names if settings.get(name)]
+            caption.update(_caption(number, told or [("alike in all settings", "")]))
+        self._level()
 
-    def _told(self, settings: dict[str, str], names: Iterable[str]) -> Iterable[str]:
-        return (f"{name} {settings[name]}" for name in names if settings.get(name))
+    def _level(self) -> None:
+        """Captions of one height, once it is known how high each is: pictures that are compared are equally large."""
+        for caption in self._captions:
+            caption.styles.min_height = None
+        self.call_after_refresh(self._make_level)
+
+    def _make_level(self) -> None:
+        most = max((one.size.height for one in self._captions if one.display), default=0)
+        for caption in self._captions:
+            caption.styles.min_height = most
 
     # ---- keys --------------------------------------------------------------------------------------------------
 
@@ -139,6 +156,7 @@ class CompareScreen(EngineScreen):
         for number, cell in enumerate(self._cells):
             cell.display = which in (None, number)
         self.query_one("#pictures").set_class(which is not None, "-alone")
+        self._level()
         self.call_after_refresh(self._fetch)
 
     def action_settings(self) -> None:
@@ -146,3 +164,11 @@ class CompareScreen(EngineScreen):
         self._all = not self._all
         if self._settings:
             self._show_captions()
+
+
+def _caption(number: int, told: list[tuple[str, str]]) -> Content:
+    """The number of a picture, and its settings, of which the values stand out."""
+    parts: list[str | tuple[str, str]] = [(f"{number}  ", "$accent")]
+    for place, (name, value) in enumerate(told):
+        parts += [f"{' · ' if place else ''}{name} ", (plain(value), "$foreground")]
+    return Content.assemble(*parts)

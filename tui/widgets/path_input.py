@@ -74,7 +74,7 @@ class PathInput(CompletingInput):
         """Say what is not there; a folder for pictures is made when it is needed."""
         super().take(text, found)
         if text == self.value and self.completes == "file" and text.startswith(("/", "~")):
-            self.doubt = None if found.kind or found.completions else f"Nothing lies at {text}."
+            self.doubt = None if found.kind or found.completions else "Nothing is there yet."
             self.post_message(self.Looked())
 
     def _show_end(self) -> None:
