@@ -280,7 +280,8 @@ class MaskEditor(StillScreen[Painted | None]):
         if not self.mask.share:
             self.notify("Nothing is painted yet: white is drawn anew.", severity="warning")
             return
-        self._save()
+        if not self._saving:
+            self._save()
 
     @work(group="save", exclusive=True)
     async def _save(self) -> None:
