@@ -57,11 +57,11 @@ def test_a_home_folder_in_a_path_is_that_of_the_engines_box(
     model: ModelInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    asked = make_job(mode="inpaint", image="~/a.png", mask="~/b.png", folder="~/out", vae="~/vae")
+    asked = make_job(mode="inpaint", image="~/a.png", mask="~/b.png", folder="~/out")
     asked = replace(asked, controls=[Control(model="net", image="~/c.png")])
     job = prepared(asked, model)
-    paths = [job.image, job.mask, job.folder, job.vae, job.controls[0].image]
-    assert paths == [f"{tmp_path}/{name}" for name in ("a.png", "b.png", "out", "vae", "c.png")]
+    paths = [job.image, job.mask, job.folder, job.controls[0].image]
+    assert paths == [f"{tmp_path}/{name}" for name in ("a.png", "b.png", "out", "c.png")]
 
 
 def test_each_picture_has_its_own_wildcards_and_they_come_again(model: ModelInfo) -> None:
