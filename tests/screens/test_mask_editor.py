@@ -5,6 +5,7 @@ import io
 
 import pytest
 from PIL import Image
+from rich.segment import Segment
 from textual.app import App
 from textual.widgets import Static
 
@@ -13,6 +14,7 @@ from tui.library.mask import KEPT
 from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError, Problem
 from tui.screens.mask_editor import MaskEditor, Painted
+from tui.terminal.half_blocks import half_blocks
 from tui.widgets.ask_line import AskLine
 from tui.widgets.mask_canvas import MaskCanvas
 
@@ -124,6 +126,29 @@ async def test_what_was_painted_outlives_every_failure_to_save_it() -> None:
         box.answers.set()
         await until(pilot, lambda: answers)
         assert Image.open(io.BytesIO(box.stored[-1])).tobytes() == editor.mask.image.tobytes(), "all of it"
+
+
+async def test_a_key_lays_only_the_rows_anew_that_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid: list[int] = []
+
+    def counted(image: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
+        laid.append(rows)
+        return half_blocks(image, columns, rows)
+
+    monkeypatch.setattr("tui.widgets.mask_canvas.half_blocks", counted)
+    app: App[None] = App()
+    async with app.run_test(size=(120, 40)) as pilot:
+        editor = MaskEditor(Box(), Image.effect_noise((256, 256), 90).convert("RGB"))
+        await app.push_screen(editor)
+        canvas = editor.query_one(MaskCanvas)
+        assert sum(laid) >= canvas.size.height
+        laid.clear()
+        await pilot.press("right", "space")
+        assert 0 < sum(laid) <= canvas.size.height // 2
+        kept = [strip.text for strip in canvas._strips], list(canvas._strips)
+        canvas._laid = None
+        canvas.redraw()
+        assert ([strip.text for strip in canvas._strips], canvas._strips) == kept, "as if all were laid anew"
 
 
 async def test_a_mask_that_is_there_is_gone_on_with_and_left_without_a_question() -> None:

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from textual import events
 from textual.color import Color
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -59,6 +60,10 @@ class MaskCanvas(Widget, can_focus=True):
         self.begun: tuple[tuple[int, int], Shape] | None = None
         """Where a rectangle or an ellipse began."""
         self._strips: list[Strip] = []
+        self._rows: list[bytes] = []
+        """The dots of each strip."""
+        self._laid: tuple[Size, int] | None = None
+        """The size of the widget and the width of what was shown, when they were laid."""
         self._margin = 0
         """Columns left of the picture."""
         self._dragged: tuple[int, int] | None = None
@@ -240,10 +245,26 @@ class MaskCanvas(Widget, can_focus=True):
             shown = Image.composite(bright, dark, mask)
             shown.paste(Color.parse(self.app.theme_variables["accent"]).rgb, mask=_outline(mask))
             self._draw_marks(shown, box)
-        self._margin = max(self.size.width - shown.width, 0) // 2
-        self._strips = [Strip(line) for line in half_blocks(shown, shown.width, shown.height // 2)]
-        self.refresh()
+        self._lay(shown)
         self.post_message(self.Changed())
+
+    def _lay(self, shown: Image.Image) -> None:
+        """Put the dots of `shown` into cells; rows that are as they were stay: cells cost more than all the rest."""
+        before, laid = self._laid, (self.size, shown.width)
+        known = self._rows if laid == before else []
+        width, pixels = shown.width, shown.tobytes()
+        self._rows = [pixels[start : start + 6 * width] for start in range(0, len(pixels), 6 * width)]
+        changed = [row for row, dots in enumerate(self._rows) if known[row : row + 1] != [dots]]
+        strips = dict(enumerate(self._strips))
+        for row in changed:
+            (line,) = half_blocks(shown.crop((0, 2 * row, width, 2 * row + 2)), width, 1)
+            strips[row] = Strip(line)
+        self._strips = [strips[row] for row in range(len(self._rows))]
+        self._margin, self._laid = max(self.size.width - width, 0) // 2, laid
+        if laid != before or len(known) != len(self._rows):
+            self.refresh()
+        elif changed:
+            self.refresh(*(Region(0, row, self.size.width, 1) for row in changed))
 
     def _in_sight(self, box: Box, dots: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
         if self._seen is None or self._seen[:2] != (box, dots):
