@@ -160,6 +160,13 @@ def test_every_mode_draws_what_a_freshly_loaded_pipeline_draws(stage: Stage, nam
         assert numpy.array_equal(stage.draw(model, job), stage.draw(model, job, pipeline=theirs)), mode
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_sana_sprint_draws_in_one_to_four_steps(stage: Stage, steps: int) -> None:
+    model = stage.model("sana-sprint")
+    for mode in modes("sana-sprint", stage.models):
+        assert numpy.isfinite(stage.draw(model, stage.job(model, mode, steps=steps, strength=1.0))).all()
+
+
 def derive_like(ours: Any, base: Any, **changes: Any) -> Any:
     from tests.worker.test_tiny_models import derive
 

@@ -59,6 +59,8 @@ def call_for(job: Job, model: Model, pipeline: Any, control_images: list[Image.I
         model.family.guidance_argument: job.guidance_scale,
         **model.family.call,
     }
+    if job.steps != 2:  # Sana Sprint's has a value that it takes with two steps alone
+        optional["intermediate_timesteps"] = None
     arguments = {name: value for name, value in optional.items() if name in accepted} | needed
     # on the CPU whatever the device: so a seed means the same on every box
     arguments["generator"] = torch.Generator("cpu").manual_seed(seed)
