@@ -62,7 +62,17 @@ COMMANDS_HELP: Final = "Everything that can be done here, by name"
 MOVES: Final = frozenset({"move", "cursor", "lines", "page", "end", "count", "commands"})
 """Actions that nobody looks for by name."""
 
-KEYS: Final = {"space": "Space", "esc": "Esc", "tab": "Tab", "⏎": "Enter", "pgup": "PgUp", "pgdn": "PgDn"}
+KEYS: Final = {
+    "space": "Space",
+    "esc": "Esc",
+    "tab": "Tab",
+    "⏎": "Enter",
+    "pgup": "PgUp",
+    "pgdn": "PgDn",
+    "home": "Home",
+    "end": "End",
+    "del": "Del",
+}
 """Keys by what Textual prints for them."""
 
 PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
@@ -77,6 +87,10 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
 """The screens that a key leads to, each made once and kept: when nobody types, or when it is gone to before that."""
 
 
+KEYS_WIDTH: Final = 9
+"""Cells for keys in the list of commands."""
+
+
 class Command(Struct, frozen=True):
     """Something that can be done, for the list of commands."""
 
@@ -88,7 +102,7 @@ class Command(Struct, frozen=True):
     @property
     def line(self) -> str:
         """The key, the name, what it does."""
-        return f"{self.key:<9} {self.name:<17} {self.help}".rstrip()
+        return f"{self.key:<{KEYS_WIDTH}} {self.name:<17} {self.help}".rstrip()
 
 
 class LatenttyApp(PictureApp[int]):
@@ -434,7 +448,8 @@ class LatenttyApp(PictureApp[int]):
             self.screen.dismiss(None)
             return
         commands = [*self._with_keys(self.screen), *self._without_keys()]
-        chosen = await self.push_screen_wait(ChooseScreen("Commands", [one.line for one in commands], "part of a name"))
+        lines, names = [one.line for one in commands], [one.name for one in commands]
+        chosen = await self.push_screen_wait(ChooseScreen("Commands", lines, "part of a name", names=names))
         if chosen is not None:
             done = commands[chosen].run()
             if isinstance(done, Awaitable):
@@ -448,7 +463,8 @@ class LatenttyApp(PictureApp[int]):
             if active.binding.id is not None and active.enabled and name not in MOVES:
                 found.setdefault(active.binding.description, []).append(active)
         for name, those in found.items():
-            keys = " ".join(dict.fromkeys(self.get_key_display(one.binding) for one in those))
+            first, *more = dict.fromkeys(self.get_key_display(one.binding) for one in those)
+            keys = " ".join([first, *(key for key in more if len(first) + len(key) < KEYS_WIDTH)][:2])
             run = partial(self.run_action, those[0].binding.action, those[0].node)
             yield Command(name, those[0].binding.tooltip, run, keys)
 

@@ -5,6 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.terminal.driver import STYLED
 from tui.terminal.rows import Rows
 
 WIDTH, HEIGHT = 4, 3
@@ -48,3 +49,10 @@ def test_what_is_drawn_twice_is_sent_once() -> None:
     assert rows.changed(written(["aaaa", "bbba", "abab"], []), HEIGHT) == "\x1b[1;1Haaaa"
     rows.forget()
     assert rows.changed(frame, HEIGHT) == frame
+
+
+def test_no_style_has_more_numbers_than_mlterm_reads() -> None:
+    colours = "38;2;1;2;3;48;2;4;5;6m"
+    assert STYLED.sub("\x1b[\\1m\x1b[", f"\x1b[1;3;{colours}fox") == f"\x1b[1;3m\x1b[{colours}fox"
+    for fewer in (f"\x1b[{colours}", "\x1b[1;38;2;1;2;3m", "\x1b[12;1H"):
+        assert STYLED.sub("\x1b[\\1m\x1b[", fewer) == fewer

@@ -17,6 +17,9 @@ from tui.library.plain_text import plain
 MOST = 200
 """Lines that are shown at a time; typing more finds the rest."""
 
+NAME_COUNTS = 1000
+"""How much better it is when what is typed fits the name than when it fits the rest of the line."""
+
 
 class ChooseScreen(ModalScreen[int | None]):
     """Answers with the index of what was chosen; None when nothing was."""
@@ -48,14 +51,17 @@ class ChooseScreen(ModalScreen[int | None]):
         hint: str = "part of it",
         letters: str = "",
         *,
+        names: list[str] | None = None,
         deletable: int = 0,
         delete: Callable[[int], bool] | None = None,
     ) -> None:
         """With `letters`, one for each option, typing one of them chooses at once.
 
+        With `names`, one for each option, an option whose name fits comes before those whose other words do.
         The first `deletable` options can be deleted: `delete` does so and answers whether it could.
         """
         super().__init__()
+        self._names = names
         self._deletable = deletable
         self._delete = delete
         self._doomed: int | None = None
@@ -92,7 +98,7 @@ class ChooseScreen(ModalScreen[int | None]):
         found = [(number, told) for number, told in enumerate(self._options) if number not in self._gone]
         if text:
             matcher = Matcher(text)
-            scored = [(matcher.match(told), number, told) for number, told in found]
+            scored = [(self._score(matcher, number), number, told) for number, told in found]
             found = [(number, told) for score, number, told in sorted(scored, key=lambda one: -one[0]) if score > 0]
         self._list.clear_options()
         self._list.add_options([Option(Content(told), id=str(number)) for number, told in found[:MOST]])
@@ -105,6 +111,10 @@ class ChooseScreen(ModalScreen[int | None]):
             self._list.action_cursor_down()
         else:
             self._list.action_cursor_up()
+
+    def _score(self, matcher: Matcher, number: int) -> float:
+        name = matcher.match(self._names[number]) if self._names is not None else 0
+        return NAME_COUNTS * name or matcher.match(self._options[number])
 
     @property
     def _under_cursor(self) -> int | None:

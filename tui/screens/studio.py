@@ -193,8 +193,9 @@ class StudioScreen(EngineScreen):
     def _remember(self, jobs: list[Job]) -> None:
         """The last of `jobs` fills the panes, unless something is typed already."""
         if jobs and not self.prompts.prompt:
-            self.prompts.fill(jobs[-1].prompt, jobs[-1].negative_prompt)
-            self.settings.fill(jobs[-1])
+            last = jobs[-1]
+            self.prompts.fill(last.prompt_template or last.prompt, last.negative_template or last.negative_prompt)
+            self.settings.fill(last)
 
     def _show_left(self, snapshot: Snapshot) -> None:
         """Show the pictures that are left, or that came back."""

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import selectors
 import signal
 import time
@@ -20,6 +21,9 @@ from tui.terminal.rows import Rows
 
 LEAST: Final = 16
 """Characters of a frame; what is shorter sets a mode or the cursor."""
+
+STYLED: Final = re.compile(r"\x1b\[((?:\d;)*\d);(?=38;2;\d+;\d+;\d+;48;2;)")
+"""Bold and the like before both colours, in one sequence of more than ten numbers: mlterm reads ten."""
 
 LATE: Final = 5.0
 """Seconds during which late answers are told apart from keys."""
@@ -58,6 +62,7 @@ class PictureDriver(LinuxDriver):
         """Write a frame of Textual's."""
         if len(data) > LEAST:
             data = self.rows.changed(data, self._app.size.height)
+            data = STYLED.sub("\x1b[\\1m\x1b[", data)
         super().write(self.pictures.stand_ins.spell(data))
         if len(data) > LEAST:
             self.pictures.frame_written()

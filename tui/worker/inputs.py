@@ -32,6 +32,10 @@ def open_picture(path: str) -> Image.Image:
                 white = Image.new("RGBA", layered.size, "white")
                 return Image.alpha_composite(white, layered).convert("RGB")
             return upright.convert("RGB")
+    except FileNotFoundError:
+        raise LatenttyError(
+            Problem(code="bad_request", cause=f"The picture {path} is gone.", hint="Bring it back, or choose another.")
+        ) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unusable(path, str(error)) from None
 
