@@ -134,7 +134,7 @@ async def test_the_engine_dies_while_it_handles_pictures(
     attached = await quick.attach()
     album = Album(attached, chance, tmp_path)
     plan = [(kind, point) for _ in range(times(1, 12)) for kind in KINDS for point in chance.sample(POINTS, 5)]
-    for kind, point in plan[:: times(7, 1)]:
+    for kind, point in plan[:: times(12, 1)]:
         if len(album.pictures) - len(album.trashed) < 5:
             await album.fill(6)
         command = album.next(kind)

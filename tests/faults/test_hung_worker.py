@@ -12,7 +12,7 @@ from tui.protocol import events
 from tui.protocol.commands import Cancel, GetSnapshot
 from tui.protocol.job import Job
 
-HANGS = ("hang", "hang with the interpreter's lock", "stand still")
+HANGS = ("hang with the interpreter's lock", "stand still")
 
 
 async def started(attached: Attached, job: Job) -> None:

@@ -82,7 +82,7 @@ async def test_generate_ends_when_its_engine_dies_for_good(
 ) -> None:
     fault = tmp_path / "fault"
     accepted = 0
-    for place in (ACCEPTED, MODEL, TAKEN, WRITTEN)[: times(1, 4)]:
+    for place in (MODEL, TAKEN, WRITTEN, ACCEPTED)[: times(1, 4)]:
         await some_engine(quick, fault, place)
         status, out, wrong = await generate(tmp_path).end()
         assert not fault.exists(), "it died there"
@@ -104,7 +104,7 @@ async def test_generate_hears_ctrl_c_while_its_engine_stands_still(
     quick: QuickEngine, tmp_path: Path, tally: Tally, times: Callable[[int, int], int]
 ) -> None:
     fault = tmp_path / "fault"
-    for place in (TAKEN, MODEL, WRITTEN, ACCEPTED)[: times(1, 4)]:
+    for place in (MODEL, TAKEN, WRITTEN, ACCEPTED)[: times(1, 4)]:
         await some_engine(quick, fault, f"{place}:SIGSTOP")
         script = generate(tmp_path)
         async with asyncio.timeout(30):

@@ -1,6 +1,7 @@
 """Many jobs, many clients, for long: memory, descriptors and threads stay flat, and no event is missing."""
 
 import asyncio
+import json
 import math
 import os
 import random
@@ -46,10 +47,14 @@ class Watch:
 
     what: str
     jobs: list[int] = field(default_factory=list)
-    kept: dict[str, list[int]] = field(default_factory=dict)
+    kept: dict[str, list[float]] = field(default_factory=dict)
 
-    def look(self, jobs: int, process: int, **more: int) -> None:
-        held = {"MiB": resident_bytes(process) // MEBIBYTE, "fds": descriptors(process), "threads": threads(process)}
+    def look(self, jobs: int, process: int, **more: float) -> None:
+        held: dict[str, float] = {
+            "MiB": resident_bytes(process) // MEBIBYTE,
+            "fds": descriptors(process),
+            "threads": threads(process),
+        }
         self.jobs.append(jobs)
         for name, value in (held | more).items():
             self.kept.setdefault(name, []).append(value)
@@ -72,7 +77,7 @@ class Watch:
         ends = []
         for name, values in self.kept.items():
             slope, doubt = self._fitted(name)
-            ends.append(f"{values[-1]} {name} ({slope:+.1f} ± {doubt:.1f})")
+            ends.append(f"{values[-1]:.0f} {name} ({slope:+.1f} ± {doubt:.1f})")
         return f"{self.what}: {', '.join(ends)}"
 
 
@@ -254,6 +259,19 @@ class Mixture:
             self.made["unloads"] += 1
 
 
+async def heap_of_worker(asking: Path, number: int) -> dict[str, float]:
+    """MiB that its heap holds, without the encoded prompts, which are kept up to a bound of their own; and these."""
+    asking.write_text(str(number))
+    told = asking.with_suffix(".told")
+    async with asyncio.timeout(60):
+        while not told.exists() or (answer := json.loads(told.read_text()))["asked"] != str(number):
+            await asyncio.sleep(0.02)
+    return {
+        "MiB of heap in use": answer["bytes"] / MEBIBYTE,
+        "MiB of encoded prompts": answer["prompts"] / MEBIBYTE,
+    }
+
+
 async def test_a_long_day_of_a_real_worker(
     home: Paths,
     tmp_path: Path,
@@ -271,6 +289,9 @@ async def test_a_long_day_of_a_real_worker(
         MODELS[name](tmp_path / "models" / name)
     monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
     monkeypatch.setenv("LATENTTY_ENGINE_MEMORY_BUDGET", "0.06")  # too little for all of them at once
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent / 'in_use'}:{Path.cwd()}")
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")
+    monkeypatch.setenv("IN_USE", str(tmp_path / "in_use"))
     attached = Attached(home)
     staying = asyncio.create_task(attached.client.run())
     await attached.until(lambda: attached.client.snapshot is not None)
@@ -303,7 +324,8 @@ async def test_a_long_day_of_a_real_worker(
             assert residency is not None
             engine.look(number, pid)
             placed = sum(one.bytes for one in residency.components if one.device != "disk")
-            worker.look(number, int(children[0]), **{"MiB of weights": placed // MEBIBYTE})
+            held = await heap_of_worker(tmp_path / "in_use", number)
+            worker.look(number, int(children[0]), **{"MiB of weights": placed // MEBIBYTE}, **held)
             tally.tried = number + 1
             tally.note = f"{engine}; {worker}; {seen['events']:,} events; {dict(states)}; {dict(mixture.made)}"
     assert not listening.done()
@@ -318,3 +340,4 @@ async def test_a_long_day_of_a_real_worker(
         assert abs(watch.slope("threads")) < 3
     assert engine.slope("MiB") < 10
     assert worker.slope("MiB") < 40
+    assert worker.slope("MiB of heap in use") < 4
