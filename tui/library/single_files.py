@@ -5,6 +5,7 @@ A variant is recognised by weights that it must have; a file that has none of th
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,9 @@ from tui.protocol.events import ModelInfo
 from tui.protocol.problem import LatenttyError, Problem
 
 SUFFIX: Final = ".safetensors"
+
+KNOWN_DONORS: Final = 64
+"""Checkpoints that could lend to others and are not looked into again."""
 
 LOADABLE: Final = frozenset(
     {
@@ -149,13 +153,24 @@ def _donor(alone: SingleFile, lending: Lending) -> SingleFile | None:
 
 
 def _as_donor(alone: SingleFile, path: Path) -> SingleFile | None:
-    header = sound_header(path) if path.suffix.lower() == SUFFIX else None
-    variant = variant_of(header, path.name) if header is not None and not packing(header) else None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    header, variant = _offered(path, found.st_size, found.st_mtime_ns)
     if header is None or variant is None or not variant.configuration.is_dir():
         return None
     if variant.configuration.name.partition("-inpainting")[0] != alone.pack.name.partition("-inpainting")[0]:
         return None
     return SingleFile(path=path, header=header, variant=variant, pack=alone.pack)
+
+
+@lru_cache(maxsize=KNOWN_DONORS)
+def _offered(path: Path, size: int, changed: int) -> tuple[Header | None, Variant | None]:
+    """The checkpoint at `path`, of this size and time, as one that could lend: one is asked for by hundreds."""
+    del size, changed
+    header = sound_header(path) if path.suffix.lower() == SUFFIX else None
+    return header, variant_of(header, path.name) if header is not None and not packing(header) else None
 
 
 def _size_of(path: Path) -> int:
