@@ -24,6 +24,7 @@ from tui.protocol.events import (
     ClientEvent,
     EngineState,
     JobInterrupted,
+    JobQueued,
     Loading,
     ModelInfo,
     Picture,
@@ -149,8 +150,7 @@ class Generation:
             job = replace(job, prompt=with_triggers(job.prompt, await self._trigger_words(job)))
         self._job = job
         record = await self._client.submit(job)
-        self._accepted = True
-        self._report.queued(record.job)
+        self._accept(record.job)
         while True:
             record = self._client.snapshot.jobs.get(job.id, record)
             await self._print_new(job)
@@ -229,6 +229,12 @@ class Generation:
         data = await self._client.fetch(picture.id, *self._report.pixels)
         return Image.open(io.BytesIO(data))
 
+    def _accept(self, job: Job) -> None:
+        """The engine has the job: told once, by its event or by the answer, whichever is read first."""
+        if not self._accepted:
+            self._accepted = True
+            self._report.queued(job)
+
     def _interrupt(self) -> None:
         self._interrupted = True
         self._stopped.set()
@@ -246,6 +252,8 @@ class Generation:
 
     def engine_event(self, event: ClientEvent) -> None:
         match event:
+            case JobQueued(record=record) if self._job is not None and record.job.id == self._job.id:
+                self._accept(record.job)
             case Step(job_id=job_id) if self._job is not None and job_id == self._job.id:
                 self._report.step(event)
             case Loading():
