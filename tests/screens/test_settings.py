@@ -12,6 +12,7 @@ from tui.library.settings import Settings, load_settings
 from tui.screens.help import HelpScreen
 from tui.screens.log import LogScreen
 from tui.screens.settings import SettingsScreen
+from tui.screens.undo import undo_key
 
 
 def test_every_setting_has_a_help_and_reads_what_it_tells() -> None:
@@ -78,6 +79,7 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         assert app.focused is studio.preview
         await pilot.press("i", "a", "escape", "s")
         assert (studio.prompts.prompt, app.focused) == ("a", studio.query_one("#model"))
+        assert undo_key(app, "picture.undo") == "u"
         studio.preview.focus()
         await pilot.press("u")
         await until(pilot, lambda: any("take back" in one.message for one in app._notifications))

@@ -35,7 +35,7 @@ from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.screens.compare import CompareScreen
-from tui.screens.undo import UNDO_HELP, UndoingScreen
+from tui.screens.undo import UNDO_HELP, UndoingScreen, undo_key
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
 from tui.widgets.picture_grid import PictureGrid, Tile
@@ -351,7 +351,8 @@ class GalleryScreen(UndoingScreen):
         self._undo.add(f"{count} back{' in the trash' if back else ''}.", again if back else there)
         self._selected = []
         self.ask(there if back else again)
-        self.notify(f"{count} {'brought back' if back else 'thrown away'}. z takes it back.")
+        key = undo_key(self.app, "gallery.undo")
+        self.notify(f"{count} {'brought back' if back else 'thrown away'}. {key} takes it back.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the trash is emptied, where it is seen."""

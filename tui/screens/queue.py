@@ -19,7 +19,7 @@ from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Ret
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
 from tui.protocol.snapshot import Snapshot
-from tui.screens.undo import UNDO_HELP, UndoingScreen
+from tui.screens.undo import UNDO_HELP, UndoingScreen, undo_key
 from tui.widgets.row_table import RowTable
 from tui.widgets.told import Told
 
@@ -162,7 +162,7 @@ class QueueScreen(UndoingScreen):
         ids = msgspec.msgpack.decode(result, type=list[str]) if result is not None else []
         if ids:
             self._undo.add(f"{_count(len(ids))} again.", *(Retry(job_id=one) for one in ids))
-            self.notify(f"{len(ids)} cancelled. z takes it back.")
+            self.notify(f"{len(ids)} cancelled. {undo_key(self.app, 'queue.undo')} takes it back.")
 
     def action_retry(self) -> None:
         """Queue the job under the cursor again."""

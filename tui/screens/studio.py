@@ -59,7 +59,7 @@ from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.library_choice import choose_file, choose_words, fitting, in_prompt
 from tui.screens.mask_editor import MaskEditor, fetch_to_paint
-from tui.screens.undo import NOTHING_TO_UNDO, Undo
+from tui.screens.undo import NOTHING_TO_UNDO, Undo, undo_key
 from tui.widgets.ask_line import AskLine
 from tui.widgets.path_input import PathInput
 from tui.widgets.row import Choice
@@ -444,7 +444,7 @@ class StudioScreen(EngineScreen):
         picture = self.shown
         if picture is not None and await self.result(TrashPictures(pictures=[picture.id])) is not None:
             self._undo.add("The picture is back.", RestorePictures(pictures=[picture.id]))
-            self.notify("It is in the trash; z brings it back.")
+            self.notify(f"It is in the trash; {undo_key(self.app, 'picture.undo')} brings it back.")
 
     @work(group="commands")
     async def action_undo(self) -> None:

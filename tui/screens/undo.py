@@ -1,9 +1,10 @@
 """What a screen can take back: the commands that undo each thing done, the last one first."""
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from textual import work
+from textual.app import App
 
 from tui.client import EngineClient
 from tui.protocol.commands import ClientCommand
@@ -15,6 +16,11 @@ UNDO_HELP: Final = "Take the last change back, of those since Latentty was opene
 
 
 NOTHING_TO_UNDO: Final = "Nothing to take back since Latentty was opened. The trash keeps pictures longer: F3, then b."
+
+
+def undo_key(app: App[Any], binding: str) -> str:
+    """The key of the binding with that id as the user's keymap has it, to be told where something was done."""
+    return app._keymap.get(binding, "z").partition(",")[0]
 
 
 class Undoable(Struct, frozen=True):
