@@ -1,6 +1,7 @@
 """The lane beside the picture's own: what is late is left out, and nothing is handed over before it is done."""
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -35,12 +36,29 @@ class Cuda:
             self.wait_stream = nothing
 
 
-def test_a_frame_that_is_late_is_waited_for_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A GPU that does what these tests say."""
     empty = torch.empty
     monkeypatch.setattr(lane, "_cuda", Cuda)
     monkeypatch.setattr(torch, "empty", lambda *a, pin_memory=False, **k: empty(*a, **k))
     monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", nothing)
+    lane._stream_of.cache_clear()
+    yield
+    lane._stream_of.cache_clear()
+
+
+def test_lanes_share_one_stream_for_each_keeps_memory(cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    stream = Cuda.Stream
+    monkeypatch.setattr(Cuda, "Stream", lambda device: made.append(device) or stream(device))
+    for _ in range(3):
+        SideLane(torch.device("cuda")).begin(lambda: torch.ones(1), None, nothing)
+    assert len(made) == 1
+
+
+def test_a_frame_that_is_late_is_waited_for_by_nobody(cuda: None) -> None:
     shown: list[int] = []
     side = SideLane(torch.device("cuda"))
 

@@ -1,5 +1,6 @@
 """A lane beside the one on which pictures are computed: what goes there delays no step, and is left out when late."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ class SideLane:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream: Any = None
         self._on_its_way: tuple[Any, torch.Tensor, Deliver, object] | None = None
         self.left_out = 0
         """How many came while another was on its way."""
@@ -31,15 +31,14 @@ class SideLane:
         if self._on_its_way is not None:
             self.left_out += 1
             return
-        if self._stream is None:
-            self._stream = _cuda.Stream(self._device)
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(self._stream):
+        stream = _stream_of(self._device)
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(stream):
             result = compute()
             found = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
             found.copy_(result, non_blocking=True)
             event = _cuda.Event()
-            event.record(self._stream)
+            event.record(stream)
         self._on_its_way = event, found, deliver, (needed, result)
 
     def deliver(self, *, wait: bool = False) -> None:
@@ -53,6 +52,12 @@ class SideLane:
             return
         self._on_its_way = None
         deliver(found)
+
+
+@functools.cache
+def _stream_of(device: torch.device) -> Any:
+    """The one stream of all lanes: for each that multiplies, cuBLAS keeps a workspace of up to 32 MiB for ever."""
+    return _cuda.Stream(device)
 
 
 _cuda: Any = torch.cuda  # its classes carry no types
