@@ -258,6 +258,8 @@ class LatenttyApp(PictureApp[int]):
         for name in PLACES:
             if name not in self._open:
                 await self._rest()
+                if not self.is_running:  # the screens are being closed
+                    return
                 await self._init_mode(name)
 
     async def _rest(self) -> None:

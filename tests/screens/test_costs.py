@@ -1,5 +1,7 @@
 """What going about costs: styles that are looked up and widgets that are made, counted."""
 
+import asyncio
+
 import pytest
 from textual._compositor import Compositor
 from textual.widget import Widget
@@ -7,7 +9,7 @@ from textual.widget import Widget
 from tests.engine.conftest import Running
 from tests.screens.conftest import until
 from tests.screens.scripted import draw, open_scripted
-from tui.app import PLACES
+from tui.app import PLACES, LatenttyApp
 from tui.screens.choose import ChooseScreen
 from tui.widgets.key_line import KeyLine
 
@@ -68,6 +70,23 @@ async def test_screens_are_made_while_nobody_types(running: Running) -> None:
         await until(pilot, lambda: set(app._open) == set(PLACES) and all(one.is_mounted for one in app._open.values()))
         assert app.current_mode == "studio"
         assert app.screen is app._open["studio"]
+
+
+async def test_no_screen_is_made_while_the_app_closes_them(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    rested = asyncio.Event()
+    monkeypatch.setattr(LatenttyApp, "_rest", lambda _: rested.wait())
+    async with open_scripted(running) as pilot:
+        app = pilot.app
+        close = app._close_all
+
+        async def close_all() -> None:
+            rested.set()
+            await asyncio.sleep(0.1)
+            await close()
+
+        monkeypatch.setattr(app, "_close_all", close_all)
+    assert rested.is_set()
+    assert set(app._open) == {"studio"}
 
 
 async def test_a_click_on_the_line_of_keys_presses_the_key(running: Running) -> None:
