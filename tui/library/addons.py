@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tui.library.adapter_header import AdapterHeader, read_adapter
+from tui.library.bounded import unreadable
 from tui.library.identify import identify_file
 from tui.library.paths import bundled_models
 from tui.protocol.library import BUNDLED_PLACE, FileKind, ModelFile
@@ -79,9 +80,7 @@ class Addons:
         try:
             found = path.stat()
         except OSError as error:
-            raise LatenttyError(
-                Problem(code="model_missing", cause=f"{path} cannot be read: {error.strerror}.", hint="Put it back.")
-            ) from None
+            raise unreadable(path, error) from None
         key = (path, found.st_size, found.st_mtime_ns)
         if key not in self._headers:
             self._headers[key] = read_adapter(path)

@@ -6,6 +6,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from tui.protocol.problem import LatenttyError, Problem
+
 T = TypeVar("T")
 
 MAX_CONFIGURATION: Final = 1_000_000
@@ -38,3 +40,11 @@ def read_toml(path: Path, kind: type[T]) -> T:
         raise msgspec.DecodeError("it is nested too deep") from None
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from None
+
+
+def unreadable(path: Path, error: OSError) -> LatenttyError:
+    """The error for a file of weights that cannot be opened because of `error`."""
+    cause = (
+        f"{path} is not there." if isinstance(error, FileNotFoundError) else f"{path} cannot be read: {error.strerror}."
+    )
+    return LatenttyError(Problem(code="model_missing", cause=cause, hint="Put it back."))

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.bounded import unreadable
 from tui.library.safetensors_header import Header, Tensor, read_header
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -116,9 +117,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
         with path.open("rb") as file:
             return _read(_Reader(file, os.fstat(file.fileno()).st_size))
     except OSError as error:
-        raise LatenttyError(
-            Problem(code="model_missing", cause=f"{path} cannot be read: {error.strerror}.", hint="Put it back.")
-        ) from None
+        raise unreadable(path, error) from None
     except _Damaged as error:
         raise LatenttyError(
             Problem(code="model_damaged", cause=f"{path} is damaged: {error}.", hint="Copy or download the file again.")

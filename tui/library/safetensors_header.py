@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from tui.library.bounded import unreadable
 from tui.protocol.problem import LatenttyError, Problem
 
 MAX_HEADER: Final = 100_000_000
@@ -89,9 +90,7 @@ def read_header(path: Path) -> Header:
             file.seek(8)
             raw = file.read(length)
     except OSError as error:
-        raise LatenttyError(
-            Problem(code="model_missing", cause=f"{path} cannot be read: {error.strerror}.", hint="Put it back.")
-        ) from None
+        raise unreadable(path, error) from None
     return _checked(path, raw, size - 8 - length)
 
 
