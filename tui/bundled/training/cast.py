@@ -11,9 +11,9 @@ from tui.bundled.training.catalogue import Catalogue, Look, Subject
 from tui.bundled.training.spec import Tint
 from tui.bundled.training.vocabulary import plural, vocabulary
 
-LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.36, "glossy": 0.31, "flat": 0.33}
+LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.32, "glossy": 0.32, "flat": 0.36}
 
-POPULAR_WEIGHT: Final = 2.2
+POPULAR_WEIGHT: Final = 1.8
 SYMBOL_WEIGHT: Final = 0.8
 
 LARGE_GROUPS: Final = ("Animals & Nature", "Travel & Places")

@@ -145,7 +145,7 @@ class Sampler:
         one = cast.role(first)
         other = cast.role(second, one.look)
         stacked = not ground and random.random() < 0.22
-        size, other_size = random.uniform(0.40, 0.49), random.uniform(0.40, 0.49)
+        size, other_size = random.uniform(0.38, 0.46), random.uniform(0.38, 0.46)
         one, other = cast.recoloured(one, 0.16), cast.recoloured(other, 0.16)
         if stacked:
             upper = _placed(one, 0.5 + random.uniform(-0.06, 0.06), 0.27, size, self._coin())
@@ -194,15 +194,15 @@ class Sampler:
         return Spec(behind.background, sprites), _repeated(caption, captions)
 
     def _places(self, count: int, ground: bool) -> tuple[list[tuple[float, float]], float]:
-        """Where `count` of the same are, and how big each is."""
+        """Where `count` of the same are, and how big each is: an eighth of that apart at least, so that none touch."""
         random = self._random
         if count == 2:
-            return [(0.265, 0.5), (0.735, 0.5)], random.uniform(0.4, 0.48)
+            return [(0.26, 0.5), (0.74, 0.5)], random.uniform(0.34, 0.42)
         if count == 3 and (ground or random.random() < 0.5):
-            return [(0.18, 0.5), (0.5, 0.5), (0.82, 0.5)], random.uniform(0.27, 0.32)
+            return [(0.18, 0.5), (0.5, 0.5), (0.82, 0.5)], random.uniform(0.23, 0.28)
         if count == 3:
-            return [(0.27, 0.7), (0.73, 0.7), (0.5, 0.27)], random.uniform(0.38, 0.44)
-        return [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)], random.uniform(0.36, 0.44)
+            return [(0.27, 0.72), (0.73, 0.72), (0.5, 0.27)], random.uniform(0.32, 0.39)
+        return [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)], random.uniform(0.32, 0.40)
 
     def _with_hat(self, behind: Choice, captions: int) -> Sample:
         random, cast = self._random, self._cast
