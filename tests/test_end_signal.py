@@ -7,6 +7,7 @@ from tests.engine.conftest import Running
 from tests.engine.conftest import running as running  # a fixture for these tests too
 from tests.screens.conftest import until
 from tests.screens.scripted import open_scripted
+from tui.app import PLACES
 from tui.end_signal import end_signal
 
 
@@ -30,6 +31,8 @@ async def test_a_long_job_ends_with_a_sign_and_another_title(running: Running, m
         await attached.client.submit(make_job(prompt="a fox"))
         await until(pilot, lambda: "\x1b]2;Latentty · done\a" in sent)
         assert "\x1b]9;Latentty: done: a fox\a\a" in sent
+        await until(pilot, lambda: set(pilot.app._open) == set(PLACES))  # type: ignore[attr-defined]
+        await pilot.pause(0.5)  # the screens that were not seen yet are made
         pilot.app._tell_end(None)  # type: ignore[attr-defined]
         written = len(sent)
         await pilot.pause(0.3)

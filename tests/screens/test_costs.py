@@ -64,6 +64,16 @@ async def test_going_about_makes_nothing_anew(running: Running, monkeypatch: pyt
         await until(pilot, lambda: not studio.settings.has_class("-active"))
 
 
+async def test_another_size_lays_every_screen_out_anew(running: Running) -> None:
+    async with open_scripted(running) as pilot:
+        await until(pilot, lambda: set(pilot.app._open) == set(PLACES))
+        await pilot.resize_terminal(90, 28)
+        await until(pilot, lambda: pilot.app.screen.query_one(KeyLine).region.bottom == 28)
+        await pilot.press(KEYS["queue"])
+        await until(pilot, lambda: pilot.app.current_mode == "queue")
+        await until(pilot, lambda: pilot.app.screen.query_one(KeyLine).region.bottom == 28)
+
+
 async def test_screens_are_made_while_nobody_types(running: Running) -> None:
     async with open_scripted(running) as pilot:
         app = pilot.app

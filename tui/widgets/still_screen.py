@@ -16,7 +16,7 @@ class StillScreen(Screen[ScreenResultType]):
 
     def _screen_resized(self, size: Size) -> None:
         """Textual calls it at every change of screens: what has its size already keeps its layout."""
-        if size != self.size:
+        if size != self._size:  # `size` is the app's, which is the new one already
             super()._screen_resized(size)
 
     @property
