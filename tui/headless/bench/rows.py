@@ -90,7 +90,12 @@ ROWS: Final = (
     Row(name="preview", what="one preview frame; beside decoding it with the VAE"),
     Row(name="cancel_step", what="cancel in a step; beside diffusers' interrupt flag"),
     Row(name="cancel_load", what="cancel in a load; beside waiting for its end"),
-    Row(name="peak_rss", what="most memory while models are swapped", needs="other", unit="bytes"),
+    Row(
+        name="peak_rss",
+        what="most memory while models are swapped, without mapped files",
+        needs="other",
+        unit="bytes",
+    ),
     Row(name="peak_device", what="most GPU memory while drawing", on_gpu=True, unit="bytes"),
     *(
         Row(

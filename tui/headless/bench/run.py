@@ -24,6 +24,9 @@ from tui.protocol.problem import LatenttyError, bad_request
 
 CONTROLNET: Final = "emoji-tiny-control-edges"
 
+WIDTH: Final = 160
+"""Columns that a line with all of its notes has room in; a narrower terminal goes on in the next line."""
+
 
 def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_json: bool, plot: bool) -> int:
     """Measure, and print each line on stdout as it comes; progress goes to stderr.
@@ -48,7 +51,7 @@ def bench(paths: Paths, *, model: str, synthetic: str, only: Sequence[str], as_j
             if found is None:
                 continue
             if not as_json:
-                Console(highlight=False).print(_line(found, header=not results))
+                Console(highlight=False, width=WIDTH).print(_line(found, header=not results))
             results.append(found)
     if as_json:
         print(json_line({"rows": [msgspec.to_builtins(result) | {"unit": result.unit} for result in results]}))
@@ -154,7 +157,7 @@ def _line(one: Result, *, header: bool) -> Table:
     table.add_column("row", min_width=max(len(row.name) for row in ROWS))
     for name in ("ours", "naive", "limit", "naive ÷ ours"):
         table.add_column(name, justify="right", min_width=12)
-    table.add_column("notes")
+    table.add_column("notes", no_wrap=True)
     ratio = f"{one.naive / one.ours:.2f}×" if one.naive and one.ours else ""
     limit = _shown(one.limit, one.unit) if one.limit is not None else ""
     table.add_row(one.name, _shown(one.ours, one.unit), _shown(one.naive, one.unit), limit, ratio, _notes(one))

@@ -10,6 +10,7 @@ import torch
 
 from tui.library.models import read_model
 from tui.worker.bench.stage import (
+    OwnMemory,
     Stage,
     Told,
     asker,
@@ -18,7 +19,6 @@ from tui.worker.bench.stage import (
     median_seconds,
     naive_pipeline,
     nothing,
-    peak_bytes,
     seconds,
     settle,
 )
@@ -136,16 +136,17 @@ def cancel_load_naive(path: Path) -> Told:
 
 def model_swap_disk_ours(path: Path, other: Path) -> Told:
     """To another model and back, with a budget for one: from the mapped files, nothing copied back."""
-    stage = _for_one_of(path, other)
-    models = [stage.model, stage.residents.model(other.name, str(other))]
+    with OwnMemory() as own:
+        stage = _for_one_of(path, other)
+        models = [stage.model, stage.residents.model(other.name, str(other))]
 
-    def swap() -> None:
-        for model in models:
-            stage.place(model)
+        def swap() -> None:
+            for model in models:
+                stage.place(model)
 
-    stage.place(models[1])
-    value = seconds(swap) / 2
-    return {"value": value, "peak_bytes": peak_bytes()}
+        stage.place(models[1])
+        value = seconds(swap) / 2
+    return {"value": value, "peak_bytes": own.most}
 
 
 def _for_one_of(path: Path, other: Path) -> Stage:
@@ -160,15 +161,17 @@ def _for_one_of(path: Path, other: Path) -> Stage:
 
 def model_swap_disk_naive(path: Path, other: Path) -> Told:
     """Delete, collect, load the other model."""
-    holder = [naive_pipeline(path)]
+    with OwnMemory() as own:
+        holder = [naive_pipeline(path)]
 
-    def swap() -> None:
-        for one in (other, path):
-            holder.clear()
-            collect()
-            holder.append(naive_pipeline(one))
+        def swap() -> None:
+            for one in (other, path):
+                holder.clear()
+                collect()
+                holder.append(naive_pipeline(one))
 
-    return {"value": seconds(swap) / 2, "peak_bytes": peak_bytes()}
+        value = seconds(swap) / 2
+    return {"value": value, "peak_bytes": own.most}
 
 
 def model_swap_host_ours(path: Path, other: Path) -> Told:

@@ -34,6 +34,10 @@ ENOUGH: Final = 4.0
 """Seconds of one measure after which it is not repeated."""
 
 
+LOOK_EVERY: Final = 0.005
+"""Seconds between two looks at the memory that is used."""
+
+
 def nothing(*_: object) -> None:
     """A listener that does not care."""
 
@@ -162,10 +166,35 @@ def median_seconds(work: Callable[[], object], times: int, enough: float = ENOUG
     return median(taken)
 
 
-def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None, "every Linux tells it"
+class OwnMemory:
+    """While inside, looks how much memory is this process's alone: what no file holds, so that no kernel takes it back.
+
+    Pages of mapped files are left out: they are the page cache, which is shared and given up for whoever needs it.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        """Bytes above what there were at the beginning, at most."""
+        self._ended = threading.Event()
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "OwnMemory":
+        self._before = _anonymous_bytes()
+        self._watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watching.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(LOOK_EVERY):
+            self.most = max(self.most, _anonymous_bytes() - self._before)
+
+
+def _anonymous_bytes() -> int:
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None, "every Linux since 4.5 tells it"
     return int(found[1]) * 1024
 
 
