@@ -303,7 +303,8 @@ class ModelsScreen(EngineScreen):
         """Change only those lines that are others; all of them where names get another width."""
         room = _room(found.values(), self.app.size.width)
         same = room == self._name_room and list(found)[: len(self._rows)] == list(self._rows)
-        changed = [key for key, row in self._rows.items() if _texts(row) != _texts(found[key])] if same else []
+        others = [key for key, row in self._rows.items() if row != found[key]] if same else []
+        changed = [key for key in others if _texts(self._rows[key]) != _texts(found[key])]
         if same and len(changed) <= MANY:
             for key, row in found.items():
                 if key not in self._rows:
