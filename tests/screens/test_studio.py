@@ -10,11 +10,14 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.conftest import pictures_below
+from tests.engine.conftest import Running
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
+from tests.screens.scripted import open_scripted
 from tui import client
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.library.pictures import read_making
+from tui.protocol.job import Mode
 from tui.screens.help import HelpScreen
 from tui.widgets.number_input import NumberInput
 from tui.widgets.picture_strip import PictureStrip
@@ -199,3 +202,26 @@ async def test_the_app_comes_back_to_where_it_was_left(open_app: OpenApp, tmp_pa
         await until(pilot, lambda: screen.prompts.prompt == "two apples")
         assert screen.query_one("#steps", NumberInput).value == "3"
         await until(pilot, lambda: screen.query_one(PictureView).image is not None)
+
+
+async def test_what_is_typed_after_a_change_of_mode_stays_however_long_the_engine_takes(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_scripted(running) as pilot:
+        screen = pilot.app.screen
+
+        async def enter(mode: Mode) -> None:
+            screen.settings.enter(mode)
+            await until(pilot, lambda: screen.query_one("#row-strength").display == (mode != "txt2img"))
+            await pilot.pause()
+
+        monkeypatch.setattr(screen.client, "_send", lambda *_: None)  # no engine answers
+        await enter("img2img")
+        screen.query_one("#strength").focus()
+        await pilot.press("0", ".", "9", "tab", "2", "5", "0")
+        await enter("txt2img")
+        await enter("inpaint")
+        assert screen.query_one("#strength", NumberInput).value == "0.6"
+        await enter("img2img")
+        assert screen.query_one("#strength", NumberInput).value == "0.9"
+        assert screen.query_one("#width", NumberInput).value == "256", "250 is not possible"

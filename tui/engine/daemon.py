@@ -25,7 +25,7 @@ from tui.engine.idle import due
 from tui.engine.library import Library
 from tui.engine.listener import Listener
 from tui.engine.lock import AlreadyRunning, EngineLock
-from tui.engine.mode_states import ModeStates, default_state
+from tui.engine.mode_states import ModeStates
 from tui.engine.model_index import ModelIndex
 from tui.engine.pool import Pool, queue_problem
 from tui.engine.queue import Queue
@@ -116,7 +116,7 @@ from tui.protocol.events import (
     Warning,
 )
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
-from tui.protocol.job import Job, ModeState
+from tui.protocol.job import Job
 from tui.protocol.library import ModelFile
 from tui.protocol.log import LogPart, LogPlace
 from tui.protocol.problem import LatenttyError, Problem, bad_request
@@ -389,7 +389,7 @@ class Engine:
                 await self._queue.set_paused(paused=isinstance(command, Pause))
                 self._pool.set_paused(isinstance(command, Pause))
             case SwapMode():
-                return await self._swap(command)
+                await self._swap(command)
             case LoadModel() | UnloadModel() | CancelLoad() | SetBudget():
                 await self._pass_on(command)
             case PinModel(model=name, pinned=pinned):
@@ -551,7 +551,7 @@ class Engine:
     def _kept(self) -> KeptModels:
         return KeptModels(pinned=self._settings.pinned_models, autoload=self._settings.autoload_model)
 
-    async def _swap(self, command: SwapMode) -> ModeState:
+    async def _swap(self, command: SwapMode) -> None:
         model = await asyncio.to_thread(self._models.find, command.model)
         if command.mode not in model.modes:
             raise bad_request(f"{model.name} has no mode {command.mode}.", f"It has: {', '.join(model.modes)}.")
@@ -560,7 +560,6 @@ class Engine:
             self._board.tell(ModeRemembered(model=left.model, mode=left.mode, state=left.state))
         order = SwapMode(model=model.name, mode=command.mode, path=model.path)
         self._in_background(self._pool.order(order, start=False))
-        return await self._modes.load(model.name, command.mode) or default_state(model)
 
     def _in_background(self, work: Coroutine[None, None, object]) -> None:
         """Carry out `work` beside the answer to a client; a failure is told to all of them."""

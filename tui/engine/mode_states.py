@@ -6,7 +6,6 @@ import time
 import msgspec
 
 from tui.engine.database import Database
-from tui.protocol.events import ModelInfo
 from tui.protocol.job import Mode, ModeState
 
 
@@ -25,16 +24,6 @@ class ModeStates:
             )
         )
 
-    async def load(self, model: str, mode: Mode) -> ModeState | None:
-        """What the mode remembers; None when it was never left."""
-
-        def work(connection: sqlite3.Connection) -> ModeState | None:
-            query = "SELECT payload FROM mode_state WHERE model = ? AND mode = ?"
-            row = connection.execute(query, (model, mode)).fetchone()
-            return None if row is None else msgspec.msgpack.decode(row["payload"], type=ModeState)
-
-        return await self._database.run(work)
-
     async def all(self) -> dict[str, dict[str, ModeState]]:
         """Everything, by model and mode."""
 
@@ -46,14 +35,3 @@ class ModeStates:
             return found
 
         return await self._database.run(work)
-
-
-def default_state(model: ModelInfo) -> ModeState:
-    """What a mode begins with: the settings that suit `model`."""
-    return ModeState(
-        width=model.width,
-        height=model.height,
-        steps=model.steps,
-        guidance_scale=model.guidance_scale,
-        scheduler=model.scheduler,
-    )

@@ -52,7 +52,8 @@ class AdapterRow(Vertical):
         if not self.path.path:
             return None
         base = self._given or Adapter(path="")
-        return replace(base, path=self.path.path, weight=float(self.weight.number or 0))
+        weight = base.weight if self.weight.complaint is not None else float(self.weight.number or 0)
+        return replace(base, path=self.path.path, weight=weight)
 
 
 class AdapterRows(Vertical):

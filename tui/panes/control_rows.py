@@ -99,7 +99,7 @@ class ControlBlock(Vertical):
         """What it says; None while no ControlNet is chosen."""
         if self.net.chosen is None:
             return None
-        numbers = {name: float(one.number or 0) for name, one in self.numbers.items()}
+        numbers = {name: float(one.number or 0) for name, one in self.numbers.items() if one.complaint is None}
         annotator = next((one for one in ANNOTATORS if one == self.annotator.chosen), "none")
         base = self._given if self._given is not None and self._given.model == self.net.chosen else EMPTY
         return replace(base, model=self.net.chosen, image=self.image.path, annotator=annotator, **numbers)

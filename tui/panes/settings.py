@@ -290,12 +290,19 @@ class SettingsPane(Vertical):
         self.call_after_refresh(rows.scroll_to_widget, wanted, animate=False, top=True)
 
     def leaving(self) -> LeftMode | None:
-        """The mode that the pane shows and what it shall remember; None before there is one, or while it is wrong."""
-        if self.model is None or self._place is None or self._wrong_numbers():
+        """The mode that the pane shows and what it shall remember; None before there is one.
+
+        Of a number that is not possible, the model's own is remembered.
+        """
+        if self.model is None or self._place is None:
             return None
         model, mode = self._place
-        state = ModeState(**self._drawn(), seed=int(self._seed.number or 0), seed_policy=self._seed_policy)
-        return LeftMode(model=model, mode=mode, state=state)
+        seed = 0 if self._seed.complaint else int(self._seed.number or 0)
+        state = ModeState(**self._drawn(), seed=seed, seed_policy=self._seed_policy)
+        wrong = [name for name, number in self._numbers.items() if number.complaint is not None]
+        first = self.model.first_state
+        possible = changed(state, {name: getattr(first, name) for name in wrong})
+        return LeftMode(model=model, mode=mode, state=possible)
 
     def restore(self, state: ModeState) -> None:
         """Show what a mode remembers."""
@@ -412,7 +419,8 @@ class SettingsPane(Vertical):
     @property
     def grow(self) -> Edges:
         """How far to outpaint."""
-        return Edges(**{name: int(edge.number or 0) for name, edge in self._edges.items()})
+        grown = {name: int(edge.number or 0) for name, edge in self._edges.items() if edge.complaint is None}
+        return Edges(**grown)
 
     def fitted(self, width: int, height: int) -> dict[str, int]:
         """The size next to a picture's own that the model can draw, as fields of a job."""
@@ -433,10 +441,6 @@ class SettingsPane(Vertical):
         inputs += [*self._numbers.values(), self._seed, *self._edges.values(), *self._controls.inputs]
         inputs += [*self._adapters.inputs, self._vae, self._encoder, self._output, self._quality]
         return next((one for one in inputs if one.complaint is not None), None)
-
-    def _wrong_numbers(self) -> bool:
-        numbers = (*self._numbers.values(), self._seed, *self._edges.values())
-        return any(one.complaint is not None for one in numbers)
 
     def make_job(self, prompt: str, negative_prompt: str, count: int | None = None) -> Job:
         """The job that the pane shows, of `count` pictures; every input is possible and a model is chosen."""

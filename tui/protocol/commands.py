@@ -111,10 +111,9 @@ class ReadSettings(Command, frozen=True):
 
 
 class SwapMode(Command, frozen=True):
-    """Enter a mode of a model; answered with its :class:`tui.protocol.job.ModeState` as it was left.
+    """Enter a mode of a model, and remember the one that is left: what modes remember is in every snapshot.
 
-    A mode that was never entered answers with the model's defaults. On the worker's side the pipeline is built ahead,
-    which moves no weight.
+    On the worker's side the pipeline is built ahead, which moves no weight.
     """
 
     model: str

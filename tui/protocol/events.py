@@ -91,6 +91,17 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     problem: Problem | None = None
     """Why it cannot be used."""
 
+    @property
+    def first_state(self) -> ModeState:
+        """What its modes begin with: the settings that suit it."""
+        return ModeState(
+            width=self.width,
+            height=self.height,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+        )
+
 
 class ControlNetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A ControlNet on the disk."""

@@ -45,15 +45,16 @@ from tui.protocol.events import (
     JobInterrupted,
     JobRecord,
     JobStarted,
+    ModeRemembered,
     Picture,
     PicturesChanged,
 )
 from tui.protocol.frames import Preview
-from tui.protocol.job import MODES, Edges, Job, Mode, ModeState, new_job_id, random_seed
+from tui.protocol.job import MODES, Edges, Job, Mode, new_job_id, random_seed
 from tui.protocol.library import FileKind, LibraryPage, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 from tui.protocol.prompts import PastPrompt, TokenCounts
-from tui.protocol.snapshot import Snapshot
+from tui.protocol.snapshot import Snapshot, apply
 from tui.screens.choose import ChooseScreen
 from tui.screens.editor import edited
 from tui.screens.engine_screen import EngineScreen, tell
@@ -239,15 +240,14 @@ class StudioScreen(EngineScreen):
 
     @on(SettingsPane.ModeEntered)
     def _mode_entered(self, event: SettingsPane.ModeEntered) -> None:
-        self._swap(event)
-
-    @work(group="swap")
-    async def _swap(self, entered: SettingsPane.ModeEntered) -> None:
-        """Leave a mode and enter another, which shows what it remembers."""
-        command = SwapMode(model=entered.model.name, mode=entered.mode, leaving=entered.leaving)
-        answer = await self.result(command)
-        if answer is not None and (self.settings.model, self.settings.mode) == (entered.model, entered.mode):
-            self.settings.restore(changed(msgspec.msgpack.decode(answer, type=ModeState), entered.then))
+        """Show what the mode remembers, at once: what came with an answer would replace what was typed meanwhile."""
+        snapshot, leaving = self.client.snapshot, event.leaving
+        assert snapshot is not None, "modes are those of its models"
+        if leaving is not None:
+            apply(snapshot, ModeRemembered(model=leaving.model, mode=leaving.mode, state=leaving.state))
+        known = snapshot.mode_states.get(event.model.name, {}).get(event.mode, event.model.first_state)
+        self.settings.restore(changed(known, event.then))
+        self.ask(SwapMode(model=event.model.name, mode=event.mode, leaving=leaving))
 
     @on(ControlRows.Chosen)
     def _controlnet_chosen(self, event: ControlRows.Chosen) -> None:
