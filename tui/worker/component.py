@@ -140,13 +140,15 @@ class Component:
         module all stay as they are.
         """
         module.eval()
-        types = {weight.dtype for weight in module.parameters()}
-        quantised = any(not one.dtype.is_floating_point or is_quantised(one) for one in module.parameters())
+        parameters = dict(module.named_parameters())
+        types = {weight.dtype for weight in parameters.values()}
+        quantised = any(not one.dtype.is_floating_point or is_quantised(one) for one in parameters.values())
         kept = types if quantised else {torch.float32} if types - {torch.float32} else set()
-        stored = set(module.state_dict())
+        buffers = dict(module.named_buffers())
+        made_up = buffers.keys() - module.state_dict().keys() if buffers else set()
         component = cls(key=key, name=name, module=module, device=device, link=link)
         hollow = _Hollow(device)
-        for label, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        for label, tensor in (parameters | buffers).items():
             if is_quantised(tensor):
                 place, _, mine = label.rpartition(".")
                 owner, stand_in = module.get_submodule(place), hollow.like(tensor, tensor.dtype)
@@ -156,7 +158,7 @@ class Component:
                 continue
             wanted = dtype if tensor.is_floating_point() and tensor.dtype not in kept else tensor.dtype
             mapped = tensor.data.as_subclass(torch.Tensor)
-            size = mapped.nbytes if label in stored else 0
+            size = 0 if label in made_up else mapped.nbytes
             component._weights.append(_Weight(tensor, mapped, wanted, size, hollow.like(mapped, wanted)))
         component.reload_seconds = component.stored_bytes / 1e9  # a guess until it has been placed once
         for part in (module, *module.children()):
@@ -418,17 +420,24 @@ def _contiguous_strides(shape: torch.Size) -> list[int]:
 
 
 class _Hollow:
-    """Tensors of any shape over a single element."""
+    """Tensors of any shape over a single element: one for all that are alike."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._elements: dict[torch.dtype, torch.Tensor] = {}
+        self._made: dict[tuple[torch.dtype, torch.Size], torch.Tensor] = {}
 
     def like(self, tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """One of the shape of `tensor`."""
-        if dtype not in self._elements:
-            self._elements[dtype] = torch.zeros((), device=self._device, dtype=dtype)
-        return self._elements[dtype].expand(tensor.shape)
+        key = dtype, tensor.shape
+        if key not in self._made:
+            self._made[key] = self._element(dtype).expand(tensor.shape)
+        return self._made[key]
+
+    def _element(self, dtype: torch.dtype) -> torch.Tensor:
+        key = dtype, torch.Size()
+        if key not in self._made:
+            self._made[key] = torch.zeros((), device=self._device, dtype=dtype)
+        return self._made[key]
 
 
 def _grouped(weights: list[_Weight], labels: list[int]) -> list[list[int]]:

@@ -48,9 +48,10 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
     if isinstance(part, FilePart | EightBitFolder):
         return _whole(part, _guarded(part, lambda: part.load(dtype)), {})
 
+    if (module := _guarded(part, lambda: built(part))) is not None:
+        return module  # it would not be one if it lacked anything
+
     def read() -> Any:
-        if (module := built(part)) is not None:
-            return module, {}
         return part.kind.from_pretrained(
             part.folder,
             dtype=_file_dtype(part),
