@@ -22,6 +22,13 @@ from tui.protocol.job import Annotator, Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker import __main__ as worker
 from tui.worker.cancel import CancelToken
+from tui.worker.lost_device import device_watched
+
+
+class AcceleratorError(RuntimeError):
+    """What torch raises when its device fails."""
+
+    error_code = 710
 
 
 class Painter:
@@ -109,12 +116,25 @@ class Painter:
             os.kill(os.getpid(), signal.SIGSTOP)
         if prompt == "hang with the interpreter's lock":
             ctypes.PyDLL(None).sleep(3600)
-        if prompt.startswith("the device breaks"):
+        if prompt.startswith("the device"):
             marker = Path(os.environ["FAULT_MARKER"])
             if "always" in prompt or not marker.exists():
                 marker.touch()
                 self._broken = True
-                raise RuntimeError("CUDA error: device-side assert triggered")
+                self._break(prompt)
+
+    def _break(self, prompt: str) -> None:
+        """As CUDA does: with an error that has its code, with one that has none, or with a crash."""
+        told = "CUDA error: device-side assert triggered"
+        if "without a code" in prompt:
+            raise RuntimeError(told)
+        try:
+            if "crashes" not in prompt:
+                with device_watched():
+                    raise AcceleratorError(told)
+            print(told)
+        finally:
+            os.kill(os.getpid(), signal.SIGSEGV)  # as letting go of what it held can end
 
 
 def making(command: Run, index: int) -> Making:

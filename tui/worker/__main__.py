@@ -6,31 +6,39 @@ It ends when the other end closes, however busy the device thread is: an orphan 
 import asyncio
 import ctypes
 import faulthandler
+import gc
 import logging
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from tui.library.paths import Paths
 from tui.library.places import lending
 from tui.library.settings import load_settings
-from tui.protocol.events import Pulse, WorkerEvent
+from tui.protocol.events import Pulse, Warning, WorkerEvent
 from tui.protocol.frames import MAX_FRAME, PULSE_EVERY, Order, Preview, Told, encode, orders, read_frame
 from tui.worker.device import DeviceThread
+from tui.worker.lost_device import end_at_loss, loss
 from tui.worker.supervisor import DeviceWork, Supervisor
 
 if TYPE_CHECKING:
     from tui.protocol.problem import Problem
 
+log = logging.getLogger(__name__)
+
 OpenWork = Callable[[Callable[[WorkerEvent], None], Callable[[Preview], None]], DeviceWork]
 """Makes what the supervisor has done on the device thread, given where events and previews go."""
 
 PR_SET_PDEATHSIG: Final = 1
+
+TELL_WITHIN: Final = 2.0
+"""Seconds that the engine has to read why this process ends."""
 
 FIRST_TO_GO: Final = "500"
 """How readily the kernel ends this process for want of memory: as if it held half of all there is on top of its own."""
@@ -70,6 +78,23 @@ async def serve(connection: socket.socket, open_work: OpenWork) -> None:
             writer.write(encode(preview))
 
     supervisor = Supervisor(DeviceThread(), lambda: open_work(tell, show), tell, _explain)
+
+    async def tell_loss(error: Exception) -> None:
+        writer.transport.set_write_buffer_limits(0)  # drained is what the engine's end has
+        writer.write(encode(Told(event=Warning(problem=loss(error, supervisor.doing)))))
+        with suppress(OSError, TimeoutError):
+            await asyncio.wait_for(writer.drain(), TELL_WITHIN)
+        os._exit(1)
+
+    def end(error: Exception) -> NoReturn:
+        """On the thread that met it, which goes no further: whatever it let go of would touch the device."""
+        gc.disable()  # nor may another thread collect what it holds
+        log.error("the device is lost", exc_info=error)
+        asyncio.run_coroutine_threadsafe(tell_loss(error), loop)
+        while True:
+            time.sleep(TELL_WITHIN)
+
+    end_at_loss(end)
     serving = asyncio.create_task(supervisor.run())
     serving.add_done_callback(_end_if_failed)
     pulse = asyncio.create_task(_tell_pulse(supervisor, tell))
@@ -113,7 +138,7 @@ def _end_if_failed(serving: "asyncio.Task[None]") -> None:
     """A supervisor that cannot start or broke its own rules takes the process with it; the engine starts another."""
     error = None if serving.cancelled() else serving.exception()
     if error is not None:
-        logging.getLogger(__name__).error("the supervisor ended", exc_info=error)
+        log.error("the supervisor ended", exc_info=error)
         os._exit(1)
 
 

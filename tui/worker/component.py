@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from tui.worker.cancel import CancelToken
+from tui.worker.lost_device import device_watched
 from tui.worker.mapped_pages import MappedPages
 from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, Run, aligned, locate, runs_of
 
@@ -184,10 +185,11 @@ class Component:
         """
         begun = time.monotonic()
         try:
-            if self.link is not None:
-                self._place_by(self.link, self._weights, token, progress)
-            else:
-                self._place_here(token, progress)
+            with device_watched():
+                if self.link is not None:
+                    self._place_by(self.link, self._weights, token, progress)
+                else:
+                    self._place_here(token, progress)
         except BaseException:
             self.drop()
             raise

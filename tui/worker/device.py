@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tui.library.budget import weight_budget
+from tui.worker.lost_device import device_watched
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,12 @@ class DeviceThread:
 
     async def run(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """The result of `work`, carried out after everything that was asked for before."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: work(*arguments, **named))
+
+        def watched() -> T:
+            with device_watched():
+                return work(*arguments, **named)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, watched)
 
     def close(self) -> None:
         """End the thread when its work is done."""

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from tui.worker.component import Component
 from tui.worker.conditioning import replaced
+from tui.worker.lost_device import device_watched
 from tui.worker.memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ def _attempt(component: Component, forward: Callable[..., Any], leaves: list[Any
     arguments, named = tree_unflatten(leaves, structure)
     wanted = forward(*arguments, **named)
     try:
-        graph = _Graph(component.device, forward, leaves, structure)
-        found = graph.replay(leaves)
+        with device_watched():
+            graph = _Graph(component.device, forward, leaves, structure)
+            found = graph.replay(leaves)
     except RuntimeError as error:  # what cannot be captured, or no memory for it
         log.info("%s runs without a CUDA graph: %s", component.name, str(error).splitlines()[0])
         if is_out_of_memory(error):
@@ -89,7 +91,7 @@ class _Graph:
         arguments, named = tree_unflatten(self._inputs, structure)
         self._graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize(device)
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"), device_watched():
             self._result = forward(*arguments, **named)
 
     def replay(self, leaves: list[Any]) -> Any:

@@ -35,6 +35,7 @@ from tui.worker.inputs import fitted, kept_outside, open_picture
 from tui.worker.inversions import read_inversion
 from tui.worker.lane import SideLane
 from tui.worker.latents import raw_latents
+from tui.worker.lost_device import device_watched
 from tui.worker.memory import is_out_of_memory, return_memory
 from tui.worker.observed import Progress, interruptible, observed
 from tui.worker.placement import Placement, tiled
@@ -216,6 +217,7 @@ class JobRun:
                 undo.enter_context(self._steered(job, pipeline, scheduler, progress))
             undo.enter_context(interruptible(modules, self._token))
             undo.enter_context(observed(scheduler, progress, self._token, self._tell_step, show))
+            undo.enter_context(device_watched())  # before all the others let go of what they hold
             yield
             self._lane.deliver(wait=True)
 

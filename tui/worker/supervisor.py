@@ -36,6 +36,7 @@ from tui.protocol.job import Annotator, Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.cancel import CancelToken
 from tui.worker.device import DeviceThread
+from tui.worker.lost_device import loss
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,11 @@ class Supervisor:
             return None
         return time.monotonic() - max(self._begun, self._current.token.checked)
 
+    @property
+    def doing(self) -> str:
+        """What the device thread has to do, for a sentence."""
+        return "starting" if self._current is None else _doing(self._current.order.command)
+
     async def post(self, order: Order) -> Done | Failed:
         """The one reply to `order`, when it has been carried out."""
         if isinstance(order.command, Cancel | CancelLoad):
@@ -182,10 +188,7 @@ class Supervisor:
     async def _check_device(self, error: Exception, doing: str) -> None:
         assert self._work is not None
         if await self._device.run(self._work.is_lost):
-            why = str(error).strip().partition("\n")[0]
-            cause = f"The device failed while {doing}, and the process that used it was ended: {why}."
-            hint = "If it happens again with other jobs, look at the driver's own log (dmesg)."
-            self._tell(Warning(problem=Problem(code="device_lost", cause=cause, hint=hint)))
+            self._tell(Warning(problem=loss(error, doing)))
             raise DeviceLost(str(error))
 
     async def _carry_out(self, command: WorkerCommand, token: CancelToken) -> object:
