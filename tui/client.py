@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -59,6 +60,9 @@ TRY_AGAIN: Final = 2.0
 """Seconds until an engine that could not be reached is tried again."""
 
 
+Arrived = Callable[[int, int], None]
+"""Told how many bytes of a picture are here, and of how many."""
+
 Starter = subprocess.Popen[bytes]
 """A process that ends once an engine listens."""
 
@@ -95,6 +99,7 @@ class _Open:
     command: ClientCommand
     reply: asyncio.Future[msgspec.Raw]
     data: bytearray = field(default_factory=bytearray)
+    arrived: Arrived | None = None
 
 
 class EngineClient:
@@ -179,21 +184,26 @@ class EngineClient:
         """
         return await self._fetch(Fetch(picture_id=picture_id, width=width, height=height, start=start))
 
-    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
+    async def fetch_file(
+        self, path: str, width: int, height: int, *, draft: bool = False, arrived: Arrived | None = None
+    ) -> bytes:
         """The picture at `path` on the engine's box as a PNG of at most `width` × `height` pixels.
+
+        With `draft` the mask of it that was begun; `arrived` is told of every piece.
 
         Raises:
             LatenttyError: it is not there, or no picture.
         """
-        return await self._fetch(Fetch(path=path, width=width, height=height))
+        return await self._fetch(Fetch(path=path, width=width, height=height, draft=draft), arrived)
 
-    async def store_mask(self, data: bytes) -> str:
-        """Have the engine keep a painted mask, a PNG; its path there.
+    async def store_mask(self, data: bytes, picture: str = "", *, draft: bool = False) -> str:
+        """Have the engine keep a mask painted on `picture`, a PNG, as a `draft` or for good; its path there.
 
         Raises:
             LatenttyError: it cannot be written.
         """
-        return msgspec.msgpack.decode(await self.request(StoreMask(data=data)), type=str)
+        command = StoreMask(data=data, picture=picture, draft=draft)
+        return msgspec.msgpack.decode(await self.request(command), type=str)
 
     async def complete(self, text: str, *, folders: bool = False) -> PathFound:
         """What the path `text` leads to on the engine's box, and how it may go on.
@@ -212,8 +222,8 @@ class EngineClient:
         """
         return msgspec.msgpack.decode(await self.request(ReadLog(since=since)), type=LogPart)
 
-    async def _fetch(self, command: Fetch) -> bytes:
-        asked = _Open(command, asyncio.get_running_loop().create_future())
+    async def _fetch(self, command: Fetch, arrived: Arrived | None = None) -> bytes:
+        asked = _Open(command, asyncio.get_running_loop().create_future(), arrived=arrived)
         await self._ask(asked)
         return bytes(asked.data)
 
@@ -274,9 +284,11 @@ class EngineClient:
                 self._watcher.engine_event(event)
             case Preview():
                 self._watcher.engine_preview(decoded)
-            case Chunk(id=number, data=data):
-                if number in self._open:
-                    self._open[number].data += data
+            case Chunk(id=number, data=data, total=total):
+                if (asked := self._open.get(number)) is not None:
+                    asked.data += data
+                    if asked.arrived is not None:
+                        asked.arrived(len(asked.data), total)
             case Done(id=number, result=result):
                 if number in self._open and not self._open[number].reply.done():
                     self._open[number].reply.set_result(result)

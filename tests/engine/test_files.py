@@ -50,6 +50,31 @@ async def test_a_painted_mask_is_kept_once_and_a_disk_that_cannot_take_it_is_tol
     assert [one.name for one in folder.iterdir()] == [Path(path).name]
 
 
+async def test_a_mask_that_was_begun_is_kept_for_its_picture_until_it_is_finished(
+    running: Running, tmp_path: Path
+) -> None:
+    client = (await running.attach()).client
+    picture = tmp_path / "cat.png"
+    Image.new("RGB", (96, 64), "teal").save(picture)
+
+    async def begun() -> bytes:
+        return Image.open(io.BytesIO(await client.fetch_file(str(picture), 2048, 2048, draft=True))).tobytes()
+
+    grey, white = Image.new("L", (96, 64), 128), Image.new("L", (96, 64), 255)
+    for mask in (grey, white):
+        await client.store_mask(mask_png(mask, MAX_MASK), str(picture), draft=True)
+        assert await begun() == mask.tobytes()
+    assert len(list(running.paths.masks.iterdir())) == 1
+    path = await client.store_mask(mask_png(white, MAX_MASK), str(picture))
+    with pytest.raises(LatenttyError, match="No mask of this picture"):
+        await begun()
+    assert [str(one) for one in running.paths.masks.iterdir()] == [path]
+    await client.store_mask(mask_png(grey, MAX_MASK), str(picture), draft=True)
+    Image.new("RGB", (96, 640), "red").save(picture)
+    with pytest.raises(LatenttyError, match="No mask of this picture"):
+        await begun()
+
+
 async def test_looking_at_the_log_keeps_nothing_awake(running: Running) -> None:
     client = (await running.attach()).client
     running.paths.log_file.write_text("a line\n")

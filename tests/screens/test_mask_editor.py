@@ -10,9 +10,11 @@ from textual.app import App
 from textual.widgets import Static
 
 from tests.screens.conftest import until
+from tui.client import Arrived
 from tui.library.mask import KEPT
 from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError, Problem
+from tui.screens import mask_editor
 from tui.screens.mask_editor import MaskEditor, Painted
 from tui.terminal.half_blocks import half_blocks
 from tui.widgets.ask_line import AskLine
@@ -25,19 +27,23 @@ class Box:
     def __init__(self) -> None:
         self.pictures: dict[str, Image.Image] = {}
         self.stored: list[bytes] = []
+        self.drafts: list[bool] = []
         self.problem: Problem | None = None
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
+    async def fetch_file(
+        self, path: str, width: int, height: int, *, draft: bool = False, arrived: Arrived | None = None
+    ) -> bytes:
         if path not in self.pictures:
             raise LatenttyError(Problem(code="not_found", cause=f"{path} is gone."))
         buffer = io.BytesIO()
         self.pictures[path].save(buffer, format="PNG")
         return buffer.getvalue()
 
-    async def store_mask(self, data: bytes) -> str:
+    async def store_mask(self, data: bytes, picture: str = "", *, draft: bool = False) -> str:
         self.stored.append(data)
+        self.drafts.append(draft)
         await self.answers.wait()
         if self.problem is not None:
             raise LatenttyError(self.problem)
@@ -128,6 +134,34 @@ async def test_what_was_painted_outlives_every_failure_to_save_it() -> None:
         assert Image.open(io.BytesIO(box.stored[-1])).tobytes() == editor.mask.image.tobytes(), "all of it"
 
 
+async def test_a_mask_that_is_not_finished_is_kept_while_one_paints_and_when_one_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mask_editor, "DRAFT_AFTER", 0.01)
+    app: App[None] = App()
+    box, picture = Box(), Image.new("RGB", (96, 64), "teal")
+    answers: list[Painted | None] = []
+    async with app.run_test() as pilot:
+        editor = MaskEditor(box, picture, "/cat.png")
+        await app.push_screen(editor, answers.append)
+        await pilot.press("space")
+        await until(pilot, lambda: box.drafts == [True])
+        monkeypatch.setattr(mask_editor, "DRAFT_AFTER", 60)
+        await pilot.press("L", "space", "L", "space", "escape")
+        await until(pilot, lambda: answers == [None])
+        left = Image.open(io.BytesIO(box.stored[-1]))
+        assert left.tobytes() == editor.mask.image.tobytes()
+
+        editor = MaskEditor(box, picture, "/cat.png", draft=left)
+        await app.push_screen(editor, answers.append)
+        assert editor.mask.image.tobytes() == left.tobytes()
+        await pilot.press("u")
+        assert editor.mask.share == 0
+        await pilot.press("U", "enter")
+        await until(pilot, lambda: len(answers) == 2)
+        assert box.drafts == [True, True, False]
+
+
 async def test_a_key_lays_only_the_rows_anew_that_it_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     laid: list[int] = []
 
@@ -167,7 +201,7 @@ async def test_arrow_keys_grow_the_edges_on_the_picture(size: tuple[int, int]) -
     app: App[None] = App()
     answers: list[Painted | None] = []
     async with app.run_test(size=size) as pilot:
-        editor = MaskEditor(Box(), Image.new("RGB", (256, 256), "teal"), Edges())
+        editor = MaskEditor(Box(), Image.new("RGB", (256, 256), "teal"), grow=Edges())
         await app.push_screen(editor, answers.append)
         canvas = editor.query_one(MaskCanvas)
         before = len(canvas.render_line(0).text.strip())

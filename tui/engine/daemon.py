@@ -39,7 +39,7 @@ from tui.library.engine_file import EngineFile
 from tui.library.export import export_pictures
 from tui.library.folders import make_folder
 from tui.library.log_reading import read_log
-from tui.library.mask_files import store_mask
+from tui.library.mask_files import draft_of, store_draft, store_mask
 from tui.library.paths import Paths, expanded, short_path
 from tui.library.places import lending, places
 from tui.library.preparation import missing_from, prepare
@@ -438,8 +438,8 @@ class Engine:
                 return await self._queue.prompts(limit)
             case Recall():
                 return await self._recall(command)
-            case StoreMask(data=data):
-                return str(await asyncio.to_thread(store_mask, self._paths.masks, data))
+            case StoreMask():
+                return str(await asyncio.to_thread(_kept_mask, self._paths.masks, command))
             case CompletePath(text=text, folders=folders):
                 return await asyncio.to_thread(complete_path, text, folders=folders)
             case ReadLog(since=since):
@@ -662,6 +662,8 @@ class Engine:
     async def _fetch(self, command: Fetch) -> bytes:
         if command.path:
             path = _absolute(command.path)
+            if command.draft and not (path := await asyncio.to_thread(draft_of, self._paths.masks, path)).exists():
+                raise LatenttyError(Problem(code="not_found", cause="No mask of this picture was begun."))
         else:
             path = await (self._start_of if command.start else self._gallery.file)(command.picture_id)
         return await asyncio.to_thread(self._thumbnails.png, path, command.width, command.height)
@@ -764,6 +766,16 @@ def _absolute(path: str) -> Path:
     if not whole.is_absolute():
         raise bad_request(f"The path {path} is not absolute.", "Begin it with / or ~.")
     return whole
+
+
+def _kept_mask(folder: Path, command: StoreMask) -> Path:
+    """The file of a mask that a client painted, kept from now on; one that is finished ends the draft of it."""
+    if command.draft:
+        return store_draft(folder, _absolute(command.picture), command.data)
+    path = store_mask(folder, command.data)
+    if command.picture and (picture := _absolute(command.picture)).exists():
+        draft_of(folder, picture).unlink(missing_ok=True)
+    return path
 
 
 def _budget(settings: Settings) -> SetBudget:

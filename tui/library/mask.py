@@ -27,6 +27,8 @@ class Mask:
         self._image = Image.new("L", (width, height), KEPT)
         self._past: list[bytes] = []
         self._future: list[bytes] = []
+        self.changes = 0
+        """How often it became another."""
 
     @property
     def image(self) -> Image.Image:
@@ -50,6 +52,7 @@ class Mask:
         """Draw a round brush of `radius` pixels through `points`; with `goes_on`, as part of the change before."""
         if not goes_on or not self._past:
             self._remember()
+        self.changes += 1
         draw = ImageDraw.Draw(self._image)
         for x, y in points:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value)
@@ -104,6 +107,7 @@ class Mask:
         self._image = change(self._image)
 
     def _remember(self) -> None:
+        self.changes += 1
         self._past.append(self._packed())
         del self._past[:-MAX_UNDO]
         self._future.clear()
@@ -111,6 +115,7 @@ class Mask:
     def _go(self, there: list[bytes], back: list[bytes]) -> bool:
         if not there:
             return False
+        self.changes += 1
         back.append(self._packed())
         self._image = Image.frombytes("L", self._image.size, zlib.decompress(there.pop()))
         return True

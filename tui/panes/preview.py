@@ -51,6 +51,7 @@ class PreviewPane(Vertical, can_focus=True):
         self._recent = PictureStrip(id="recent")
         self._queue = Told(id="queue", markup=False)
         self._caption = Told(id="caption", markup=False)
+        self._reading = False
 
     def compose(self) -> ComposeResult:
         """Picture, progress, recent pictures, queue."""
@@ -88,9 +89,21 @@ class PreviewPane(Vertical, can_focus=True):
         self._problem.display = problem is not None
         self._problem.update(plain(str(problem)) if problem is not None else "")
 
+    def show_reading(self, name: str, done: int = 0, total: int = 0, seconds: float = 0) -> None:
+        """Show how far a picture has come that is wanted next, instead of what the engine does."""
+        self._reading = True
+        self._progress.show_read(plain(name), done, total, seconds)
+
+    def show_read(self) -> None:
+        """It is there, or will not come."""
+        if self._reading:
+            self._reading = False
+            self._progress.tell(None)
+
     def show_state(self, snapshot: Snapshot) -> None:
         """Bring the progress and the queue up to date."""
-        self._progress.show(snapshot)
+        if not self._reading:
+            self._progress.show(snapshot)
         self._queue.update(_queue(snapshot))
 
 

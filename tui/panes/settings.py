@@ -99,7 +99,8 @@ class SettingsPane(Vertical):
         super().__init__(id=id)
         self._models: list[ModelInfo] = []
         self._place: tuple[str, Mode] | None = None
-        self._folder = ""
+        self._masked = ""
+        """The picture that was named when the mask was."""
         self.border_title = "Settings"
         fields = job_fields()
         self._model = Choice([], "Which model draws.", prompt="looking for models", id="model")
@@ -361,6 +362,7 @@ class SettingsPane(Vertical):
         paths = {"image": self._image, "mask": self._mask, "vae": self._vae, "text_encoder": self._encoder}
         for name, path in paths.items():
             path.value = getattr(drawn, name)
+        self._note_mask()
         for name, edge in self._edges.items():
             edge.set_number(getattr(drawn.grow, name))
         self._controls.fill(drawn.controls)
@@ -396,6 +398,7 @@ class SettingsPane(Vertical):
     def take(self, painted: dict[str, Any]) -> None:
         """Take a mask that was painted, or edges that were grown, and the size that fits them, as fields of a job."""
         self._mask.value = painted.get("mask", self._mask.value)
+        self._note_mask()
         for name in ("width", "height"):
             self._numbers[name].set_number(painted.get(name, self._numbers[name].number))
         for name, edge in self._edges.items():
@@ -415,6 +418,15 @@ class SettingsPane(Vertical):
     def mask(self) -> str:
         """The mask's file."""
         return self._mask.path
+
+    @on(Input.Changed, "#mask")
+    def _note_mask(self) -> None:
+        self._masked = self._image.path
+
+    @property
+    def is_mask_of_another(self) -> bool:
+        """Whether the mask was named while another picture was."""
+        return bool(self.mask and self._masked) and self._masked != self.image
 
     @property
     def grow(self) -> Edges:

@@ -178,6 +178,8 @@ class Fetch(Command, frozen=True):
     """Absolute, or beginning with `~` for the engine's home folder."""
     start: bool = False
     """Instead of the picture with that id, the one that it was made from."""
+    draft: bool = False
+    """Instead of the picture at that path, the mask of it that was begun and not finished."""
 
 
 class StoreMask(Command, frozen=True):
@@ -185,6 +187,10 @@ class StoreMask(Command, frozen=True):
 
     data: Annotated[bytes, Meta(max_length=MAX_MASK)]
     """A PNG: white is drawn anew, black is kept."""
+    picture: Annotated[str, Meta(max_length=4096)] = ""
+    """The path of what it was painted on."""
+    draft: bool = False
+    """It is not finished: the one kept for its picture, until a finished one takes its place."""
 
 
 class CompletePath(Command, frozen=True):

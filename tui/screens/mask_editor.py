@@ -10,13 +10,16 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
+from tui.client import Arrived
 from tui.library.mask import ANEW, KEPT, Mask, mask_png
 from tui.protocol.commands import MAX_MASK
 from tui.protocol.job import Edges
 from tui.protocol.problem import LatenttyError
 from tui.screens.engine_screen import decoded, tell
+from tui.screens.undo import undo_key
 from tui.widgets.ask_line import AskLine
 from tui.widgets.key_line import KeyLine
 from tui.widgets.mask_canvas import MaskCanvas, Shape, Side
@@ -28,6 +31,9 @@ BLUR: Final = 64
 
 GAP: Final = "   "
 
+DRAFT_AFTER: Final = 1.0
+"""Seconds after a change at which what is painted is kept, though it is not finished."""
+
 
 LARGEST: Final = 2048
 """Pixels along a side of what is painted on: finer than any terminal shows, and soon sent. Larger ones are made so."""
@@ -36,20 +42,26 @@ LARGEST: Final = 2048
 class Store(Protocol):
     """Where pictures and masks lie: the engine's box."""
 
-    async def fetch_file(self, path: str, width: int, height: int) -> bytes:
-        """The picture at `path` as a PNG of at most `width` × `height` pixels."""
+    async def fetch_file(
+        self, path: str, width: int, height: int, *, draft: bool = False, arrived: Arrived | None = None
+    ) -> bytes:
+        """The picture at `path`, or the mask of it that was begun, as a PNG of at most `width` × `height` pixels."""
 
-    async def store_mask(self, data: bytes) -> str:
-        """Keep a mask; its path."""
+    async def store_mask(self, data: bytes, picture: str = "", *, draft: bool = False) -> str:
+        """Keep a mask of `picture`, finished or not; its path."""
 
 
-async def fetch_to_paint(store: Store, path: str) -> Image.Image:
+async def fetch_to_paint(
+    store: Store, path: str, *, draft: bool = False, arrived: Arrived | None = None
+) -> Image.Image:
     """The picture or mask at `path` as it is painted on: its transparent parts white, like what the worker sees.
+
+    With `draft` the mask of that picture that was begun and not finished; `arrived` is told of every piece.
 
     Raises:
         LatenttyError: it is missing, or no picture.
     """
-    data = await store.fetch_file(path, LARGEST, LARGEST)
+    data = await store.fetch_file(path, LARGEST, LARGEST, draft=draft, arrived=arrived)
     return await asyncio.to_thread(lambda: _on_white(decoded(data)))
 
 
@@ -110,19 +122,40 @@ class MaskEditor(StillScreen[Painted | None]):
     ]
 
     def __init__(
-        self, store: Store, picture: Image.Image, grow: Edges | None = None, begun: Image.Image | None = None
+        self,
+        store: Store,
+        picture: Image.Image,
+        path: str = "",
+        *,
+        grow: Edges | None = None,
+        begun: Image.Image | None = None,
+        draft: Image.Image | None = None,
     ) -> None:
-        """`begun` is a mask to go on with; with `grow`, the edges are grown first, from there on."""
+        """`picture` is what lies at `path`.
+
+        `begun` is a mask to go on with, `draft` one that was left unfinished, which `u` takes away again; with `grow`,
+        the edges are grown first, from there on.
+        """
         super().__init__()
         self._store = store
+        self._path = path
         self._canvas = MaskCanvas(picture, Mask(*picture.size), id="canvas")
         self._canvas.growing, self._canvas.grow = grow is not None, grow or Edges()
+        self._first = self._canvas.grow
         if begun is not None:
             self.mask.paste(begun)
-        self._first = self._now
-        self._left = self._first
+        self._draft = draft
+        if draft is not None:
+            self.mask.paste(draft)
+        self._opened = self._kept = self.mask.changes
+        """How often the mask had changed when it was kept, finished or not."""
+        self._warned: tuple[int, Edges] | None = None
         """What was there when it was told that leaving loses it."""
-        self._saving = False
+        self._resting: Timer | None = None
+        self._storing = asyncio.Lock()
+        """One is kept after the other, so that a draft does not come after the mask itself."""
+        self._saving = self._leaving = False
+        """Leaving keeps a draft; all else that is saved is the mask."""
         self._title = Static(id="mask-title", markup=False)
         self._ask = AskLine(id="mask-ask")
 
@@ -136,6 +169,36 @@ class MaskEditor(StillScreen[Painted | None]):
     def on_mount(self) -> None:
         """Keys go to the picture."""
         self._canvas.focus()
+        if self._draft is not None:
+            key = undo_key(self.app, "mask.undo", "u")
+            self.notify(f"The mask that was begun on this picture is back; {key} takes it away.")
+
+    @on(MaskCanvas.Changed)
+    def _keep_soon(self) -> None:
+        """Keep what is painted, also while one goes on painting: the terminal may be lost at any moment."""
+        if self._path and self._resting is None and self.mask.changes != self._kept:
+            self._resting = self.set_timer(DRAFT_AFTER, self._keep_draft)
+
+    @work(group="draft")
+    async def _keep_draft(self) -> None:
+        self._resting = None
+        try:
+            await self._store_mask(draft=True)
+        except LatenttyError as error:
+            tell(self.app, error.problem)
+
+    async def _store_mask(self, *, draft: bool) -> str:
+        """The path of what is painted now, kept by the engine.
+
+        Raises:
+            LatenttyError: it cannot be kept.
+        """
+        async with self._storing:
+            changes, image = self.mask.changes, self.mask.image.copy()
+            data = await asyncio.to_thread(mask_png, image, MAX_MASK)
+            path = await self._store.store_mask(data, self._path, draft=draft)
+            self._kept = changes
+            return path
 
     @on(MaskCanvas.Changed)
     def _tell(self) -> None:
@@ -162,9 +225,9 @@ class MaskEditor(StillScreen[Painted | None]):
         yield "arrows grow, Shift shrinks"
 
     @property
-    def _now(self) -> tuple[Image.Image, Edges]:
+    def _now(self) -> tuple[int, Edges]:
         """All that would be lost."""
-        return self.mask.image.copy(), self._canvas.grow
+        return self.mask.changes, self._canvas.grow
 
     @property
     def mask(self) -> Mask:
@@ -280,40 +343,50 @@ class MaskEditor(StillScreen[Painted | None]):
         if not self.mask.share:
             self.notify("Nothing is painted yet: white is drawn anew.", severity="warning")
             return
+        self._leaving = False
         if not self._saving:
             self._save()
 
     @work(group="save", exclusive=True)
     async def _save(self) -> None:
         """Have the engine keep the mask, and leave once it has; what is painted meanwhile is saved too."""
-        self._saving = True
+        self._saving, path, draft = True, "", None
         self._tell()
         try:
-            path, saved = "", None
-            while saved != self.mask.image:
-                saved = self.mask.image.copy()
-                path = await self._store.store_mask(await asyncio.to_thread(mask_png, saved, MAX_MASK))
+            while draft != self._leaving or self._kept != self.mask.changes:
+                draft = self._leaving
+                path = await self._store_mask(draft=draft)
         except LatenttyError as error:
             tell(self.app, error.problem)
+            self._warned = self._now
         else:
-            self.dismiss(Painted(mask=path))
+            self._close(None if draft else Painted(mask=path))
         finally:
             self._saving = False
             self._tell()
 
     def action_leave(self) -> None:
         """End a shape that was begun, or a save that takes long; or leave, if need be after a warning."""
-        canvas, now = self._canvas, self._now
+        canvas = self._canvas
         if canvas.begun is not None or canvas.pen:
             canvas.begun, canvas.pen = None, False
             canvas.redraw()
         elif self._saving:
             self.workers.cancel_group(self, "save")
-        elif now in (self._first, self._left):
-            self.dismiss(None)
+        elif self._now in ((self._kept, self._first), self._warned):
+            self._close(None)
+        elif self._path and canvas.grow == self._first:
+            self._leaving = True
+            self._save()
         else:
-            self._left = now
+            self._warned = self._now
             self.notify("Esc once more leaves without it; Enter uses it.", severity="warning")
+
+    def _close(self, painted: Painted | None) -> None:
+        """Answer with what was painted, or tell that it was kept unfinished."""
+        if painted is None and self._path and self._opened != self.mask.changes == self._kept:
+            self.app.notify("The mask is kept: it is there when you paint on this picture again.")
+        self.dismiss(painted)
 
 
 PAINTS: Final = frozenset({"dab", "pen", "erase", "shape", "fill", "invert", "redo", "blur", "brush", "zoom", "load"})

@@ -1,5 +1,6 @@
 """The studio: prompt, settings and preview on one screen."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -72,7 +73,7 @@ COUNT_AFTER: Final = 0.4
 """Seconds without typing after which tokens are counted."""
 
 SOON: Final = 0.5
-"""Seconds after which it is told what is waited for."""
+"""Seconds after which it is shown what is waited for."""
 
 SEND: Final = {
     "i  Begin with it: img2img": "screen.send('img2img')",
@@ -347,7 +348,11 @@ class StudioScreen(EngineScreen):
     @on(Input.Submitted, "#mask")
     def _mask_wanted(self) -> None:
         """Enter, where the mask's file is named, paints one."""
-        self._paint_mask(self.settings.image, {}, begun=self.settings.mask)
+        begun = self.settings.mask
+        if self.settings.is_mask_of_another:
+            begun = ""
+            self.notify("The mask that is named was made for another picture: a new one begins.")
+        self._paint_mask(self.settings.image, {}, begun=begun)
 
     @on(Input.Submitted, "#grow_left")
     @on(Input.Submitted, "#grow_top")
@@ -368,7 +373,9 @@ class StudioScreen(EngineScreen):
         if picture is None:
             return
         mask = await self._to_paint(begun) if begun else None
-        painted = await self.app.push_screen_wait(MaskEditor(self.client, picture, grow, mask))
+        draft = await self._begun_on(path) if grow is None else None
+        editor = MaskEditor(self.client, picture, path, grow=grow, begun=mask, draft=draft)
+        painted = await self.app.push_screen_wait(editor)
         if painted is None:
             return
         mode: Mode = "outpaint" if painted.grow.any else "inpaint"
@@ -384,14 +391,31 @@ class StudioScreen(EngineScreen):
 
     async def _to_paint(self, path: str) -> Image.Image | None:
         """A picture or a mask from the engine's box; None when it cannot be had, which is told."""
-        waiting = self.set_timer(SOON, lambda: self.notify(f"Reading {path} …", markup=False))
+        name, began = Path(path).name, time.monotonic()
+
+        def arrived(done: int, total: int) -> None:
+            if (seconds := time.monotonic() - began) > SOON:
+                self.preview.show_reading(name, done, total, seconds)
+
+        waiting = self.set_timer(SOON, lambda: self.preview.show_reading(name))
         try:
-            return await fetch_to_paint(self.client, path)
+            return await fetch_to_paint(self.client, path, arrived=arrived)
         except LatenttyError as error:
             tell(self.app, error.problem)
             return None
         finally:
             waiting.stop()
+            self.preview.show_read()
+
+    async def _begun_on(self, path: str) -> Image.Image | None:
+        """The mask of a picture that was begun and not finished, if there is one."""
+        try:
+            draft = await fetch_to_paint(self.client, path, draft=True)
+        except LatenttyError as error:
+            if error.problem.code != "not_found":
+                tell(self.app, error.problem)
+            return None
+        return draft if draft.getbbox() else None
 
     @work(group="recall", exclusive=True)
     async def action_recall(self) -> None:

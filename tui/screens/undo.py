@@ -18,9 +18,9 @@ UNDO_HELP: Final = "Take the last change back, of those since Latentty was opene
 NOTHING_TO_UNDO: Final = "Nothing to take back since Latentty was opened. The trash keeps pictures longer: F3, then b."
 
 
-def undo_key(app: App[Any], binding: str) -> str:
+def undo_key(app: App[Any], binding: str, built_in: str = "z") -> str:
     """The key of the binding with that id as the user's keymap has it, to be told where something was done."""
-    return app._keymap.get(binding, "z").partition(",")[0]
+    return app._keymap.get(binding, built_in).partition(",")[0]
 
 
 class Undoable(Struct, frozen=True):

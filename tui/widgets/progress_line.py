@@ -1,16 +1,22 @@
 """How far something is: a bar, a rate, the time left."""
 
+from typing import Final
+
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.library.durations import duration
+from tui.library.plain_text import shortened
 from tui.protocol.events import Loading
 from tui.protocol.snapshot import Snapshot
 
 FULL, HALF = "━", "╸"
 MEBIBYTE = 1 << 20
 GIGABYTE = 10**9
+
+NAME: Final = 20
+"""Cells for the name of what is read."""
 
 
 class ProgressLine(Widget):
@@ -39,6 +45,15 @@ class ProgressLine(Widget):
             self.fraction, self.told = 0.0, "starting torch"
         else:
             self.fraction, self.told = None, ""
+
+    def show_read(self, name: str, done: int, total: int, seconds: float) -> None:
+        """Show that `done` of `total` bytes of a file were read in so many seconds; `total` is 0 before it is known."""
+        told = f"reading {shortened(name, NAME)}"
+        if done and total:
+            rate = done / max(seconds, 0.001)
+            told += f"  {done / MEBIBYTE:.1f}/{total / MEBIBYTE:.1f} MiB  {rate / MEBIBYTE:.1f} MiB/s"
+            told += f"  {duration((total - done) / rate)} left"
+        self.fraction, self.told = done / max(total, 1), told
 
     def tell(self, fraction: float | None, told: str = "") -> None:
         """Show that something is `fraction` done, or nothing."""
