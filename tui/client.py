@@ -324,7 +324,8 @@ async def attach(paths: Paths, hello: Hello) -> tuple[asyncio.StreamReader, asyn
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: Hello, engine_pid: int) -> Welcome:
     writer.write(encode(hello))
     try:
-        frame = await asyncio.wait_for(read_frame(reader, MAX_FRAME), ANSWER_WITHIN)
+        async with asyncio.timeout(ANSWER_WITHIN):
+            frame = await read_frame(reader, MAX_FRAME)
         answer = None if frame is None else engine_frames.decode(frame)
     except TimeoutError:
         raise _unavailable(
@@ -370,7 +371,8 @@ async def start_engine(paths: Paths, starter: Starter | None = None) -> None:
     """
     starter = starter or _starter()
     try:
-        said = await asyncio.wait_for(_last_words(starter), START_WITHIN)
+        async with asyncio.timeout(START_WITHIN):
+            said = await _last_words(starter)
     except TimeoutError:
         starter.kill()
         starter.wait()

@@ -196,7 +196,8 @@ class Downloads:
 async def _gone(process: asyncio.subprocess.Process) -> None:
     """Return when `process` has ended; after a little patience, by force."""
     try:
-        await asyncio.wait_for(process.wait(), PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            await process.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()

@@ -134,7 +134,8 @@ class ChildHome:
             return
         self._writer.close()
         try:
-            await asyncio.wait_for(self._process.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._process.wait()
         except TimeoutError:
             self.kill()
             await self._process.wait()
@@ -150,7 +151,8 @@ class ChildHome:
         assert self._process is not None
         assert self._output is not None
         try:
-            code = await asyncio.wait_for(self._process.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                code = await self._process.wait()
         except TimeoutError:
             return "it closed its connection"
         await asyncio.wait({self._output}, timeout=PATIENCE)  # its last lines

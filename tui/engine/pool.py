@@ -266,7 +266,8 @@ class Pool:
 
     async def _sleep(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), self._patience())
+            async with asyncio.timeout(self._patience()):
+                await self._wake.wait()
         except TimeoutError:
             return
 

@@ -105,7 +105,8 @@ class Session:
             FrameError: it sent something else, or nothing in time.
         """
         try:
-            frame = await asyncio.wait_for(read_frame(self._reader, MAX_REQUEST), HELLO_WITHIN)
+            async with asyncio.timeout(HELLO_WITHIN):
+                frame = await read_frame(self._reader, MAX_REQUEST)
             if frame is None:
                 raise FrameError("the client left without a word")
             hello = client_frames.decode(frame)

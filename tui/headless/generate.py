@@ -188,7 +188,8 @@ class Generation:
             LatenttyError: no engine could be told, such as when it died and cannot start again.
         """
         try:
-            await asyncio.wait_for(self._client.request(Cancel(job_id=job_id)), CANCEL_WITHIN)
+            async with asyncio.timeout(CANCEL_WITHIN):
+                await self._client.request(Cancel(job_id=job_id))
         except TimeoutError:
             why = self._problem or Problem(code="engine_unavailable", cause="No engine answers.")
             left = "The job was not cancelled" if self._accepted else "If the job was queued, it was not cancelled"

@@ -122,7 +122,8 @@ class FencedFlow:
         while not self.has_room:
             self._moved.clear()
             try:
-                await asyncio.wait_for(self._moved.wait(), LOST_AFTER)
+                async with asyncio.timeout(LOST_AFTER):
+                    await self._moved.wait()
             except TimeoutError:
                 self._fences.clear()
                 self._under_way, self._rate, self.window = 0, 0.0, SMALLEST

@@ -109,7 +109,8 @@ class Pump:
             slot.stage.repaint(first, last)
             slot.stage.after_paint(painted.set)
             with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
-                await asyncio.wait_for(painted.wait(), PAINT_WITHIN)
+                async with asyncio.timeout(PAINT_WITHIN):
+                    await painted.wait()
             self._write(self.flow.sent(size))
 
 

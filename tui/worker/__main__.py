@@ -83,7 +83,8 @@ async def serve(connection: socket.socket, open_work: OpenWork) -> None:
         writer.transport.set_write_buffer_limits(0)  # drained is what the engine's end has
         writer.write(encode(Told(event=Warning(problem=loss(error, supervisor.doing)))))
         with suppress(OSError, TimeoutError):
-            await asyncio.wait_for(writer.drain(), TELL_WITHIN)
+            async with asyncio.timeout(TELL_WITHIN):
+                await writer.drain()
         os._exit(1)
 
     def end(error: Exception) -> NoReturn:
