@@ -1,10 +1,17 @@
 """Which model the engine loads when it starts, and that nobody waits for it."""
 
 import asyncio
+import threading
+from pathlib import Path
 
-from tests.conftest import make_job
+import pytest
+
+from tests.conftest import Attached, make_job
 from tests.engine.conftest import Running
 from tests.engine.scripted_home import Script
+from tests.library import model_files as files
+from tests.library.model_files import write_safetensors
+from tui.engine.model_index import ModelIndex
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models
 from tui.protocol.commands import Autoload, EnsureAdapter, EnsureControlNet, LoadModel, SetAutoload
@@ -18,6 +25,11 @@ def asked(script: Script) -> list[Autoload]:
     """The autoloads so far; nothing else may be loaded at a start."""
     assert not [one for one in script.orders if isinstance(one, LoadModel | EnsureControlNet | EnsureAdapter)]
     return [one for one in script.orders if isinstance(one, Autoload)]
+
+
+def names(attached: Attached) -> list[str]:
+    """The models that are listed."""
+    return [model.name for model in attached.snapshot.models]
 
 
 async def test_at_the_start_it_is_the_bundled_model_then_the_one_used_last_then_the_one_in_the_settings(
@@ -74,3 +86,36 @@ async def test_it_can_be_switched_off(running: Running) -> None:
     await attached.client.submit(job)
     await attached.end_of(job)
     assert asked(running.script) == []
+
+
+async def test_the_engine_listens_before_it_looks_at_the_disk_and_serves_what_the_last_one_knew(
+    home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of files can take their time; only what nobody has seen yet waits for them."""
+    models = tmp_path / "home" / "ComfyUI" / "models"
+    write_safetensors(models / "checkpoints" / "known.safetensors", files.SD1)
+    first = Running(home)
+    await first.start()
+    attached = await first.attach()
+    await attached.until(lambda: "known" in names(attached))
+    await attached.client.request(SetAutoload(model="known"))
+    await first.stop()
+
+    write_safetensors(models / "checkpoints" / "new.safetensors", files.SD1)
+    may_look, looked = threading.Event(), ModelIndex._look
+    monkeypatch.setattr(ModelIndex, "_look", lambda *asked: may_look.wait() and looked(*asked))
+    again = Running(home)
+    await again.start()
+    attached = await again.attach()
+    assert "known" in names(attached)
+    known, new = make_job(model="known", prompt="known"), make_job(model="new", prompt="new")
+    await attached.client.submit(known)
+    waiting = asyncio.create_task(attached.client.submit(new))
+    assert (await attached.end_of(known)).state == "done"
+    assert [one.model for one in asked(again.script)] == ["known"]
+    assert (names(attached).count("new"), waiting.done()) == (0, False), "none of this has waited for a look"
+    may_look.set()
+    await waiting
+    assert (await attached.end_of(new)).state == "done"
+    assert again.script.ran == ["known", "new"]
+    await again.stop()

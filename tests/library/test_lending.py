@@ -23,7 +23,7 @@ def test_each_folder_is_looked_through_once_for_all_checkpoints(
     real = lending.files_below
     monkeypatch.setattr(lending, "files_below", lambda folder: looked.append(folder) or real(folder))
     index = ModelIndex([], lambda: [tmp_path])
-    index.scan(found)
+    index._look(found)
     lacking = [model for model in index.models if model.problem is not None]
     assert len(lacking) == len(found)
     assert sorted(looked) == sorted([tmp_path, *(tmp_path / f"set {number}" for number in range(3))])

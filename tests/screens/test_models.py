@@ -17,10 +17,12 @@ from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tests.screens.scripted import open_scripted
 from tui.library.paths import Paths, bundled_models, short_path
 from tui.library.settings import load_settings
+from tui.protocol.commands import Rescan
 from tui.protocol.library import ModelFile
 from tui.screens.choose import ChooseScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.studio import StudioScreen
+from tui.widgets.number_input import NumberInput
 from tui.widgets.row_table import RowTable
 from tui.widgets.status_line import StatusLine
 
@@ -201,3 +203,22 @@ async def test_a_model_is_fetched_into_a_folder_of_our_own_where_none_is_named(r
         assert state.folder == str(running.paths.models)
         assert load_settings(running.paths, {}).models() == [running.paths.models]
         await until(pilot, lambda: not next(iter(snapshot_of(pilot).downloads.values())).open)
+
+
+async def test_a_model_that_is_found_while_the_studio_is_open_is_offered_there(
+    running: Running, tmp_path: Path
+) -> None:
+    async with open_scripted(running) as pilot:
+        pane = pilot.app._studio.settings
+        bundled = pane.model
+        pane.query_one("#steps", NumberInput).value = "7"
+        write_safetensors(tmp_path / "home" / "ComfyUI" / "models" / "mine.safetensors", files.SD1)
+        await pilot.app._client.request(Rescan())
+        await until(pilot, lambda: pane._listed("mine"))
+        assert (pane.model, pane.query_one("#steps", NumberInput).value) == (bundled, "7"), "nothing typed is lost"
+        pane.choose("mine")
+        await until(pilot, lambda: pane.model.name == "mine")
+        pane.set_models([bundled], "mine")
+        await until(pilot, lambda: pane.model == bundled)
+        pane.set_models(snapshot_of(pilot).models, "mine")
+        await until(pilot, lambda: pane.model.name == "mine")

@@ -22,6 +22,7 @@ from tui.engine.downloads import Downloads
 from tui.engine.gallery import Gallery
 from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
+from tui.engine.last_models import LastModels
 from tui.engine.library import Library
 from tui.engine.listener import Listener
 from tui.engine.lock import AlreadyRunning, EngineLock
@@ -110,7 +111,6 @@ from tui.protocol.events import (
     JobQueued,
     JobRecord,
     KeptModels,
-    ModelsFound,
     ModeRemembered,
     PicturesChanged,
     Warning,
@@ -158,6 +158,7 @@ class Engine:
         self._sweeps = Sweeps(self._database)
         self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
+        self._last_models = LastModels(self._database)
         self._models = ModelIndex(settings.models(), lambda: lending(self._settings))
         self._library = Library(
             self._database,
@@ -214,8 +215,8 @@ class Engine:
                 hint="Retry it; if that happens again, read: latentty engine logs",
             )
         )
-        await asyncio.to_thread(self._models.scan, await self._library.load())
-        await asyncio.to_thread(self._thumbnails.prune)
+        await self._library.load()
+        self._models.restore(await self._last_models.load())
         snapshot = self._board.snapshot
         for record in await self._queue.open_and_recent(RECENT_JOBS):
             snapshot.jobs[record.job.id] = record
@@ -248,6 +249,7 @@ class Engine:
                 self._rest(),
             )
         }
+        self._in_background(self._first_look())
         autoload = asyncio.create_task(self._autoload())
         autoload.add_done_callback(_log_failure)
         self._pool.wake()
@@ -332,13 +334,13 @@ class Engine:
 
     async def _models_changed(self, files: list[ModelFile]) -> None:
         """The library has changed: the models that can be drawn with are looked at anew."""
-        await asyncio.to_thread(self._models.scan, files)
-        index = self._models
-        self._board.tell(
-            ModelsFound(
-                models=list(index.models), controlnets=list(index.controlnets), annotators=list(index.annotators)
-            )
-        )
+        if not await self._models.look(files):
+            return
+        self._board.tell(self._models.found)
+        try:
+            await self._last_models.save(self._models.found)
+        except sqlite3.Error:  # the next engine begins with what was saved before
+            log.exception("the models that were found cannot be remembered")
 
     def _tell_state(self) -> None:
         self._board.tell(self._state())
@@ -403,7 +405,7 @@ class Engine:
             case GetSnapshot():
                 return self._board.snapshot
             case GetModel(model=name):
-                return await asyncio.to_thread(self._models.find, name)
+                return await self._models.find(name)
             case GetPictures(job_id=job_id):
                 return await self._gallery.of_job(job_id)
             case GetJob(job_id=job_id):
@@ -464,16 +466,16 @@ class Engine:
         """The result of a command that is the worker's, with the folders filled in."""
         match command:
             case LoadModel(model=name):
-                model = await asyncio.to_thread(self._models.find, name)
+                model = await self._models.find(name)
                 return await self._pool.order(LoadModel(model=model.name, path=model.path))
             case EnsureAdapter(model=name, adapter=adapter):
-                model = await asyncio.to_thread(self._models.find, name)
+                model = await self._models.find(name)
                 return await self._pool.order(EnsureAdapter(model=model.name, path=model.path, adapter=adapter))
             case EnsureControlNet(controlnet=name):
-                net = await asyncio.to_thread(self._models.find_controlnet, name)
+                net = await self._models.find_controlnet(name)
                 return await self._pool.order(EnsureControlNet(controlnet=name, path=net.path))
             case ReleaseControlNet(controlnet=name):
-                net = await asyncio.to_thread(self._models.find_controlnet, name)
+                net = await self._models.find_controlnet(name)
                 return await self._pool.order(ReleaseControlNet(controlnet=name, path=net.path), start=False)
             case Annotate():
                 return await self._pool.order(command)
@@ -491,13 +493,13 @@ class Engine:
         return orders + [PinModel(model=name, path=path) for name, path in places.items() if path]
 
     async def _pin(self, name: str, *, pinned: bool) -> None:
-        model = await asyncio.to_thread(self._models.find, name)
+        model = await self._models.find(name)
         others = [one for one in self._settings.pinned_models if one != model.name]
         await self._save_setting("pinned_models", [*others, model.name] if pinned else others)
         await self._pool.order(PinModel(model=model.name, path=model.path, pinned=pinned), start=False)
 
     async def _set_autoload(self, name: str) -> None:
-        known = (await asyncio.to_thread(self._models.find, name)).name if name else ""
+        known = (await self._models.find(name)).name if name else ""
         await self._save_setting("autoload_model", known)
 
     async def _save_setting(self, name: str, value: str | list[str]) -> None:
@@ -552,7 +554,7 @@ class Engine:
         return KeptModels(pinned=self._settings.pinned_models, autoload=self._settings.autoload_model)
 
     async def _swap(self, command: SwapMode) -> None:
-        model = await asyncio.to_thread(self._models.find, command.model)
+        model = await self._models.find(command.model)
         if command.mode not in model.modes:
             raise bad_request(f"{model.name} has no mode {command.mode}.", f"It has: {', '.join(model.modes)}.")
         if (left := command.leaving) is not None and self._models.path_of(left.model):
@@ -592,7 +594,8 @@ class Engine:
         Raises:
             LatenttyError: it cannot be drawn.
         """
-        model = await asyncio.to_thread(self._models.find, job.model)
+        await self._models.look_for(*(control.model for control in job.controls))
+        model = await self._models.find(job.model)
         if not job.format and self._settings.picture_format != "png":
             job = replace(job, format=self._settings.picture_format, quality=self._settings.picture_quality)
         try:
@@ -611,7 +614,7 @@ class Engine:
         await asyncio.wait({search}, timeout=LOOK_FOR)
 
     async def _count_tokens(self, command: CountTokens) -> TokenCounts:
-        model = await asyncio.to_thread(self._models.find, command.model)
+        model = await self._models.find(command.model)
 
         def count() -> TokenCounts:
             known = self._addons.embeddings() if model.weighting else {}
@@ -685,7 +688,10 @@ class Engine:
         if not self._settings.autoload:
             return
         fallback = self._models.bundled
-        name = self._models.name_of(self._settings.autoload_model or self._board.snapshot.last_model)
+        wanted = self._settings.autoload_model or self._board.snapshot.last_model
+        if not self._models.path_of(self._models.name_of(wanted)):
+            await self._models.looked.wait()
+        name = self._models.name_of(wanted)
         command = Autoload(
             model=name, path=self._models.path_of(name) or name, fallback=fallback.name, fallback_path=fallback.path
         )
@@ -693,6 +699,23 @@ class Engine:
             await self._pool.order(command)
         except LatenttyError as error:
             self._board.tell(Warning(problem=error.problem, lasting=True))
+
+    async def _first_look(self) -> None:
+        """Replace what the last engine found by what is there, and do what had to wait for that."""
+        unknown = [name for name in self._settings.pinned_models if not self._models.path_of(name)]
+        try:
+            if self._settings.watch_models:
+                await self._library.searched.wait()
+            if not self._models.looked.is_set():
+                await self._models_changed(self._library.files)
+            await asyncio.to_thread(self._thumbnails.prune)
+        except (OSError, sqlite3.Error):
+            log.exception("what lies on the disk cannot be looked through")
+        finally:
+            self._models.looked.set()
+        for name in unknown:
+            if path := self._models.path_of(name):
+                self._in_background(self._pool.order(PinModel(model=name, path=path), start=False))
 
     async def _watch_models(self) -> None:
         """Look after the model folders, as long and as far as the settings say."""

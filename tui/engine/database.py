@@ -101,6 +101,9 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE download (id TEXT PRIMARY KEY, payload BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE last_models (id INTEGER PRIMARY KEY CHECK (id = 1), payload BLOB NOT NULL) STRICT;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 

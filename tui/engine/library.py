@@ -65,6 +65,8 @@ class Library:
         self._searching = asyncio.Lock()
         self._searched: list[str] = []
         """The folders of the last search that came to its end."""
+        self.searched = asyncio.Event()
+        """The first search has come to its end, whatever that was."""
         self.state = LibraryScan(running=False)
 
     @property
@@ -119,6 +121,7 @@ class Library:
             try:
                 await self._scan()
             finally:
+                self.searched.set()
                 if self.state.running:
                     self._report(replace(self.state, running=False, cancelled=True))
 
@@ -139,7 +142,7 @@ class Library:
         await self._save({}, gone)
         if not cancelled:
             self._searched = [str(place.path) for place in where]
-        if todo or gone:
+        if todo or gone or not self.searched.is_set():
             await self._on_change(self.files)
         self._report(replace(self.state, running=False, cancelled=cancelled, counts=self._counts()))
 

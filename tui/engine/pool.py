@@ -311,8 +311,8 @@ class Pool:
         self._tell(JobStarted(record=record))
         try:
             saved = await self._queue.saved_numbers(job.id)
-            model = await asyncio.to_thread(self._models.find, job.model)
-            nets = {control.model: self._models.find_controlnet(control.model).path for control in job.controls}
+            model = await self._models.find(job.model)
+            nets = {control.model: (await self._models.find_controlnet(control.model)).path for control in job.controls}
             following = await self._queue.next(self._warm())
             targets = [
                 Target(index=index, path=str(picture_path(job, index, record.submitted, self._pictures)))

@@ -98,6 +98,8 @@ class SettingsPane(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._models: list[ModelInfo] = []
+        self._stand_in = ""
+        """The current model where it is only instead of one that is still being looked for."""
         self._place: tuple[str, Mode] | None = None
         self._masked = ""
         """The picture that was named when the mask was."""
@@ -211,13 +213,27 @@ class SettingsPane(Vertical):
 
     # ---- models ------------------------------------------------------------------------------------------------
 
-    def set_models(self, models: Iterable[ModelInfo], chosen: str) -> None:
-        """Offer `models`, with `chosen` as the current one, or the one that is chosen already."""
+    def set_models(self, models: Iterable[ModelInfo], last: str) -> None:
+        """Offer `models`; the current one stays, as it is now, and else the one used `last` becomes it.
+
+        Where that one is not there either, another stands in for it until it is found.
+        """
         self._models = [model for model in models if model.problem is None]
         names = [model.name for model in self._models]
-        wanted = self.model.name if self.model is not None and self.model.name in names else chosen
+        current = self._listed(self.model.name) if self.model is not None else None
+        if current is not None and current != self.model:
+            self._renew(current)
+        wanted = current.name if current is not None and current.name != self._stand_in else last
         if names:
-            self._model.offer([(plain(name), name) for name in names], wanted if wanted in names else names[-1])
+            chosen = wanted if wanted in names else names[-1]
+            self._stand_in = "" if chosen == wanted else chosen
+            self._model.offer([(plain(name), name) for name in names], chosen)
+
+    def _renew(self, model: ModelInfo) -> None:
+        """The current model is `model` now: other ControlNets may fit it."""
+        self.model = model
+        self._controls.offer(model.controls, self.mode or "txt2img")
+        self._show_rows()
 
     def choose(self, model: str) -> None:
         """Draw with `model` from now on, if it is offered."""

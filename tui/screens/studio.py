@@ -46,6 +46,7 @@ from tui.protocol.events import (
     JobInterrupted,
     JobRecord,
     JobStarted,
+    ModelsFound,
     ModeRemembered,
     Picture,
     PicturesChanged,
@@ -174,6 +175,8 @@ class StudioScreen(EngineScreen):
                 self._fetch_recent(snapshot.pictures)
             case PicturesChanged(recent=recent) if recent is not None:
                 self._show_left(snapshot)
+            case ModelsFound():
+                self.settings.set_models(snapshot.models, snapshot.last_model)
             case JobStarted():
                 self.preview.show_problem(None)
             case JobFailed(problem=problem) | JobInterrupted(problem=problem):
