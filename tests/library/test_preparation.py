@@ -51,6 +51,9 @@ def test_tags_become_the_jobs_loras_and_the_template_keeps_them(model: ModelInfo
     assert (adapter.weight, adapter.on_text) == (0.5, 0.8)
     assert Path(adapter.path).parent.name == LORA
     assert prepared(job, model) == job, "what was made definite stays as it is"
+    assert job.as_written == make_job(id=job.id, prompt=written), "a tag's LoRA is not named twice"
+    by_folder = make_job(id=job.id, prompt=job.prompt, adapters=[replace(adapter, path=str(Path(adapter.path).parent))])
+    assert prepared(by_folder, model).adapters == by_folder.adapters
 
 
 def test_a_home_folder_in_a_path_is_that_of_the_engines_box(

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from tui.library.adapter_names import adapter_name
 from tui.library.gguf_header import weights_header
 from tui.library.layer_names import target_of
 from tui.library.models import read_json
@@ -226,11 +227,6 @@ def _inversion_misfit(adapter: AdapterHeader, model: ModelWidths) -> str:
             f" this model's text encoders read {', '.join(str(width) for width in sorted(lacking))}"
         )
     return ""
-
-
-def adapter_name(path: Path) -> str:
-    """What the adapter at `path` is called: its file, or its folder where diffusers named the file."""
-    return path.parent.name if path.stem == "pytorch_lora_weights" and path.parent.name else path.name
 
 
 def unusable(path: Path, why: str, hint: str = "Choose one that was made for this model's family.") -> LatenttyError:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from tui.library.adapter_header import adapter_name
+from tui.library.adapter_names import adapter_name
 from tui.library.picture_texts import OWN_KEY
 from tui.library.prompt.tags import tag
 from tui.library.schedulers import SCHEDULERS

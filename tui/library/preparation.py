@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tui.library.adapter_header import ModelWidths, misfit, read_widths, unusable
+from tui.library.adapter_names import COMMON_NAME
 from tui.library.addons import Addons
 from tui.library.families import FAMILIES
 from tui.library.paths import expanded
@@ -82,6 +83,7 @@ def _expanded(job: Job, wildcards: Wildcards, addons: Addons) -> Job:
         changes |= {"variations": said, "adapters": _found(job.adapters, addons)}
     else:
         changes["adapters"] = [*_found(job.adapters, addons), *first.adapters]
+        changes["from_tags"] = len(first.adapters) or job.from_tags
     if first.prompt != job.prompt:
         changes["prompt_template"] = job.prompt
     if first.negative_prompt != job.negative_prompt:
@@ -163,11 +165,13 @@ def adapter_path(given: str) -> Path:
     """The file that an adapter's path means: itself, or the one safetensors file in its folder.
 
     Raises:
-        LatenttyError: the folder holds none or several.
+        LatenttyError: the folder holds none or several, and none that diffusers wrote.
     """
     path = Path(given)
     if not path.is_dir():
         return path
+    if (path / COMMON_NAME).exists():
+        return path / COMMON_NAME
     files = sorted(path.glob("*.safetensors"))
     if len(files) != 1:
         raise unusable(path, f"the folder holds {len(files)} safetensors files, not one")

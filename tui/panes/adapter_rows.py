@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 
 from msgspec.structs import replace
 from textual import on
@@ -9,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from tui.library.adapter_names import adapter_place
 from tui.library.plain_text import plain
 from tui.protocol.fields import fields_of
 from tui.protocol.job import Adapter
@@ -28,7 +30,7 @@ class AdapterRow(Vertical):
         )
         self._words = Static(classes="state", markup=False)
         self.path.add_class("lora")
-        self.path.value = adapter.path if adapter is not None else ""
+        self.path.value = str(adapter_place(Path(adapter.path))) if adapter is not None else ""
         self.weight = NumberInput(fields_of(Adapter)["weight"], adapter.weight if adapter is not None else 1.0)
 
     def compose(self) -> ComposeResult:
@@ -42,7 +44,7 @@ class AdapterRow(Vertical):
 
     def take(self, path: str, words: list[str]) -> None:
         """Name the file at `path`, and tell its trigger words."""
-        self.path.value = path
+        self.path.value = str(adapter_place(Path(path)))
         self._words.display = bool(words)
         self._words.update(plain(f"words: {', '.join(words)}"))
 

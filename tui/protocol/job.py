@@ -201,6 +201,8 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     """The textual inversions that the prompts name."""
     variations: list[Variation] = []
     """Picture by picture, where wildcards make each another; empty otherwise."""
+    from_tags: Annotated[int, Meta(ge=0)] = 0
+    """How many of the adapters, the last ones, are those that the prompts as they were written have tags for."""
     compiled: Annotated[
         bool, Meta(title="Compile", description="Compile the model first: minutes once, then quicker steps.")
     ] = False
@@ -222,8 +224,33 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
         if index >= len(self.variations):
             return self
         one = self.variations[index]
-        adapters = [*self.adapters, *one.adapters]
-        return replace(self, prompt=one.prompt, negative_prompt=one.negative_prompt, adapters=adapters, variations=[])
+        return replace(
+            self,
+            prompt=one.prompt,
+            negative_prompt=one.negative_prompt,
+            adapters=[*self.adapters, *one.adapters],
+            from_tags=len(one.adapters),
+            variations=[],
+        )
+
+    @property
+    def as_written(self) -> "Job":
+        """This job as it was submitted: its prompts with their wildcards and tags, and no adapter of a tag beside."""
+        return replace(
+            self,
+            prompt=self.prompt_template or self.prompt,
+            negative_prompt=self.negative_template or self.negative_prompt,
+            prompt_template="",
+            negative_template="",
+            adapters=self.adapters[: len(self.adapters) - self.from_tags],
+            from_tags=0,
+            variations=[],
+        )
+
+    @property
+    def as_drawn(self) -> "Job":
+        """This job with its prompts as they were drawn, from which nothing is chosen any more."""
+        return replace(self, prompt_template="", negative_template="", from_tags=0)
 
 
 def mode_state(job: Job, seed_policy: SeedPolicy = "random") -> ModeState:

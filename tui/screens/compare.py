@@ -1,5 +1,6 @@
 """Two to four pictures, as large as the terminal allows, and the settings in which they differ."""
 
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.client import EngineClient
+from tui.library.adapter_names import adapter_name
 from tui.library.plain_text import plain
 from tui.protocol.commands import GetJob
 from tui.protocol.events import JobRecord
@@ -54,7 +56,7 @@ def told_settings(job: Job, seed: int) -> dict[str, str]:
         elif name == "strength" and job.mode in FROM_NOTHING:
             value = ""
         elif name == "adapters":
-            value = ", ".join(f"{one.path.rpartition('/')[2]} {one.weight:g}" for one in job.adapters)
+            value = ", ".join(f"{adapter_name(Path(one.path))} {one.weight:g}" for one in job.adapters)
         elif name == "controls":
             value = ", ".join(f"{one.model} {one.weight:g}" for one in job.controls)
         elif isinstance(value, float):

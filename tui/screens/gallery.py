@@ -313,8 +313,8 @@ class GalleryScreen(UndoingScreen):
         result = await self.result(GetJob(job_id=info.picture.job_id))
         if result is not None:
             record = msgspec.msgpack.decode(result, type=JobRecord)
-            drawn = record.job.picture(info.picture.index)
-            self.post_message(self.TakeOver(replace(drawn, seed=info.picture.seed, count=1, prompt_template="")))
+            drawn = record.job.picture(info.picture.index).as_drawn
+            self.post_message(self.TakeOver(replace(drawn, seed=info.picture.seed, count=1)))
 
     def action_copy(self) -> None:
         """Copy the paths of the chosen pictures to the terminal's clipboard."""

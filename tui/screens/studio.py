@@ -198,9 +198,7 @@ class StudioScreen(EngineScreen):
     def _remember(self, jobs: list[Job]) -> None:
         """The last of `jobs` fills the panes, unless something is typed already."""
         if jobs and not self.prompts.prompt:
-            last = jobs[-1]
-            self.prompts.fill(last.prompt_template or last.prompt, last.negative_template or last.negative_prompt)
-            self.settings.fill(last)
+            self._fill(jobs[-1])
 
     def _show_left(self, snapshot: Snapshot) -> None:
         """Show the pictures that are left, or that came back."""
@@ -236,9 +234,13 @@ class StudioScreen(EngineScreen):
 
     def take_over(self, job: Job) -> None:
         """Fill the panes with everything that `job` says, its seed locked."""
-        self.prompts.fill(job.prompt_template or job.prompt, job.negative_template or job.negative_prompt)
-        self.settings.fill(job)
+        self._fill(job)
         self.settings.set_seed(job.seed)
+
+    def _fill(self, job: Job) -> None:
+        written = job.as_written
+        self.prompts.fill(written.prompt, written.negative_prompt)
+        self.settings.fill(written)
 
     # ---- what the user asks for --------------------------------------------------------------------------------
 
@@ -426,8 +428,7 @@ class StudioScreen(EngineScreen):
         picture = self.shown
         job = await self._job_of(picture)
         if picture is not None and job is not None:
-            self.prompts.fill(job.prompt_template or job.prompt, job.negative_template or job.negative_prompt)
-            self.settings.fill(job)
+            self._fill(job)
             self.settings.set_seed(picture.seed)
 
     @work(group="vary", exclusive=True)
@@ -437,9 +438,7 @@ class StudioScreen(EngineScreen):
         count, self._count = int(self._count or VARIATIONS), ""
         self._show_caption()
         if job is not None:
-            written = {"prompt": job.prompt_template or job.prompt, "prompt_template": ""}
-            written |= {"negative_prompt": job.negative_template or job.negative_prompt, "negative_template": ""}
-            self._submit(replace(job, id=new_job_id(), seed=random_seed(), count=count, variations=[], **written))
+            self._submit(replace(job.as_written, id=new_job_id(), seed=random_seed(), count=count))
 
     async def _job_of(self, picture: Picture | None) -> Job | None:
         if picture is None:

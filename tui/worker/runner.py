@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 import tui
-from tui.library.adapter_header import adapter_name
+from tui.library.adapter_names import adapter_name
 from tui.library.metadata import Making
 from tui.library.pictures import already_saved, save_picture
 from tui.library.prompt.reading import is_plain

@@ -163,6 +163,7 @@ def test_tags_have_one_weight_or_two_and_leave_the_prompt() -> None:
     assert wrong == []
     assert [(one.name, one.text_weight, one.weight) for one in tags] == [("x", 1, 1), ("y", 0.8, 0.8), ("z", 0.8, 0.5)]
     assert without_tags("a <lora:x> b <lora:y:0.8>") == "a b"
+    assert without_tags("a <lora:x> <lora:y> , b, <lora:z>, c") == "a, b, , c", "commas are the user's"
     assert without_tags("a  b ") == "a  b ", "a prompt without tags stays as it is"
 
 

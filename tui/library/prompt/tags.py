@@ -7,6 +7,8 @@ from msgspec import Struct
 from tui.library.prompt.notices import Notice
 
 _TAG = re.compile(r"<(?:lora|lyco):(?P<inside>[^<>]*)>")
+_TAGS_BEFORE_COMMA = re.compile(rf"(?<=\w)(?:[^\S\n]*{_TAG.pattern.replace('?P<inside>', '?:')})+[^\S\n]*(?=,)")
+"""After a word: a comma after anything else would be read as one sign with it, which it is not in other programs."""
 _OPENED = re.compile(r"<(?:lora|lyco):")
 MAX_WEIGHT = 4.0
 
@@ -57,8 +59,10 @@ def _wrong(match: re.Match[str], text: str) -> Notice:
 
 
 def without_tags(prompt: str) -> str:
-    """`prompt` without its tags."""
-    return re.sub(r" {2,}", " ", _TAG.sub("", prompt)).strip() if _TAG.search(prompt) else prompt
+    """`prompt` without its tags, and without the gaps that they leave."""
+    if not _TAG.search(prompt):
+        return prompt
+    return re.sub(r" {2,}", " ", _TAG.sub("", _TAGS_BEFORE_COMMA.sub("", prompt))).strip()
 
 
 def tag(name: str, text_weight: float, weight: float) -> str:
