@@ -134,6 +134,41 @@ def test_comfyuis_two_passes_begin_with_the_first() -> None:
     assert got.unmapped["prompt, further texts"] == "a landscape"
 
 
+def test_comfyuis_conditionings_that_carry_both_sides_are_followed_on_one() -> None:
+    """As ControlNets, editors and inpainting models have them; what has no field is told by its node."""
+    graph = {
+        "1": node("CheckpointLoaderSimple", ckpt_name="cosxl_edit.safetensors"),
+        "6": node("CLIPTextEncode", text="oil embedding:brush.pt", clip=["1", 1]),
+        "7": node("CLIPTextEncode", text="blurry", clip=["1", 1]),
+        "9": node("ControlNetApplyAdvanced", strength=0.4, positive=["6", 0], negative=["7", 0], control_net=["10", 0]),
+        "10": node("ControlNetLoader", control_net_name="canny.safetensors"),
+        "11": node("ControlNetApplyAdvanced", strength=0.8, positive=["9", 0], negative=["9", 1], control_net=["10", 0]),
+        "3": node("KSampler", **SAMPLER | {"sampler_name": "sample_dpmpp_2m"}, model=["1", 0], positive=["11", 0],
+                  negative=["11", 1], latent_image=["12", 0]),
+        "12": node("VAEEncode", pixels=["13", 0], vae=["1", 2]),
+        "13": node("LoadImage", image="mountains.png", upload="image"),
+    }  # fmt: skip
+    got = told(prompt=json.dumps(graph))
+    assert (got.fields["prompt"], got.fields["negative_prompt"]) == ("oil brush", "blurry")
+    assert got.fields["scheduler"] == "dpmpp-2m"
+    assert got.unmapped == {
+        "ControlNetApplyAdvanced": "0.4", "ControlNetApplyAdvanced 2": "0.8", "ControlNetLoader": "canny.safetensors",
+        "LoadImage": "mountains.png",
+    }  # fmt: skip
+    graph["7"] = node("ConditioningZeroOut", conditioning=["6", 0])
+    graph["6"] = node("CLIPTextEncodeSDXL", width=1024, height=1024, text_g="a fox", text_l="ink", clip=["1", 1])
+    got = told(prompt=json.dumps(graph))
+    assert (got.fields["prompt"], got.fields["prompt_2"]) == ("ink", "a fox")
+    assert "negative_prompt" not in got.fields
+    graph["4"] = node("DualCFGGuider", cfg_conds=5.0, cfg_cond2_negative=1.5, model=["1", 0], cond1=["11", 0],
+                      cond2=["11", 1], negative=["7", 0])  # fmt: skip
+    graph["3"] = node("SamplerCustomAdvanced", guider=["4", 0], sigmas=["5", 0], latent_image=["12", 0])
+    graph["5"] = node("BasicScheduler", steps=9, scheduler="simple", denoise=1.0, model=["1", 0])
+    got = told(prompt=json.dumps(graph))
+    assert (got.fields["prompt"], got.fields["guidance_scale"], got.fields["steps"]) == ("ink", 5.0, 9)
+    assert got.unmapped["DualCFGGuider"] == "1.5"
+
+
 def test_comfyuis_loaders_that_hold_the_prompts() -> None:
     """A loader with everything in it, a joined text, a wildcard that was filled, and both graphs in one EXIF text."""
     loader = node("Efficient Loader", ckpt_name="realistic.safetensors", positive=["8", 0], negative="lowres",
@@ -181,13 +216,15 @@ def test_invokeais_four_forms() -> None:
     }  # fmt: skip
     got = told(**{"sd-metadata": json.dumps(second)}, Dream="not looked at")
     assert (got.fields["negative_prompt"], got.fields["scheduler"]) == ("rendering, skinny", "heun")
-    got = told(Dream='"a pond [rendering, skinny]" -s 50 -S2980747362 -W512 -H 768 -C5.0 -A k_euler_a -U 4 0.9 -G0.9')
+    got = told(
+        Dream='"a pond [rendering, skinny]" -s 50 -S2980747362 -W512 -H 768 -C5.0 -A k_euler_a -cf 0.7 -U 4 0.9 -G0.9'
+    )
     assert got.source == "InvokeAI"
     assert got.fields == {
         "prompt": "a pond", "negative_prompt": "rendering, skinny", "steps": 50, "seed": 2980747362, "width": 512,
         "height": 768, "guidance_scale": 5, "scheduler": "euler-a",
     }  # fmt: skip
-    assert got.unmapped["-G"] == "0.9"
+    assert got.unmapped == {"-cf": "0.7", "-U": "4 0.9", "-G": "0.9"}
 
 
 def test_novelais_first_and_fourth_models() -> None:

@@ -4,6 +4,7 @@ Nodes are recognised by what they are connected to, not by their names alone, so
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -15,16 +16,26 @@ MAX_DEPTH: Final = 64
 Node = dict[str, Any]
 """`class_type` and `inputs`; an input that is a list of two names a node and one of its outputs."""
 
-_TEXT_INPUTS: Final = (
-    *("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value"),
-    *("populated_text", "wildcard_text"),
-)
+MAX_LEFT: Final = 40
+"""Kinds of nodes of which is told what fits no field."""
+
+_EMBEDDING: Final = re.compile(r"\bembedding:([\w.-]+?)(?:\.(?:pt|bin|safetensors))?(?![\w.-])")
+"""How an embedding is called, which has its bare name in our prompts."""
+_ENCODERS: Final = (("text_l", "clip_l"), ("text_g", "clip_g", "t5xxl"))
+"""The texts of the first and the second text encoder."""
+_TEXT_INPUTS: Final = ("text", "prompt", "string", "value", "populated_text", "wildcard_text")
 _VALUES: Final = (
     *("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "string", "STRING", "String"),
     *("populated_text", "wildcard_text", "prompt", "multiline_text"),
 )
 """The inputs of nodes that stand for one value."""
-_LORA_TYPES: Final = ("LoraLoader", "LoraLoaderModelOnly", "Power Lora Loader (rgthree)")
+_OF_THE_EDITOR: Final = frozenset(
+    {"control_after_generate", "filename_prefix", "upload", "choose file to upload", "batch_size"}
+)
+"""Inputs that say nothing about the picture."""
+_NOT_OF_THE_MAKING: Final = frozenset({"Note", "MarkdownNote", "SaveImage", "PreviewImage", "SaveAnimatedWEBP"})
+_USUAL: Final = frozenset({("denoise", 1), ("add_noise", "enable"), ("start_at_step", 0), ("end_at_step", 10000)})
+"""Values that a job has without being told."""
 _WIDGETS: Final[dict[str, tuple[str, ...]]] = {
     "KSampler": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": (
@@ -124,17 +135,19 @@ class _Reader:
     def __init__(self, nodes: dict[str, Node], found: Found) -> None:
         self._nodes = nodes
         self._found = found
+        self._told: set[tuple[int, str]] = set()
+        """The inputs that fields of a job were made of, by the node's inputs and their name."""
 
     def read(self) -> None:
         sampler = self._sampler()
         if sampler is None:
             self._found.leave("graph", "no sampler was found in it")
-            return
-        inputs = sampler["inputs"]
-        self._settings(inputs)
-        self._prompts(inputs)
-        self._size(inputs)
-        self._model(inputs)
+        else:
+            inputs = sampler["inputs"]
+            self._settings(inputs)
+            self._prompts(inputs)
+            self._size(inputs)
+            self._model(inputs)
         self._rest()
 
     def _sampler(self) -> Node | None:
@@ -148,37 +161,66 @@ class _Reader:
         plain = [node for node in candidates if self._empty(node["inputs"]) is not None]
         return next(iter(plain or candidates), None)
 
+    # ---- values ------------------------------------------------------------------------------------------------
+
     def _node(self, link: object) -> Node | None:
         if isinstance(link, list) and len(link) == 2:
             return self._nodes.get(str(link[0]))
         return None
 
-    def _value(self, value: object, depth: int = 0) -> object:
-        """A value as it is, or what the node that gives it holds."""
+    def _take(self, inputs: dict[str, Any], *names: str, depth: int = 0) -> object:
+        """The first of `names` that is among `inputs`: as it is, or what the node that gives it holds."""
+        name = next((one for one in names if one in inputs), "")
+        self._told.add((id(inputs), name))
+        return self._value(inputs.get(name), depth)
+
+    def _value(self, value: object, depth: int) -> object:
         node = self._node(value)
         if node is None or depth > MAX_DEPTH:
             return None if isinstance(value, list) else value
-        if {"string_a", "string_b"} <= node["inputs"].keys():  # two texts as one
-            parts = [self._value(node["inputs"][name], depth + 1) for name in ("string_a", "string_b")]
-            return str(node["inputs"].get("delimiter", "")).join(part for part in parts if isinstance(part, str))
-        for name in _VALUES:
-            if name in node["inputs"]:
-                return self._value(node["inputs"][name], depth + 1)
-        return None
+        given = node["inputs"]
+        if {"string_a", "string_b"} <= given.keys():  # two texts as one
+            parts = [self._take(given, name, depth=depth + 1) for name in ("string_a", "string_b")]
+            return str(self._take(given, "delimiter") or "").join(part for part in parts if isinstance(part, str))
+        return self._take(given, *_VALUES, depth=depth + 1)
+
+    def _upwards(self, link: object, side: str = "", seen: set[str] | None = None, depth: int = 0) -> Iterator[Node]:
+        """The nodes that `link` depends on, nearest first, along one `side` where a node has both."""
+        seen = set() if seen is None else seen
+        node = self._node(link)
+        if node is None or depth > MAX_DEPTH or (isinstance(link, list) and str(link[0]) in seen):
+            return
+        assert isinstance(link, list)
+        seen.add(str(link[0]))
+        yield node
+        if node["class_type"] == "ConditioningZeroOut" and side:
+            return  # what it is given says only how long it is
+        given = node["inputs"]
+        both = {"positive", "negative"} <= given.keys() and side
+        for name, value in given.items():
+            if not (both and name in ("positive", "negative") and name != side):
+                yield from self._upwards(value, side, seen, depth + 1)
+
+    # ---- what they mean ----------------------------------------------------------------------------------------
 
     def _settings(self, inputs: dict[str, Any]) -> None:
         found = self._found
-        gathered = dict(inputs)
+        places = [inputs]
         for name in ("guider", "sigmas", "sampler", "noise"):  # the advanced sampler has these as nodes
             node = self._node(inputs.get(name))
-            gathered = (node["inputs"] if node else {}) | gathered
-        found.whole("seed", self._value(gathered.get("seed", gathered.get("noise_seed"))))
-        found.whole("steps", self._value(gathered.get("steps")))
-        found.number("guidance_scale", self._value(gathered.get("cfg")))
-        sampler, schedule = self._value(gathered.get("sampler_name")), self._value(gathered.get("scheduler"))
+            places += [node["inputs"]] if node else []
+
+        def take(*names: str) -> object:
+            held = next((one for one in places if any(name in one for name in names)), {})
+            return self._take(held, *names)
+
+        found.whole("seed", take("seed", "noise_seed"))
+        found.whole("steps", take("steps"))
+        found.number("guidance_scale", take("cfg", "cfg_conds"))
+        sampler, schedule = take("sampler_name"), take("scheduler")
         if isinstance(sampler, str):
-            found.scheduler(sampler, schedule if isinstance(schedule, str) else "")
-        denoise = self._value(gathered.get("denoise"))
+            found.scheduler(sampler.removeprefix("sample_"), schedule if isinstance(schedule, str) else "")
+        denoise = take("denoise")
         if isinstance(denoise, int | float) and denoise < 1:
             found.number("strength", denoise)
 
@@ -186,39 +228,37 @@ class _Reader:
         positive, negative = inputs.get("positive"), inputs.get("negative")
         guider = self._node(inputs.get("guider"))
         if guider is not None:
-            positive = guider["inputs"].get("positive", guider["inputs"].get("conditioning"))
-            negative = guider["inputs"].get("negative")
-        for field, link in (("prompt", positive), ("negative_prompt", negative)):
-            texts = list(dict.fromkeys(self._texts(link, set(), field.removesuffix("prompt").strip("_") or "positive")))
-            if texts:
-                self._found.text(field, texts[0])
+            given = guider["inputs"]
+            positive = next((given[name] for name in ("positive", "cond1", "conditioning") if name in given), None)
+            negative = given.get("negative")
+        for side, link in (("positive", positive), ("negative", negative)):
+            field = "prompt" if side == "positive" else "negative_prompt"
+            texts = list(dict.fromkeys(self._texts(link, side)))
+            for name, text in zip((field, f"{field}_2"), texts[0] if texts else (), strict=False):
+                self._found.text(name, _EMBEDDING.sub(r"\1", text))
             if len(texts) > 1:
-                self._found.leave(f"{field}, further texts", " | ".join(texts[1:]))
-        for node in self._upwards(positive, set()):
-            if node["class_type"] == "FluxGuidance" or "guidance" in node["inputs"]:
-                self._found.number("guidance_scale", self._value(node["inputs"].get("guidance")))
+                self._found.leave(f"{field}, further texts", " | ".join(text for both in texts[1:] for text in both))
+        for node in self._upwards(positive, "positive"):
+            if "guidance" in node["inputs"]:
+                self._found.number("guidance_scale", self._take(node["inputs"], "guidance"))
 
-    def _texts(self, link: object, seen: set[str], side: str) -> Iterator[str]:
-        """The texts that a conditioning is made of, nearest first; loaders that hold both have one on each `side`."""
-        for node in self._upwards(link, seen):
-            held = self._value(node["inputs"].get(side)) if {"positive", "negative"} <= node["inputs"].keys() else None
-            if isinstance(held, str) and held.strip():
-                yield held
-            if "clip" in node["inputs"] or "Encode" in str(node.get("class_type", "")):
-                for name in _TEXT_INPUTS:
-                    text = self._value(node["inputs"].get(name)) if name in node["inputs"] else None
-                    if isinstance(text, str) and text.strip():
-                        yield text
+    def _texts(self, link: object, side: str) -> Iterator[tuple[str, ...]]:
+        """The texts that a conditioning is made of, nearest first; two where each encoder has its own."""
+        for node in self._upwards(link, side):
+            given = node["inputs"]
+            held = self._take(given, side) if {"positive", "negative"} <= given.keys() else None
+            if isinstance(held, str) and held.strip():  # a loader that has both
+                yield (held,)
+            if "clip" in given or "Encode" in str(node.get("class_type", "")):
+                first, second = (self._text(given, *names) for names in _ENCODERS)
+                texts = [first, second] if first and second and first != second else [first or second]
+                texts += [self._text(given, name) for name in _TEXT_INPUTS]
+                if any(texts):
+                    yield tuple(dict.fromkeys(text for text in texts if text))
 
-    def _upwards(self, link: object, seen: set[str], depth: int = 0) -> Iterator[Node]:
-        node = self._node(link)
-        if node is None or depth > MAX_DEPTH or (isinstance(link, list) and str(link[0]) in seen):
-            return
-        assert isinstance(link, list)
-        seen.add(str(link[0]))
-        yield node
-        for value in node["inputs"].values():
-            yield from self._upwards(value, seen, depth + 1)
+    def _text(self, inputs: dict[str, Any], *names: str) -> str:
+        text = self._take(inputs, *names) if any(name in inputs for name in names) else None
+        return text if isinstance(text, str) and text.strip() else ""
 
     def _empty(self, inputs: dict[str, Any]) -> Node | None:
         """The empty latent that a sampler begins with."""
@@ -234,30 +274,47 @@ class _Reader:
         if node is None:
             return
         for name in ("width", "height"):
-            self._found.whole(name, self._value(node["inputs"][name]))
+            self._found.whole(name, self._take(node["inputs"], name))
 
     def _model(self, inputs: dict[str, Any]) -> None:
         guider = self._node(inputs.get("guider"))
         link = inputs.get("model", guider["inputs"].get("model") if guider else None)
-        for node in self._upwards(link, set()):
+        for node in self._upwards(link):
             given = node["inputs"]
             for name in ("ckpt_name", "unet_name"):
                 if name in given and "model" not in self._found.fields:
-                    self._found.text("model", self._value(given[name]))
+                    self._found.text("model", self._take(given, name))
             if isinstance(given.get("lora_name"), str):
-                weight = given.get("strength_model", 1.0)
-                self._found.adapter(given["lora_name"], weight, given.get("strength_clip", weight))
+                weight = self._take(given, "strength_model")
+                weight = 1.0 if weight is None else weight
+                text_weight = self._take(given, "strength_clip") if "strength_clip" in given else weight
+                self._found.adapter(self._take(given, "lora_name"), weight, text_weight)
             for name, value in given.items():  # rgthree's loader: several in one node
                 if name.lower().startswith("lora_") and isinstance(value, dict) and value.get("on"):
                     self._found.adapter(value.get("lora"), value.get("strength", 1.0), value.get("strengthTwo"))
+        for node in self._nodes.values():
+            if isinstance(node["inputs"].get("stop_at_clip_layer"), int):
+                self._found.whole("clip_skip", -node["inputs"]["stop_at_clip_layer"])
+                self._told.add((id(node["inputs"]), "stop_at_clip_layer"))
 
     def _rest(self) -> None:
+        """What else the nodes were told, by their kinds; a list of hundreds would help nobody."""
+        names: dict[str, int] = {}
         for node in self._nodes.values():
             given = node["inputs"]
-            if isinstance(given.get("stop_at_clip_layer"), int):
-                self._found.whole("clip_skip", -given["stop_at_clip_layer"])
-            if isinstance(given.get("vae_name"), str):
-                self._found.leave("VAE", given["vae_name"])
-            for name in ("control_net_name", "upscale_model", "model_name", "style_model_name", "ipadapter_file"):
-                if isinstance(given.get(name), str):
-                    self._found.leave(str(node.get("class_type", name)), given[name])
+            kind = str(node.get("class_type", "")) or "node"
+            kind = "VAE" if kind == "VAELoader" else kind
+            left = {
+                name: value
+                for name, value in given.items()
+                if isinstance(value, str | int | float)
+                and value not in ("", "default", "disable")
+                and name not in _OF_THE_EDITOR
+                and (id(given), name) not in self._told
+                and (name, value) not in _USUAL
+            }
+            if not left or kind in _NOT_OF_THE_MAKING or len(names) >= MAX_LEFT:
+                continue
+            number = names[kind] = names.get(kind, 0) + 1
+            told = next(iter(left.values())) if len(left) == 1 else ", ".join(f"{n} {v}" for n, v in left.items())
+            self._found.leave(kind if number == 1 else f"{kind} {number}", told)

@@ -47,6 +47,8 @@ def read_invokeai(texts: Mapping[str, str], found: Found) -> str:
     return ""
 
 
+_DREAM_LONG: Final = ("-cf", "-ft", "-tm", "-embiggen")
+"""Options of one dash and several letters; others have their value after the first."""
 _DREAM: Final = {"s": "steps", "S": "seed", "W": "width", "H": "height"}
 
 
@@ -60,9 +62,10 @@ def _dream(line: str, found: Found) -> str:
     _dream_prompt(prompt, found)
     while words:
         word = words.pop(0)
-        name, value = (word[:2], word[2:]) if not word.startswith("--") else (word, "")
-        if not value and words and not re.match(r"-[A-Za-z-]", words[0]):
-            value = words.pop(0)
+        whole = word.startswith("--") or word in _DREAM_LONG
+        name, value = (word, "") if whole else (word[:2], word[2:])
+        while words and not re.match(r"-[A-Za-z-]", words[0]):
+            value = f"{value} {words.pop(0)}".strip()
         match name:
             case "-C":
                 found.number("guidance_scale", value)
