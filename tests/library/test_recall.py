@@ -263,14 +263,19 @@ def test_what_is_out_of_range_is_told_and_not_taken() -> None:
 @pytest.mark.parametrize(
     ("sampler", "schedule", "wanted"),
     [
-        ("DPM++ 2M Karras", "", "dpmpp-2m-karras"),
-        ("dpmpp_2m", "karras", "dpmpp-2m-karras"),
-        ("Euler a", "Automatic", "euler-a"),
-        ("DPM++ 2M", "Align Your Steps", ""),
-        ("Restart", "", ""),
+        ("DPM++ 2M Karras", "", ("dpmpp-2m-karras", "")),
+        ("dpmpp_2m", "karras", ("dpmpp-2m-karras", "")),
+        ("Euler a", "Automatic", ("euler-a", "")),
+        ("euler_simple", "", ("euler", "")),
+        ("LCM", "SGM Uniform", ("lcm", "")),
+        ("DPM++ 2M", "Align Your Steps", ("dpmpp-2m", "Align Your Steps")),
+        ("euler_ancestral_karras", "", ("euler-a", "karras")),
+        ("Euler Ancestral Karras", "", ("euler-a", "karras")),
+        ("Restart", "", ("", "")),
     ],
 )
-def test_samplers_are_known_by_every_programs_names(sampler: str, schedule: str, wanted: str) -> None:
+def test_samplers_are_known_by_every_programs_names(sampler: str, schedule: str, wanted: tuple[str, str]) -> None:
+    """What is told of the schedule is told where we have the sampler with its own alone."""
     assert scheduler_called(sampler, schedule) == wanted
 
 

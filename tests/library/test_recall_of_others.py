@@ -169,6 +169,45 @@ def test_comfyuis_conditionings_that_carry_both_sides_are_followed_on_one() -> N
     assert got.unmapped["DualCFGGuider"] == "1.5"
 
 
+def test_comfyuis_graph_as_sites_and_nodes_of_others_write_it() -> None:
+    """The one text of the file, beside what is no node; a text from a box of its own; a size in words."""
+    graph: dict[str, Any] = {
+        "resource-stack": node("CheckpointLoaderSimple", ckpt_name="urn:air:sdxl:checkpoint:civitai:8@2"),
+        "6": node("smZ CLIPTextEncode", text=["9", 0], text_g="", text_l="", clip=["resource-stack", 1]),
+        "7": node("Power Prompt (rgthree)", prompt="blurry"),
+        "8": node("SDXL Empty Latent Image (rgthree)", dimensions="1216 x 832   (landscape)"),
+        "9": node("DF_Text_Box", Text="a heron"),
+        "3": node("KSampler", **SAMPLER | {"denoise": 1}, model=["resource-stack", 0], positive=["6", 0],
+                  negative=["7", 0], latent_image=["8", 0]),
+        "extra": {"airs": []},
+        "extraMetadata": "{}",
+    }  # fmt: skip
+    got = told(exif=json.dumps(graph))
+    assert got.source == "ComfyUI"
+    assert (got.fields["prompt"], got.fields["negative_prompt"]) == ("a heron", "blurry")
+    assert (got.fields["width"], got.fields["height"]) == (1216, 832)
+
+
+def test_a_plain_json() -> None:
+    ruined = {"Prompt": "a heron", "Negative": "blurry", "steps": 30, "cfg": 8, "width": 1024, "height": 768, "seed": 7,
+              "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "base_model_name": "wai.safetensors",
+              "base_model_hash": "BE", "loras": [], "denoise": None, "software": "RuinedFooocus"}  # fmt: skip
+    got = told(parameters=json.dumps(ruined))
+    assert (got.source, got.fields["scheduler"], got.fields["model"]) == (
+        "RuinedFooocus",
+        "dpmpp-2m-sde-karras",
+        "wai.safetensors",
+    )
+    assert (got.fields["negative_prompt"], got.fields["guidance_scale"], got.fields["height"]) == ("blurry", 8, 768)
+    space = {"prompt": "a heron", "negative_prompt": "", "resolution": "832 x 1216", "guidance_scale": 5.5,
+             "num_inference_steps": 24, "seed": 4, "sampler": "DPM++ 2M Karras", "Model": "WAI"}  # fmt: skip
+    got = told(parameters=json.dumps(space))
+    assert got.fields == {
+        "prompt": "a heron", "width": 832, "height": 1216, "scheduler": "dpmpp-2m-karras", "guidance_scale": 5.5,
+        "steps": 24, "seed": 4, "model": "WAI",
+    }  # fmt: skip
+
+
 def test_comfyuis_loaders_that_hold_the_prompts() -> None:
     """A loader with everything in it, a joined text, a wildcard that was filled, and both graphs in one EXIF text."""
     loader = node("Efficient Loader", ckpt_name="realistic.safetensors", positive=["8", 0], negative="lowres",

@@ -18,7 +18,15 @@ from tui.library.picture_texts import PictureTexts, own_part, read_texts
 from tui.library.recall.a1111 import is_parameters, read_a1111
 from tui.library.recall.comfyui import read_comfyui
 from tui.library.recall.found import Found
-from tui.library.recall.others import json_object, read_dgenerate, read_fooocus, read_invokeai, read_novelai, read_swarm
+from tui.library.recall.others import (
+    json_object,
+    read_dgenerate,
+    read_fooocus,
+    read_invokeai,
+    read_novelai,
+    read_plain_json,
+    read_swarm,
+)
 from tui.library.recall.ours import read_ours
 from tui.protocol.fields import job_fields
 from tui.protocol.job import Job
@@ -104,6 +112,7 @@ READERS: tuple[Reader, ...] = (
     read_swarm,
     _parameters,
     read_comfyui,
+    read_plain_json,
 )
 """The first that knows a file reads it: the most particular come first."""
 

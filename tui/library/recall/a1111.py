@@ -54,7 +54,7 @@ def read_a1111(text: str, found: Found) -> str:
 
 def _parts(text: str) -> tuple[str, str, str, dict[str, str]]:
     """Prompt, negative prompt, the line of settings, and what stands behind it."""
-    lines = text.strip().split("\n")
+    lines = text.replace("\r\n", "\n").strip().split("\n")
     line, behind = "", []
     at = next((number for number in range(len(lines) - 1, -1, -1) if _SETTINGS.match(lines[number])), None)
     if at is not None:
@@ -111,7 +111,7 @@ def _take(name: str, value: str, found: Found) -> None:
     match name:
         case "Steps":
             found.whole("steps", value, name)
-        case "CFG scale" | "Distilled CFG Scale" | "Guidance scale":
+        case "CFG scale" | "CFG Scale" | "Distilled CFG Scale" | "Guidance scale":
             _guidance(name, value, found)
         case "Seed":
             found.whole("seed", value, name)
@@ -139,7 +139,7 @@ def _guidance(name: str, value: str, found: Found) -> None:
     """Forge tells two of FLUX.1; the distilled one is what the model is told."""
     if name == "Distilled CFG Scale" and found.fields.get("guidance_scale") not in (None, 1, 1.0):
         found.leave(name, value)
-    elif name == "CFG scale" and "guidance_scale" in found.fields:
+    elif name != "Distilled CFG Scale" and "guidance_scale" in found.fields:
         found.leave(name, value if value not in ("1", "1.0") else "")
     else:
         found.number("guidance_scale", value, name)
@@ -153,6 +153,6 @@ def _program(told: dict[str, str]) -> str:
         return "Latentty"
     if version.startswith("ComfyUI"):
         return "ComfyUI"
-    if re.match(r"f\d|forge|neo", version, re.IGNORECASE):
+    if re.match(r"f\d|forge|neo|classic", version, re.IGNORECASE):
         return "Forge"
     return "A1111"

@@ -21,11 +21,14 @@ MAX_LEFT: Final = 40
 
 _EMBEDDING: Final = re.compile(r"\bembedding:([\w.-]+?)(?:\.(?:pt|bin|safetensors))?(?![\w.-])")
 """How an embedding is called, which has its bare name in our prompts."""
+_DIMENSIONS: Final = re.compile(r"\s*(?P<width>\d+)\s*x\s*(?P<height>\d+)")
 _ENCODERS: Final = (("text_l", "clip_l"), ("text_g", "clip_g", "t5xxl"))
 """The texts of the first and the second text encoder."""
 _TEXT_INPUTS: Final = ("text", "prompt", "string", "value", "populated_text", "wildcard_text")
+_PROMPTS_INPUTS: Final = ("text", "prompt", "populated_text", "wildcard_text")
+"""The same, where a node is not known to be a text encoder."""
 _VALUES: Final = (
-    *("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "string", "STRING", "String"),
+    *("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "Text", "string", "STRING", "String"),
     *("populated_text", "wildcard_text", "prompt", "multiline_text"),
 )
 """The inputs of nodes that stand for one value."""
@@ -73,11 +76,9 @@ def read_comfyui(texts: Mapping[str, str], found: Found) -> str:
 
 def _graph(texts: Mapping[str, str]) -> dict[str, Node] | None:
     for text in _candidates(texts, "prompt"):
-        graph = _object(text)
-        if graph and all(isinstance(node, dict) for node in graph.values()):
-            nodes = {name: node for name, node in graph.items() if isinstance(node.get("inputs"), dict)}
-            if nodes and any(isinstance(node.get("class_type"), str) for node in nodes.values()):
-                return nodes
+        nodes = {name: node for name, node in (_object(text) or {}).items() if _is_node(node)}
+        if any(isinstance(node.get("class_type"), str) for node in nodes.values()):
+            return nodes
     for text in _candidates(texts, "workflow"):
         workflow = _object(text)
         if workflow and isinstance(workflow.get("nodes"), list):
@@ -85,15 +86,21 @@ def _graph(texts: Mapping[str, str]) -> dict[str, Node] | None:
     return None
 
 
+def _is_node(node: object) -> bool:
+    return isinstance(node, dict) and isinstance(node.get("inputs"), dict)
+
+
 def _candidates(texts: Mapping[str, str], name: str) -> Iterator[str]:
-    """PNG has chunks of that name; WEBP has it in EXIF tags, after the name and a colon."""
+    """PNG has chunks of that name; WEBP has it in EXIF tags, after the name and a colon; sites, as the only text."""
     if name in texts:
         yield texts[name]
     for text in texts.values():
         if text[: len(name) + 1].lower() == f"{name}:":
             yield text[len(name) + 1 :]
-        elif text.lstrip().startswith("{") and name in (both := _object(text) or {}):  # both graphs in one text
-            yield both[name] if isinstance(both[name], str) else json.dumps(both[name])
+        elif text.lstrip().startswith("{"):
+            both = _object(text) or {}  # both graphs, or the one
+            one = both.get(name, both)
+            yield one if isinstance(one, str) else json.dumps(one)
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -249,12 +256,11 @@ class _Reader:
             held = self._take(given, side) if {"positive", "negative"} <= given.keys() else None
             if isinstance(held, str) and held.strip():  # a loader that has both
                 yield (held,)
-            if "clip" in given or "Encode" in str(node.get("class_type", "")):
-                first, second = (self._text(given, *names) for names in _ENCODERS)
-                texts = [first, second] if first and second and first != second else [first or second]
-                texts += [self._text(given, name) for name in _TEXT_INPUTS]
-                if any(texts):
-                    yield tuple(dict.fromkeys(text for text in texts if text))
+            encodes = "clip" in given or "Encode" in str(node.get("class_type", ""))
+            texts = [self._text(given, *names) for names in _ENCODERS]
+            texts += [self._text(given, name) for name in (_TEXT_INPUTS if encodes else _PROMPTS_INPUTS)]
+            if any(texts):
+                yield tuple(dict.fromkeys(text for text in texts if text))
 
     def _text(self, inputs: dict[str, Any], *names: str) -> str:
         text = self._take(inputs, *names) if any(name in inputs for name in names) else None
@@ -264,17 +270,21 @@ class _Reader:
         """The empty latent that a sampler begins with."""
         link = inputs.get("latent_image", inputs.get("latent"))
         node = self._node(link)
-        # what makes another latent larger has them, too
-        if node is not None and {"width", "height"} <= node["inputs"].keys() and "samples" not in node["inputs"]:
-            return node
-        return None
+        if node is None or "samples" in node["inputs"]:  # what makes another latent larger has a size, too
+            return None
+        sized = {"width", "height"} <= node["inputs"].keys() or "dimensions" in node["inputs"]
+        return node if sized else None
 
     def _size(self, inputs: dict[str, Any]) -> None:
         node = self._empty(inputs)
         if node is None:
             return
+        given = node["inputs"]
+        if match := _DIMENSIONS.match(str(given.get("dimensions", ""))):
+            self._told.add((id(given), "dimensions"))
+            given = match.groupdict()
         for name in ("width", "height"):
-            self._found.whole(name, self._take(node["inputs"], name))
+            self._found.whole(name, self._take(given, name))
 
     def _model(self, inputs: dict[str, Any]) -> None:
         guider = self._node(inputs.get("guider"))

@@ -51,10 +51,11 @@ class Found:
             self.unmapped[name] = str(value)[:MAX_SHOWN]
 
     def scheduler(self, sampler: str, schedule: str = "") -> None:
-        """A sampler and its schedule, by the names that this file uses."""
-        found = scheduler_called(sampler, schedule)
+        """A sampler and its schedule, by the names that this file uses; where we have only the sampler, that."""
+        found, left = scheduler_called(sampler, schedule)
         if found:
             self.fields["scheduler"] = found
+            self.leave("schedule", left)
         else:
             self.leave("sampler", f"{sampler} {schedule}".strip())
 
@@ -91,6 +92,7 @@ _ALIASES: Final = {
     "euler_ancestral": "Euler a",
     "k_euler_ancestral": "Euler a",
     "euler_a": "Euler a",
+    "euler ancestral": "Euler a",
     "k_euler_a": "Euler a",
     "eulera": "Euler a",
     "euler": "Euler",
@@ -145,18 +147,34 @@ _SCHEDULES: Final = {"karras": "Karras", "exponential": "Exponential"}
 _PLAIN_SCHEDULES: Final = {"", "automatic", "normal", "native", "simple", "default", "uniform", "sgm_uniform"}
 
 
-def scheduler_called(sampler: str, schedule: str = "") -> str:
-    """The id of the scheduler that other programs call `sampler` with `schedule`; empty when we have none."""
-    wanted, shape = sampler.strip(), schedule.strip().lower()
-    for suffix in _SCHEDULES:
-        for tail in (f" {suffix}", f"_{suffix}", f"_{suffix[0]}"):
-            if wanted.lower().endswith(tail) and wanted.lower() not in _ALIASES:
-                wanted, shape = wanted[: -len(tail)], suffix
-    name = _ALIASES.get(wanted.lower(), wanted).casefold()
+def scheduler_called(sampler: str, schedule: str = "") -> tuple[str, str]:
+    """The id of the scheduler that other programs call `sampler` with `schedule`; empty when we have none.
+
+    Where we have the sampler with its own schedule alone, the second is the one that was asked for.
+    """
+    name, shape = _parted(sampler, schedule)
+    if found := _scheduler(name, shape):
+        return found, ""
+    return _scheduler(name, ""), schedule.strip() or shape
+
+
+def _parted(sampler: str, schedule: str) -> tuple[str, str]:
+    """A sampler by A1111's name and the schedule, which may stand behind its name."""
+    name, shape = sampler.strip(), schedule.strip().lower().replace(" ", "_")
+    for suffix in (*_SCHEDULES, *_PLAIN_SCHEDULES - {""}):
+        tails = (f" {suffix}", f"_{suffix}", f"_{suffix[0]}" if suffix in _SCHEDULES else f" {suffix}")
+        tail = next((one for one in tails if name.lower().endswith(one)), "")
+        if tail and name.lower() not in _ALIASES:
+            name, shape = name[: -len(tail)], suffix
+    return _ALIASES.get(name.lower(), name), shape
+
+
+def _scheduler(name: str, shape: str) -> str:
+    """The id of the scheduler with A1111's `name` and the schedule `shape`; empty when we have none."""
     if shape not in _PLAIN_SCHEDULES and shape not in _SCHEDULES:
         return ""
-    wanted_schedule = _SCHEDULES.get(shape, "")
+    wanted = _SCHEDULES.get(shape, "")
     for entry in SCHEDULERS.values():
-        if entry.sampler.casefold() == name and entry.schedule == wanted_schedule:
+        if entry.sampler.casefold() == name.casefold() and entry.schedule == wanted:
             return entry.id
     return ""

@@ -166,6 +166,7 @@ _NOVEL_SILENT: Final = frozenset(
         "version",
         "sm",
         "sm_dyn",
+        "extra_passthrough_testing",
     }
 )
 
@@ -188,7 +189,7 @@ def read_novelai(texts: Mapping[str, str], found: Found) -> str:
     found.scheduler(str(told.pop("sampler", "")), str(told.pop("noise_schedule", "") or ""))
     found.leave("Source", texts.get("Source", ""))
     for name, value in told.items():
-        if name not in _NOVEL_SILENT and value not in (None, False, 0, 0.0, 1.0):
+        if name not in _NOVEL_SILENT and value not in (None, False, 0, 0.0, 1.0, [], {}):
             found.leave(name, value if isinstance(value, str) else json.dumps(value))
     return "NovelAI"
 
@@ -265,6 +266,47 @@ def _fooocus(told: dict[str, Any], found: Found) -> None:
     for name, value in told.items():
         if name not in _FOOOCUS_SILENT and value not in (None, "None", "", [], "[]", "Default (model)"):
             found.leave(name, value if isinstance(value, str) else json.dumps(value))
+
+
+# ---- whoever writes a plain JSON ------------------------------------------------------------------------------------
+
+_PLAIN_TEXT: Final = {"prompt": "prompt", "negative_prompt": "negative_prompt", "negative": "negative_prompt"}
+_PLAIN_WHOLE: Final = {
+    "steps": "steps", "num_inference_steps": "steps", "seed": "seed", "width": "width", "height": "height",
+    "clip_skip": "clip_skip",
+}  # fmt: skip
+_PLAIN_NUMBER: Final = {"cfg": "guidance_scale", "guidance_scale": "guidance_scale", "denoise": "strength"}
+_PLAIN_MODEL: Final = ("model", "base_model_name")
+
+
+def read_plain_json(texts: Mapping[str, str], found: Found) -> str:
+    """RuinedFooocus, demonstrations on Hugging Face and others: an object of settings by their usual names."""
+    for name in ("parameters", "exif", "comment", "Comment"):
+        told = {key.lower(): value for key, value in (json_object(texts.get(name, "")) or {}).items()}
+        if "prompt" in told and {"steps", "num_inference_steps"} & told.keys():
+            _plain(told, found)
+            return str(told.get("software") or "a plain JSON")
+    return ""
+
+
+def _plain(told: dict[str, Any], found: Found) -> None:
+    if match := re.search(r"(\d+)\D+(\d+)", str(told.get("resolution", ""))):
+        found.whole("width", match[1])
+        found.whole("height", match[2])
+    sampler = told.get("sampler_name") or told.get("sampler")
+    if isinstance(sampler, str):
+        found.scheduler(sampler, str(told.get("scheduler") or ""))
+    for name, value in told.items():
+        if name in _PLAIN_TEXT:
+            found.text(_PLAIN_TEXT[name], value)
+        elif name in _PLAIN_WHOLE:
+            found.whole(_PLAIN_WHOLE[name], value)
+        elif name in _PLAIN_NUMBER:
+            found.number(_PLAIN_NUMBER[name], value)
+        elif name in _PLAIN_MODEL:
+            found.text("model", value)
+        elif name not in ("software", "resolution", "sampler", "sampler_name", "scheduler") and "hash" not in name:
+            found.leave(name, json.dumps(value) if value and not isinstance(value, str) else value)
 
 
 # ---- SwarmUI -------------------------------------------------------------------------------------------------------
