@@ -23,6 +23,20 @@ CONTROL_LDM = {
     "control_model.input_blocks.0.0.weight": [8, 4, 3, 3],
     "control_model.zero_convs.0.0.weight": [8, 8, 1, 1],
 }
+CONTROL_FLUX = {
+    "controlnet_blocks.0.weight": [8, 8],
+    "controlnet_x_embedder.weight": [8, 64],
+    "x_embedder.weight": [8, 64],
+    "transformer_blocks.0.attn.to_q.weight": [8, 8],
+    "single_transformer_blocks.0.attn.to_q.weight": [8, 8],
+}
+CONTROL_XLABS = files.FLUX | {"controlnet_blocks.0.weight": [8, 8], "input_hint_block.0.weight": [16, 3, 3, 3]}
+CONTROL_QWEN = {"controlnet_blocks.0.weight": [8, 8], "transformer_blocks.0.img_mod.1.weight": [8, 8]}
+ANIMA_LOKR = {f"diffusion_model.blocks.0.cross_attn.k_proj.lokr_w{n}": [8, 8] for n in (1, 2)}
+IP_XLABS = {
+    "double_blocks.0.processor.ip_adapter_double_stream_k_proj.weight": [8, 8],
+    "ip_adapter_proj_model.proj.weight": [8, 8],
+}
 IP_ADAPTER = {"image_proj.proj.weight": [8, 8], "ip_adapter.1.to_k_ip.weight": [8, 768]}
 T2I = {"body.0.block1.weight": [8, 8, 3, 3], "body.0.block2.weight": [8, 8, 3, 3], "conv_in.weight": [8, 8, 3, 3]}
 ESRGAN = {"model.0.weight": [8, 3, 3, 3], "model.1.sub.0.RDB1.conv1.0.weight": [8, 8, 3, 3]}
@@ -69,7 +83,12 @@ WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4
         ({"emb_params": [4, 768]}, "embedding", "stable-diffusion"),
         ({"clip_g": [4, 1280], "clip_l": [4, 768]}, "embedding", "stable-diffusion-xl"),
         (CONTROL_LDM, "controlnet", ""),
+        (CONTROL_FLUX, "controlnet", ""),
+        (CONTROL_XLABS, "controlnet", ""),
+        (CONTROL_QWEN, "controlnet", ""),
+        (ANIMA_LOKR, "lora", ""),
         (IP_ADAPTER, "ip-adapter", "stable-diffusion"),
+        (IP_XLABS, "ip-adapter", ""),
         (T2I, "t2i-adapter", ""),
         (ESRGAN, "upscaler", ""),
         (VAE, "vae", ""),
@@ -84,7 +103,7 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
 ) -> None:
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
-    assert (found.problem is not None) == (shapes in (WAN, KREA_LORA) or kind == "unknown")
+    assert (found.problem is not None) == (shapes in (WAN, KREA_LORA, ANIMA_LOKR) or kind == "unknown")
 
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"

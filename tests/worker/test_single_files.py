@@ -656,24 +656,24 @@ def test_a_controlnet_in_a_file_of_each_size_fits_its_configuration(variant: str
     assert {name: tensor.shape for name, tensor in converted.items()} == wanted
 
 
-@pytest.mark.parametrize("name", ["sd", "sdxl", "sdxl-union", "flux", "flux-union"])
+@pytest.mark.parametrize("name", ["sd", "sdxl", "sdxl-union", "flux", "flux-union", "qwen-image", "sd3"])
 def test_a_controlnet_in_a_file_is_the_one_in_its_folder(
     tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Under the names of diffusers, and of LDM where authors have these."""
-    family, _, union = name.partition("-")
-    folder = tiny_models[f"{family}-controlnet{union and '-union'}"]
+    family, joined, _ = name.partition("-union")
+    folder = tiny_models[f"{family}-controlnet{joined}"]
     config = json.loads((folder / "config.json").read_text())
     weights = load_file(next(folder.glob("*.safetensors")))
     files = [tmp_path / "own.safetensors"]
     save_file(weights, files[0])
-    if family != "flux" and not union:
+    if family in ("sd", "sdxl") and not joined:
         files.append(tmp_path / "control_v11p_tiny.safetensors")
         ldm = ldm_names.controlnet(weights, config)
         save_file({label: one.contiguous() for label, one in ldm.items()}, files[1])
-    if family == "flux":
-        flux = read_controlnet(files[0])
-        assert flux.class_name == "FluxControlNetModel"
+    if family not in ("sd", "sdxl"):
+        assert read_controlnet(files[0]).class_name == config["_class_name"]
+        monkeypatch.setattr(controlnets, "_SD3_HEAD", config["attention_head_dim"])
         told = controlnets.file_configuration(files[0])[1]
         assert told == {key: config[key] for key in told}
     else:

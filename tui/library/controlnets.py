@@ -1,5 +1,6 @@
 """ControlNets on the disk: what they are, and which models they fit, from their configurations alone."""
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -86,7 +87,8 @@ def file_configuration(path: Path) -> tuple[Path, dict[str, Any]]:
         raise _unusable(path, "it is a ControlNet-LLLite, which diffusers cannot load")
     shapes = {name.removeprefix("control_model."): tensor.shape for name, tensor in names.items()}
     if "controlnet_blocks.0.weight" in shapes:
-        return configurations() / "controlnet" / "flux", _flux_config(path, shapes)
+        name, told = _transformers_config(path, shapes)
+        return configurations() / "controlnet" / name, told
     known = any(name in shapes for name in ("input_hint_block.0.weight", "controlnet_cond_embedding.conv_in.weight"))
     width = next((shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")), 0)
     if not known or width not in _CONFIGURATIONS:
@@ -120,17 +122,44 @@ def _union_config(shapes: Mapping[str, list[int]]) -> dict[str, Any]:
     return told
 
 
-def _flux_config(path: Path, shapes: Mapping[str, list[int]]) -> dict[str, Any]:
+def _transformers_config(path: Path, shapes: Mapping[str, list[int]]) -> tuple[str, dict[str, Any]]:
+    """The folder with a transformer's ControlNet's configuration, and what its header says, in diffusers' names."""
+    entry = shapes.get("controlnet_x_embedder.weight", [])
+    layers = {"num_layers": _count(shapes, "transformer_blocks.")}
+    if "transformer_blocks.0.img_mod.1.weight" in shapes and entry:
+        return "qwen-image", layers | {"extra_condition_channels": entry[1] - shapes["img_in.weight"][1]}
+    if {"pos_embed.pos_embed", "pos_embed_input.proj.weight", "context_embedder.weight"} <= shapes.keys():
+        return "stable-diffusion-3", layers | _sd3_config(shapes)
+    if "transformer_blocks.0.attn.to_q.weight" in shapes and entry:
+        return "flux", layers | _flux_config(shapes)
+    raise _unusable(path, "it has the names of XLabs or another writer, which diffusers cannot load")
+
+
+def _flux_config(shapes: Mapping[str, list[int]]) -> dict[str, Any]:
     """FLUX.1's, as InstantX and Shakker Labs share them; a union has a row for each of its modes."""
-    if "transformer_blocks.0.attn.to_q.weight" not in shapes or "controlnet_x_embedder.weight" not in shapes:
-        raise _unusable(path, "it has the names of XLabs or another writer, which diffusers cannot load")
     modes = shapes.get("controlnet_mode_embedder.weight")
     return {
-        "num_layers": _count(shapes, "transformer_blocks."),
         "num_single_layers": _count(shapes, "single_transformer_blocks."),
         "in_channels": shapes["controlnet_x_embedder.weight"][1],
         "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in shapes,
         "num_mode": modes[0] if modes else None,
+    }
+
+
+_SD3_HEAD: Final = 64
+"""The width of one head of attention in every Stable Diffusion 3."""
+
+
+def _sd3_config(shapes: Mapping[str, list[int]]) -> dict[str, Any]:
+    """Stable Diffusion 3's, as InstantX shares them: places for every size of picture, and what stands beside them."""
+    width, channels, patch, _ = shapes["pos_embed.proj.weight"]
+    return {
+        "patch_size": patch,
+        "num_attention_heads": width // _SD3_HEAD,
+        "caption_projection_dim": width,
+        "in_channels": channels,
+        "pos_embed_max_size": math.isqrt(shapes["pos_embed.pos_embed"][1]),
+        "extra_conditioning_channels": shapes["pos_embed_input.proj.weight"][1] - channels,
     }
 
 

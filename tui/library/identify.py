@@ -194,7 +194,7 @@ def _traits_of_gguf(header: GgufHeader, file_name: str) -> Traits:
 
 
 _PARTS: Final[tuple[tuple[FileKind, re.Pattern[str]], ...]] = (
-    ("ip-adapter", re.compile(r"^(?:ip_adapter\.\d+\.to_k_ip|image_proj(?:_model)?\.)")),
+    ("ip-adapter", re.compile(r"^(?:ip_adapter\.\d+\.to_k_ip|image_proj(?:_model)?\.|ip_adapter_proj_model\.)")),
     ("controlnet", re.compile(
         r"^(?:control_model\.|controlnet_cond_embedding\.|controlnet_blocks\.0\.|zero_convs\.0\.0\.|lora_controlnet$"
         r"|input_hint_block\.0\.|controlnet_down_blocks\.0\.|lllite_unet_|lllite_dit_)"
@@ -221,7 +221,7 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
     names = header.tensors
     control = any(name.startswith(("lora_controlnet", "lllite_", "ip_adapter.", "image_proj.")) for name in names)
     if adapter.kind in ("lora", "loha", "lokr") and not control:
-        why = adapter.reason or _made_for_others(adapter)
+        why = adapter.reason or _made_for_others(header)
         family = "flux" if adapter.reason == CONTROL_LORA else family_of_adapter(adapter, header)
         return Traits(kind="lora", family=family, base=adapter.base, why=why)
     if adapter.kind == "embedding":
@@ -257,6 +257,8 @@ _ADAPTERS_ELSEWHERE: Final = (
     ("Anima or Cosmos", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkv]_proj$")),
     ("Wan", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkvo]$")),
 )
+_OF_A_LAYER: Final = re.compile(r"\.(?:lora|lokr|hada|alpha|dora|default|diff)[._\w]*$")
+"""What stands behind the name of a layer that is changed."""
 _WIDTHS: Final = {
     768: "stable-diffusion",
     1024: "stable-diffusion",
@@ -292,9 +294,10 @@ def family_of_adapter(adapter: AdapterHeader, header: Header) -> str:
     return next((family for family, mark in _SAID if mark.search(said)), "")
 
 
-def _made_for_others(adapter: AdapterHeader) -> str:
+def _made_for_others(header: Header) -> str:
+    layers = {_OF_A_LAYER.sub("", name).replace(".", "_") for name in header.tensors}
     for name, mark in _ADAPTERS_ELSEWHERE:
-        if any(mark.search(layer) for layer in adapter.inputs):
+        if any(mark.search(layer) for layer in layers):
             return f"it was made for {name}, which Latentty cannot draw with"
     return ""
 

@@ -344,10 +344,14 @@ _SCHNELL_SCHEDULER: Final = _FLUX_SCHEDULER | {"shift": 1.0, "use_dynamic_shifti
 _FLUX_FAMILIES: Final = ("flux", "flux-fill", "flux-kontext")
 
 
+CONTROLNET: Final = ("controlnet_blocks.", "controlnet_cond_embedding.")
+"""Names in ControlNets, whose others are those of the model that they were made from."""
+
+
 def variant_of(header: Header, file_name: str = "") -> Variant | None:
     """The kind of checkpoint that has this header; None when it is none that we know."""
     shapes = bare_shapes(header)
-    if not_drawn_with(shapes):
+    if not_drawn_with(shapes) or any(name.startswith(CONTROLNET) for name in shapes):
         return None
     predicts = header.metadata.get("modelspec.prediction_type", "")
     hint = " ".join((file_name, f"predicts-{predicts}", *header.metadata.values())).lower()[:4096]
