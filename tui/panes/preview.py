@@ -1,5 +1,7 @@
 """The preview pane: the picture as it forms, how far it is, what waits, and the last ones made."""
 
+from typing import Final
+
 from PIL import Image
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,6 +15,8 @@ from tui.widgets.picture_strip import PictureStrip
 from tui.widgets.picture_view import PictureView
 from tui.widgets.progress_line import ProgressLine
 from tui.widgets.told import Told
+
+COUNT_HELP: Final = "How many pictures the next key makes"
 
 
 class PreviewPane(Vertical, can_focus=True):
@@ -37,7 +41,7 @@ class PreviewPane(Vertical, can_focus=True):
         Binding("escape,p", "screen.focus_prompt", "Prompt", show=False, id="prompt.begin"),
         Binding("s", "screen.focus_settings", "Settings", show=False, id="settings.begin"),
         *(
-            Binding(str(digit), f"screen.count({digit})", "Count", show=False, id=f"count.{digit}", tooltip=" ")
+            Binding(str(digit), f"screen.count({digit})", "Count", show=False, id=f"count.{digit}", tooltip=COUNT_HELP)
             for digit in range(10)
         ),
     ]

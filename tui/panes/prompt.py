@@ -29,7 +29,7 @@ class PromptArea(TextArea):
 
     BINDINGS = [
         Binding("enter", "submit", "Generate", show=False, priority=True, id="prompt.submit"),
-        Binding("escape", "screen.focus_picture", "Picture keys", show=False, id="picture.begin"),
+        Binding("escape", "screen.focus_picture", "Picture keys", show=False, priority=True, id="picture.begin"),
         Binding("ctrl+underscore", "undo", "Undo", show=False, id="prompt.undo"),
         Binding("ctrl+j,alt+enter,shift+enter", "new_line", "New line", show=False, id="prompt.new_line"),
     ]

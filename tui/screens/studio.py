@@ -42,6 +42,7 @@ from tui.protocol.commands import (
 from tui.protocol.events import (
     ClientEvent,
     ImageSaved,
+    JobCancelled,
     JobFailed,
     JobInterrupted,
     JobRecord,
@@ -98,6 +99,7 @@ class StudioScreen(EngineScreen):
     """Lays the panes out, makes jobs of what they say, and hands them what they show."""
 
     CSS_PATH = "studio.tcss"
+    PLACE = "studio"
     AUTO_FOCUS = "#prompt"
     ABOUT = (
         "Type what the picture shows and press Enter. The picture forms in the preview and lands in your pictures "
@@ -125,6 +127,8 @@ class StudioScreen(EngineScreen):
         self._selected = 0
         self._fetched = 0
         """The picture that is shown, or was before one began to form."""
+        self._forming = False
+        """Whether what is shown is a picture as it forms."""
         self._count = ""
         self._undo = Undo()
         self._ask = AskLine(id="ask")
@@ -148,10 +152,12 @@ class StudioScreen(EngineScreen):
             self.status.model = self.settings.model.name
         self.preview.show_state(snapshot)
         self.settings.show_state(snapshot)
-        if self._frame is not None:
+        if self._frame is not None and not self._selected:  # an older one that was gone to stays
             frame, self._frame = self._frame, None
             forming = Image.frombytes("RGB", (frame.width, frame.height), frame.rgb)
             self.preview.show_picture(forming, live=True)
+            self._forming = True
+            self._show_caption()
 
     def engine_attached(self, snapshot: Snapshot) -> None:
         """Offer the engine's models; the first time, take up where the user left off."""
@@ -170,8 +176,11 @@ class StudioScreen(EngineScreen):
         match event:
             case ImageSaved(picture=picture):
                 self._frame = None
-                self._selected = 0
-                self._fetch_picture(picture)
+                if self._selected:
+                    self._selected = min(self._selected + 1, len(snapshot.pictures) - 1)
+                    self._show_caption()
+                else:
+                    self._fetch_picture(picture)
                 self._fetch_recent(snapshot.pictures)
             case PicturesChanged(recent=recent) if recent is not None:
                 self._show_left(snapshot)
@@ -181,9 +190,21 @@ class StudioScreen(EngineScreen):
                 self.preview.show_problem(None)
             case JobFailed(problem=problem) | JobInterrupted(problem=problem):
                 self.preview.show_problem(problem)
+                self._leave_forming()
+            case JobCancelled():
+                self._leave_forming()
             case _:
                 if snapshot.engine.hold is not None:
                     self.preview.show_problem(snapshot.engine.hold)
+
+    def _leave_forming(self) -> None:
+        """What formed will not be finished: show the last picture that was."""
+        self._frame = None
+        if self._forming and (shown := self.shown) is not None:
+            self._fetch_picture(shown)
+        elif self._forming:
+            self._forming = False
+            self.preview.show_picture(None)
 
     def engine_preview(self, preview: Preview) -> None:
         """The picture as it forms; shown with the next state, the newest one only."""
@@ -216,7 +237,7 @@ class StudioScreen(EngineScreen):
     async def _fetch_picture(self, picture: Picture) -> None:
         image = await self.fetch(picture.id, *self.preview.picture_pixels)
         if image is not None:
-            self._fetched = picture.id
+            self._fetched, self._forming = picture.id, False
             self.preview.show_picture(image)
             self._show_caption()
 
@@ -301,6 +322,7 @@ class StudioScreen(EngineScreen):
         if picture is not None and self.client.snapshot is not None:
             which = f"{self._selected + 1} of {len(self.client.snapshot.pictures)}"
             which = f"★ {which}" if picture.favourite else which
+            which = f"forming · keys act on {which}" if self._forming else which
             told = f"{which} · seed {picture.seed} · {picture.width}×{picture.height} · {Path(picture.path).name}"
         self.preview.show_caption(f"{self._count} × …   {told}" if self._count else told)
 
@@ -330,7 +352,7 @@ class StudioScreen(EngineScreen):
 
     def action_focus_picture(self) -> None:
         """Let single letters act on the picture."""
-        self.preview.focus()
+        self.set_focus(self.preview)  # at once: what is typed next is meant for it
 
     def action_send(self, where: str) -> None:
         """Begin with the picture in another mode, or have a ControlNet look at it."""
@@ -676,4 +698,6 @@ class StudioScreen(EngineScreen):
         except LatenttyError as error:
             self.preview.show_problem(error.problem)
             return
+        if self._selected:
+            self.action_select(-self._selected)
         self.settings.drawn(job)
