@@ -44,6 +44,7 @@ from tui.terminal.probe import Probe
 from tui.theme_files import read_themes, signature
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.picture_app import PictureApp
+from tui.widgets.status_line import StatusLine
 
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
@@ -113,6 +114,7 @@ class LatenttyApp(PictureApp[int]):
     """Of all places at once: what is read later has every screen styled anew."""
     CSS = """
     Screen { background: $background; }
+    ModalScreen { background: transparent; }
     * {
         scrollbar-color: $border-blurred;
         scrollbar-color-hover: $accent;
@@ -128,7 +130,7 @@ class LatenttyApp(PictureApp[int]):
     BINDINGS = [
         Binding("f1", "help", "Help", priority=True, id="help"),
         Binding("ctrl+p", "commands", "Commands", priority=True, show=False, id="commands", tooltip=COMMANDS_HELP),
-        Binding("f2", "go('studio')", "Studio", priority=True, show=False, id="studio"),
+        Binding("f2", "go('studio')", "Studio", priority=True, id="studio"),
         Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
         Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
         Binding("f5", "go('models')", "Models", priority=True, id="models"),
@@ -375,6 +377,10 @@ class LatenttyApp(PictureApp[int]):
         """Paint no half of a change. Screens are kept, so that takes them no longer than it takes to show them."""
         super().delay_update(min(delay, MASK))
 
+    @on(StatusLine.Asked)
+    def _place_clicked(self, event: StatusLine.Asked) -> None:
+        self.switch_mode(event.place)
+
     def action_go(self, place: str) -> None:
         """Go to a screen; what lies over the one that is seen stays there."""
         self.switch_mode(place)
@@ -429,7 +435,9 @@ class LatenttyApp(PictureApp[int]):
     def get_key_display(self, binding: Binding) -> str:
         """Keys as they are printed on keyboards: ^G, F1 and Shift+Tab, not ^g, f1 and shift+tab."""
         shown = super().get_key_display(binding)
-        if shown.startswith("^") or shown[1:].isdecimal():
+        if shown.startswith("^"):
+            return f"^{KEYS.get(shown[1:], shown[1:].upper())}"
+        if shown[1:].isdecimal():
             return shown.upper()
         if "+" in shown[:-1]:
             return "+".join(KEYS.get(part, part.capitalize()) for part in shown.split("+"))

@@ -29,7 +29,7 @@ OTHERS = (
     (re.compile(r"(?<=\s)(~|/\w+)/\w.*"), "PATH"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?"), "DATE AND TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "HH:MM:SS"),
-    (re.compile(r"\b\d{6}-\S*"), "NAME"),
+    (re.compile(r"\b\d{6}-\S*|[\da-f]+\.png"), "NAME"),
     (re.compile(r"\d+(\.\d)? (s|min)\b( ago)?"), "SECONDS"),
 )
 """What is another text each time."""

@@ -11,7 +11,7 @@ from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, Label, Select, Static
+from textual.widgets import Input, Label, Select, Static
 
 from tui.library.aspects import ASPECTS, aspect_of, fitted, size_of
 from tui.library.plain_text import plain
@@ -37,6 +37,7 @@ from tui.protocol.snapshot import Snapshot
 from tui.widgets.number_input import NumberInput
 from tui.widgets.path_input import PathInput
 from tui.widgets.row import Choice, row
+from tui.widgets.tick import Tick
 
 NUMBERS: Final = (
     "width",
@@ -130,8 +131,8 @@ class SettingsPane(Vertical):
             "The text encoder", f"{fields['text_encoder'].help} Enter chooses one.", id="encoder", kind="text encoder"
         )
         self._texts = {name: Input(id=name, compact=True, placeholder="the same") for name in SECOND}
-        self._tile = Checkbox("decode in tiles", compact=True, id="tile_vae", tooltip=TILE_HELP)
-        self._drop = Checkbox("drop text encoders", compact=True, id="drop_text_encoders", tooltip=DROP_HELP)
+        self._tile = Tick("decode in tiles", compact=True, id="tile_vae", tooltip=TILE_HELP)
+        self._drop = Tick("drop text encoders", compact=True, id="drop_text_encoders", tooltip=DROP_HELP)
         self._offload = Choice(
             [(label, name) for name, label in OFFLOADS.items()],
             "Which weights stay on the device while a job runs: fewer is slower.",

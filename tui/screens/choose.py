@@ -25,7 +25,7 @@ class ChooseScreen(ModalScreen[int | None]):
     """Answers with the index of what was chosen; None when nothing was."""
 
     DEFAULT_CSS = """
-    ChooseScreen { align: center top; background: $background 60%; }
+    ChooseScreen { align: center top; }
     ChooseScreen > Vertical {
         width: 76; max-width: 100%; height: auto; max-height: 100%; margin: 1 0;
         border: round $accent; border-title-color: $accent; background: $background; padding: 0 1;

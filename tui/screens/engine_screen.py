@@ -31,11 +31,13 @@ class EngineScreen(StillScreen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]
     ABOUT = ""
     """What the screen is for, in a sentence or two: its help begins with it."""
+    PLACE = ""
+    """What the app calls the screen, where a key leads to it."""
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__()
         self.client = client
-        self.status = StatusLine(id="status")
+        self.status = StatusLine(self.PLACE, id="status")
 
     # ---- what a screen of its own says -------------------------------------------------------------------------
 

@@ -65,6 +65,7 @@ class GalleryScreen(UndoingScreen):
     """A search line, a grid, and the details of the picture under the cursor."""
 
     CSS_PATH = "gallery.tcss"
+    PLACE = "gallery"
     AUTO_FOCUS = "#grid"
     ABOUT = (
         "Every picture that was made. Space selects several: what is pressed then acts on all of them. What is thrown "

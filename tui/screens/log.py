@@ -27,8 +27,12 @@ class LogScreen(EngineScreen):
     """Follows the log while it is seen."""
 
     DEFAULT_CSS = """
-    LogScreen Log { height: 1fr; background: $background; scrollbar-size-vertical: 1; }
+    LogScreen Log {
+        height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+    }
+    LogScreen Log:focus { background-tint: transparent; }
     """
+    PLACE = "log"
     AUTO_FOCUS = "#log"
     ABOUT = "The end of the engine's log, which grows as one looks. `latentty engine logs` prints it."
     BINDINGS = [

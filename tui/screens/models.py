@@ -221,6 +221,7 @@ class ModelsScreen(EngineScreen):
     """A table, a filter, and the details of the line under the cursor."""
 
     CSS_PATH = "models.tcss"
+    PLACE = "models"
     AUTO_FOCUS = "#models"
     ABOUT = "Every model that was found, and where its weights are now. Files stay in their folders; F7 names folders."
     BINDINGS = [

@@ -1,7 +1,7 @@
 """The queue screen: what runs, waits, failed and ended, and what to do with it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -14,7 +14,7 @@ from textual.widgets import DataTable
 
 from tui.client import EngineClient
 from tui.library.durations import duration
-from tui.library.plain_text import plain
+from tui.library.plain_text import plain, shortened
 from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Retry
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
@@ -25,8 +25,9 @@ from tui.widgets.told import Told
 
 COLUMNS: Final = {"state": "State", "pictures": "Pictures", "model": "Model", "when": "When", "prompt": "Prompt"}
 STATE_WIDTH: Final = len("▶ running 100%")
-SHOWN_LETTERS: Final = 300
-"""Of a prompt in its line; the details have all of it."""
+MODEL_WIDTH: Final = 24
+LEAST_PROMPT: Final = 12
+"""Cells that the prompt gets at least; the details have all of it."""
 
 
 def in_order(snapshot: Snapshot) -> list[JobRecord]:
@@ -40,6 +41,7 @@ class QueueScreen(UndoingScreen):
     """A table of jobs, and the details of the one under the cursor."""
 
     CSS_PATH = "queue.tcss"
+    PLACE = "queue"
     AUTO_FOCUS = "#jobs"
     ABOUT = "What runs, waits and has ended. It is kept on the disk: jobs outlive this window and the engine."
     BINDINGS = [
@@ -95,6 +97,7 @@ class QueueScreen(UndoingScreen):
         cells = {
             record.job.id: _cells(record, step.step / step.steps if step and step.steps else 0) for record in records
         }
+        _fit(cells.values(), self.app.size.width)
         if [record.job.id for record in records] == [record.job.id for record in before]:
             for job_id, texts in cells.items():
                 for column, text in zip(COLUMNS, texts, strict=True):
@@ -111,6 +114,11 @@ class QueueScreen(UndoingScreen):
             if under is not None and under.job.id in cells and not at_top:
                 self._table.move_cursor(row=list(cells).index(under.job.id))
         self._show_details()
+
+    def on_resize(self) -> None:
+        """Prompts get what room there is."""
+        if self.client.snapshot is not None and self._table.columns:
+            self.show_state(self.client.snapshot)
 
     @property
     def _under_cursor(self) -> JobRecord | None:
@@ -245,11 +253,20 @@ def _cells(record: JobRecord, fraction: float) -> list[Text]:
     texts = (
         f"{mark} {record.state}{progress}",
         f"{record.saved}/{job.count}",
-        job.model,
+        shortened(plain(job.model), MODEL_WIDTH),
         _clock(when),
-        (job.prompt_template or job.prompt)[:SHOWN_LETTERS] or "no prompt",
+        job.prompt_template or job.prompt or "no prompt",
     )
     return [Text(plain(text), style) for text in texts]
+
+
+def _fit(lines: Collection[list[Text]], width: int) -> None:
+    """Cut the prompts to what a table `width` cells wide leaves them."""
+    names = list(COLUMNS.values())[1:-1]
+    wide = [max([len(name), *(line[place].cell_len for line in lines)]) for place, name in enumerate(names, 1)]
+    room = width - STATE_WIDTH - sum(wide) - 2 * len(COLUMNS) - 1
+    for line in lines:
+        line[-1].truncate(max(room, LEAST_PROMPT), overflow="ellipsis")
 
 
 def _clock(when: float) -> str:

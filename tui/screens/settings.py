@@ -63,6 +63,7 @@ class SettingsScreen(EngineScreen):
     SettingsScreen #setting-table { height: 1fr; }
     SettingsScreen #setting-help { height: 3; padding: 0 1; color: $text-muted; border-top: solid $border-blurred; }
     """
+    PLACE = "settings"
     AUTO_FOCUS = "#setting-table"
     ABOUT = "What is changed here is kept in settings.toml and keymap.toml, whose comments and order stay."
     BINDINGS = [
@@ -135,7 +136,7 @@ class SettingsScreen(EngineScreen):
         defaults = type(settings)()
         for name, field in self._fields.items():
             own = "" if field.value_of(settings) == field.value_of(defaults) else "changed"
-            self._add(name, field.told(settings), own)
+            self._add(name, field.told(settings), own, field.values if field.kind == "number" else "")
         self._add(PRESET, preset, "" if preset == "default" else "changed")
         for name, keys in sorted(self.built_in.items()):
             self._add(KEYS + name, keymap.all.get(name, keys), "changed" if name in keymap.all else "")
@@ -150,8 +151,10 @@ class SettingsScreen(EngineScreen):
             return Keymap(), "the file cannot be used"
         return keymap, keymap.preset
 
-    def _add(self, name: str, value: str, own: str) -> None:
-        shown = Text(plain(value))
+    def _add(self, name: str, value: str, own: str, values: str = "") -> None:
+        shown = Text(plain(value)) if value else Text("none", "dim")
+        if values:
+            shown.append(f"  {values}", "dim")
         shown.truncate(self._value_width, overflow="ellipsis")
         self._table.add_row(Text(name), shown, Text(own, "italic"), key=name)
         self._values[name] = value

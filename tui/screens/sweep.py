@@ -74,6 +74,7 @@ class SweepScreen(UndoingScreen):
     """One sweep at a time: its axes, its grid, and the cell under the cursor."""
 
     CSS_PATH = "sweep.tcss"
+    PLACE = "sweep"
     AUTO_FOCUS = "#grid"
     ABOUT = (
         "What the studio describes, drawn with every combination of the values of one to three parameters: "

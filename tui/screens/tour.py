@@ -26,7 +26,7 @@ class TourScreen(ModalScreen[None]):
     """Any of a few keys begins the work."""
 
     DEFAULT_CSS = """
-    TourScreen { align: center middle; background: $background 60%; }
+    TourScreen { align: center middle; }
     TourScreen VerticalScroll {
         width: 78; max-width: 100%; height: auto; max-height: 100%; padding: 1 2;
         border: round $accent; border-title-color: $accent; background: $background; scrollbar-size-vertical: 1;

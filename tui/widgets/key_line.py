@@ -50,11 +50,11 @@ class KeyLine(Widget):
         self.screen.bindings_updated_signal.subscribe(self, self._look)
 
     def _look(self, screen: Screen[object]) -> None:
-        """Read the keys anew; nothing is drawn when they are the same."""
-        bindings = screen.active_bindings
+        """Read the keys anew, but the one that leads to where one is; nothing is drawn when they are the same."""
+        bindings, here = screen.active_bindings, f"go('{getattr(screen, 'PLACE', '')}')"
         found: dict[str, Key] = {}
         for active in bindings.values():
-            if active.binding.show:
+            if active.binding.show and active.binding.action != here:
                 found.setdefault(active.binding.action, self._key(active.binding, enabled=active.enabled))
         palette = next((self._key(one.binding) for one in bindings.values() if one.binding.action == "commands"), None)
         if (list(found.values()), palette) != (self._all, self._palette):

@@ -23,6 +23,9 @@ from tui.widgets.spot import Spot, Spots, pictures_of
 WIDTHS: Final = (10, 16, 24, 36, 54)
 """Columns of a tile, from small to large."""
 
+WIDE: Final = 160
+"""Columns from which on the tiles of a grid that is filled are larger, until the user says otherwise."""
+
 Lines = list[list[Segment]]
 
 
@@ -84,7 +87,7 @@ class PictureGrid(ScrollView, can_focus=True):
         """`columns` fixes how many tiles a row has; 0: as many as fit."""
         super().__init__(id=id)
         self._fixed = columns
-        self._zoom = 2 if columns else 1
+        self._zoom: int | None = 2 if columns else None
         self._count = 0
         self._tiles: dict[int, Tile] = {}
         self._places: dict[int, int] = {}
@@ -148,15 +151,20 @@ class PictureGrid(ScrollView, can_focus=True):
         return self._tiles.get(self.cursor)
 
     @property
+    def _step(self) -> int:
+        """Which of the widths tiles have: what the user said, or what suits the room."""
+        return self._zoom if self._zoom is not None else 2 if self.size.width >= WIDE else 1
+
+    @property
     def columns(self) -> int:
         """Tiles in a row."""
-        return self._fixed or max(1, round(self.size.width / WIDTHS[self._zoom]))
+        return self._fixed or max(1, round(self.size.width / WIDTHS[self._step]))
 
     @property
     def tile_width(self) -> int:
         """Cells across one tile, with the gap to the next."""
         share = max(self.size.width, 4) // self.columns
-        return max(min(WIDTHS[self._zoom], share), 6) if self._fixed else share
+        return max(min(WIDTHS[self._step], share), 6) if self._fixed else share
 
     @property
     def tile_height(self) -> int:
@@ -352,7 +360,7 @@ class PictureGrid(ScrollView, can_focus=True):
 
     def action_zoom(self, by: int) -> None:
         """Make the tiles larger or smaller."""
-        self._zoom = max(0, min(self._zoom + by, len(WIDTHS) - 1))
+        self._zoom = max(0, min(self._step + by, len(WIDTHS) - 1))
         self._images.clear()
         self._drawn.clear()
         self._lay_out()
