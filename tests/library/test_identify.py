@@ -47,6 +47,10 @@ VAE = {
 }
 CLIP = {"text_model.encoder.layers.0.self_attn.k_proj.weight": [8, 8], "text_model.final_layer_norm.weight": [8]}
 T5 = {"encoder.block.0.layer.0.SelfAttention.k.weight": [8, 8], "shared.weight": [8, 8]}
+LUMINA = {
+    "model.diffusion_model.noise_refiner.0.attention.qkv.weight": [8, 8],
+    "model.diffusion_model.layers.0.adaLN_modulation.1.weight": [8, 8],
+}
 UNET_XL = {
     "conv_in.weight": [8, 4, 3, 3],
     "conv_out.weight": [4, 8, 3, 3],
@@ -71,6 +75,9 @@ WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4
         (files.SDXL, "checkpoint", "stable-diffusion-xl"),
         (files.FLUX, "checkpoint", "flux"),
         (UNET_XL, "checkpoint", "stable-diffusion-xl"),
+        (LUMINA, "checkpoint", "lumina-2"),
+        ({"double_layers.0.attn.w1q.weight": [8, 8], "cond_seq_linear.weight": [8, 8]}, "checkpoint", "auraflow"),
+        ({"blocks.0.mlp.inverted_conv.conv.weight": [8, 8, 1, 1], "x.weight": [8, 8]}, "checkpoint", "sana"),
         (files.KOHYA, "lora", "stable-diffusion"),
         (files.KOHYA_XL, "lora", "stable-diffusion-xl"),
         (files.KOHYA_FLUX, "lora", "flux"),
@@ -107,10 +114,6 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
 
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"
-LUMINA = {
-    "model.diffusion_model.noise_refiner.0.attention.qkv.weight": [8, 8],
-    "model.diffusion_model.layers.0.adaLN_modulation.1.weight": [8, 8],
-}
 KOLORS = UNET_XL | {"encoder_hid_proj.weight": [2048, 4096]}
 CONTROL_LORA = {"img_in.lora_A.weight": [128, 128], "img_in.lora_B.weight": [3072, 128]}
 
@@ -122,11 +125,9 @@ CONTROL_LORA = {"img_in.lora_A.weight": [128, 128], "img_in.lora_B.weight": [307
         ({"patchify_proj.weight": [8, 8], "transformer_blocks.27.scale_shift_table": [6, 8]}, "LTX"),
         ({"double_blocks.0.img_attn.qkv.weight": [8, 8], "txt_in.individual_token_refiner.b": [8, 8]}, "Hunyuan"),
         ({"net.blocks.0.self_attn.q_proj.weight": [8, 8], "net.x_embedder.proj.1.weight": [8, 68]}, "Cosmos"),
-        ({"double_layers.0.attn.w1q.weight": [8, 8], "cond_seq_linear.weight": [8, 8]}, "AuraFlow.*folder"),
         ({"blocks.0.mlp.fc1.weight": [8, 8], "blocks.0.cross_attn.q_linear.weight": [8, 8]}, "PixArt.*folder"),
-        ({"blocks.0.mlp.inverted_conv.conv.weight": [8, 8, 1, 1], "x.weight": [8, 8]}, "Sana.*folder"),
+        ({"cfg_embedder.mlp.0.weight": [8, 8], "blocks.0.mlp.inverted_conv.conv.weight": [8, 8]}, "Sprint.*folder"),
         ({"double_stream_blocks.0.block.adaLN_modulation.1.bias": [8], "x.weight": [8, 8]}, "HiDream"),
-        (LUMINA, "Lumina 2.*folder"),
         (KOLORS, "Kolors"),
         (files.SDXL | {"edm_mean": [4]}, "Playground"),
         (files.SD1 | {UNET: [8, 8, 3, 3]}, "InstructPix2Pix"),

@@ -5,7 +5,7 @@ import re
 import shutil
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gguf
 import numpy
@@ -172,6 +172,51 @@ def test_a_transformer_alone_borrows_the_rest(tiny_models: TinyModels, tmp_path:
     assert numpy.array_equal(*drawn)
 
 
+_SANA: Final = {
+    "transformer_blocks": "blocks", "attn1.to_out.0": "attn.proj", "attn2.to_out.0": "cross_attn.proj",
+    "attn2.to_q": "cross_attn.q_linear", "ff.conv_inverted": "mlp.inverted_conv.conv",
+    "ff.conv_depth": "mlp.depth_conv.conv", "ff.conv_point": "mlp.point_conv.conv", "patch_embed": "x_embedder",
+    "time_embed.emb.timestep_embedder.linear_1": "t_embedder.mlp.0", "caption_norm": "attention_y_norm",
+    "time_embed.emb.timestep_embedder.linear_2": "t_embedder.mlp.2", "time_embed.linear": "t_block.1",
+    "caption_projection.linear_": "y_embedder.y_proj.fc", "proj_out": "final_layer.linear",
+}  # fmt: skip
+_SANA_JOINED: Final = {"attn1.to_q": ("attn.qkv", "qkv"), "attn2.to_k": ("cross_attn.kv_linear", "kv")}
+
+
+def as_sanas_authors_have_it(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A Sana transformer in their names, beside the places and the empty caption that diffusers leaves out."""
+    named = {"pos_embed": torch.zeros(1, 4, 32), "y_embedder.y_embedding": torch.zeros(300, 32)}
+    for name, tensor in weights.items():
+        theirs = "final_layer.scale_shift_table" if name == "scale_shift_table" else name
+        for ours, (joined, parts) in _SANA_JOINED.items():
+            if ours in name:
+                theirs = name.replace(ours, joined)
+                tensor = torch.cat([weights[name.replace(ours, f"{ours[:-1]}{part}")] for part in parts])
+        for ours, other in _SANA.items():
+            theirs = theirs.replace(ours, other)
+        if not re.search(r"attn[12]\.to_", theirs):
+            named[theirs] = tensor.contiguous()
+    return named
+
+
+@pytest.mark.parametrize("name", ["sana", "lumina2", "auraflow"])
+def test_a_transformer_alone_of_a_further_family_borrows_the_rest_from_one_as_wide(
+    tiny_models: TinyModels, tmp_path: Path, name: str
+) -> None:
+    folder = tiny_models[name]
+    weights = weights_of(folder)["transformer"]
+    path, wider = tmp_path / "tune.safetensors", tmp_path / "wider.safetensors"
+    tensors = as_sanas_authors_have_it(weights) if name == "sana" else weights
+    save_file({f"{PREFIX}{label}": tensor for label, tensor in tensors.items()}, path)
+    residents = Residents(CPU, torch.float32, PLENTY, [folder.parent])
+    single, whole = residents.model("file", str(path)), residents.model("folder", str(folder))
+    draws_the_same(residents, single, whole, tmp_path, "flow-euler" if name == "sana" else "own")
+    entry = next(n for n in ("x_embedder.weight", "patch_embed.proj.weight", "pos_embed.proj.weight") if n in weights)
+    save_file(weights | {entry: torch.cat([weights[entry]] * 2)}, wider)
+    with pytest.raises(LatenttyError, match="holds the transformer alone"):
+        read_single_file(wider, Lending([folder.parent]))
+
+
 def test_the_authors_names_are_told_as_diffusers_without_a_copy(tiny_models: TinyModels, tmp_path: Path) -> None:
     """A FLUX.1 that half fills the host's memory must not be copied for the sake of its names."""
     weights = weights_of(tiny_models["flux"])["transformer"]
@@ -230,9 +275,9 @@ def of_the_size_of(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
 
 
-def draws_the_same(residents: Residents, one: Model, other: Model, folder: Path) -> None:
+def draws_the_same(residents: Residents, one: Model, other: Model, folder: Path, scheduler: str = "flow-euler") -> None:
     """Equal weights; pictures may differ by how a processor adds up what lies at other addresses."""
-    pictures = [draw(residents, model, folder, scheduler="flow-euler").astype(int) for model in (one, other)]
+    pictures = [draw(residents, model, folder, scheduler=scheduler).astype(int) for model in (one, other)]
     for name, component in one.components.items():
         wanted = other.components[name].module.state_dict()
         for label, tensor in component.module.state_dict().items():

@@ -117,7 +117,7 @@ def read_single_file(path: Path, lending: Lending) -> SingleFile:
     if pack.is_dir() and all(alone.holds(part) for part in _weights(pack)):
         return alone
     for lender in lending.models((variant.family, *variant.lenders), path.parent):
-        if not variant.complete or _reads_alike(lender, pack):
+        if _reads_alike(lender, pack) if variant.complete else _is_as_wide(lender, header):
             return replace(alone, pack=pack if variant.complete else lender, lender=lender)
     if variant.complete and (donor := _donor(alone, lending)) is not None:
         return replace(alone, donor=donor)
@@ -131,6 +131,21 @@ def _reads_alike(lender: Path, pack: Path) -> bool:
         for place in pack.glob("text_encoder*/config.json")
         if "hidden_size" in read_json(place.parent, place.name)
     )
+
+
+_ENTRIES: Final = ("img_in", "x_embedder", "x_embedder.proj", "patch_embed.proj", "init_x_linear", "pos_embed.proj")
+"""The layers through which a picture enters a transformer; what comes out of them is as wide as all that follows."""
+
+
+def _is_as_wide(lender: Path, header: Header) -> bool:
+    """Whether the transformer of `lender` is as wide as the one in the file: some families have several sizes."""
+    shapes, config = bare_shapes(header), _config_of(lender / "transformer")
+    found = next((shapes[f"{name}.weight"][0] for name in _ENTRIES if f"{name}.weight" in shapes), None)
+    heads, head = config.get("num_attention_heads"), config.get("attention_head_dim")
+    told = config.get("hidden_size", config.get("dim"))
+    if isinstance(heads, int) and isinstance(head, int):
+        told = heads * head
+    return found is None or told is None or found == told
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
@@ -476,9 +491,13 @@ def _count(shapes: Shapes, prefix: str) -> int:
 
 
 _MARKS: Final[dict[str, tuple[str, ...]]] = {
+    "lumina-2": ("layers.0.adaLN_modulation.1.weight", "time_caption_embed.caption_embedder.0.weight"),
     "flux2": ("double_stream_modulation_img.lin.weight", "double_stream_modulation_img.linear.weight"),
     "z-image": ("noise_refiner.0.attention.qkv.weight", "noise_refiner.0.attention.to_q.weight"),
     "qwen-image": ("transformer_blocks.0.img_mod.1.weight",),
+    "sana-sprint": ("time_embed.guidance_embedder.linear_1.weight",),
+    "sana": ("blocks.0.mlp.inverted_conv.conv.weight", "transformer_blocks.0.ff.conv_inverted.weight"),
+    "auraflow": ("double_layers.0.attn.w1q.weight", "joint_transformer_blocks.0.attn.add_q_proj.weight"),
 }
 
 _KIN: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {

@@ -98,8 +98,10 @@ class FilePart(Part):
     def _from_tensors(self, tensors: dict[str, torch.Tensor], **how: Any) -> Any:
         own = self.single.variant.config if self.name == self.single.variant.denoiser else {}
         mine = unscaled({name: tensors[name] for name in self.headers[0].tensors})
+        if self.name == "transformer":  # not all of diffusers' conversions know the prefix
+            mine = {name.removeprefix(PREFIX): tensor for name, tensor in mine.items()}
         if self.kind is FluxTransformer2DModel:
-            mine = in_diffusers_names({name.removeprefix(PREFIX): tensor for name, tensor in mine.items()})
+            mine = in_diffusers_names(mine)
         if self.kind is AutoencoderKLQwenImage:
             return self._built(convert_wan_vae_to_diffusers(mine) if "decoder.conv1.weight" in mine else mine)
         if "input_blocks.0.0.weight" in mine:  # a UNet alone; diffusers knows LDM's names behind their prefix
