@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -151,34 +152,84 @@ def most_memory() -> Iterator[Callable[[], int]]:
     yield lambda: (peak() - before) >> 10
 
 
+class Process:
+    """A process, though it be nobody's child here."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._handle = os.pidfd_open(pid)
+
+    def __del__(self) -> None:
+        os.close(self._handle)
+
+    @property
+    def ended(self) -> bool:
+        return self._ends_within(0)
+
+    def send_signal(self, number: int) -> None:
+        signal.pidfd_send_signal(self._handle, number)
+
+    def kill(self) -> None:
+        """End it, and wait until it has."""
+        with suppress(ProcessLookupError):
+            self.send_signal(signal.SIGKILL)
+        assert self._ends_within(30)
+
+    def _ends_within(self, seconds: float) -> bool:
+        return bool(select.select([self._handle], [], [], seconds)[0])
+
+
+class Hatchery:
+    """Makes engines: by starting Python, as users do, or by forking a process that has imported everything."""
+
+    def __init__(self, *, forking: bool) -> None:
+        self._command = [sys.executable, "-m", "tests.faults.quick_engine"]
+        self._forking: subprocess.Popen[str] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+        if forking:
+            self._forking = subprocess.Popen(
+                [*self._command, "hatch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+
+    def engine(self, environment: dict[str, str]) -> Process:
+        """A new engine, in this process's environment and `environment`."""
+        environment = os.environ | environment
+        if self._forking is None:
+            self._children.append(subprocess.Popen(self._command, env=environment, stdin=subprocess.DEVNULL))
+            return Process(self._children[-1].pid)
+        assert self._forking.stdin is not None
+        assert self._forking.stdout is not None
+        self._forking.stdin.write(json.dumps(environment) + "\n")
+        self._forking.stdin.flush()
+        return Process(int(self._forking.stdout.readline()))
+
+    def end(self) -> None:
+        if self._forking is not None:
+            self._forking.communicate(timeout=30)
+        for child in self._children:
+            child.wait(30)
+
+
 class QuickEngine:
     """A real engine in a process of its own, whose worker is a real process too, but paints without torch."""
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, hatchery: Hatchery) -> None:
         self.paths = paths
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
+        self._hatchery = hatchery
         self._clients: list[asyncio.Task[None]] = []
 
-    def start(self, *, limit: Callable[[], None] | None = None, **environment: str) -> float:
+    def start(self, **environment: str) -> float:
         """Start it; the seconds until it listens."""
         begun = time.monotonic()
-        self._spawn(limit, environment)
+        self.process = self._hatchery.engine(environment)
         while self.pid is None or not self.is_listening():
-            assert self.process is not None
-            if self.process.poll() == -signal.SIGKILL:  # its time had come already
-                self._spawn(limit, environment)
-            assert self.process.poll() is None, "the engine ended at its start"
+            if self.process.ended and "FAULT_FILE" in environment:  # its time had come already
+                self.process = self._hatchery.engine(environment)
+            assert not self.process.ended, "the engine ended at its start"
             assert time.monotonic() - begun < 60
             time.sleep(0.01)
         return time.monotonic() - begun
-
-    def _spawn(self, limit: Callable[[], None] | None, environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.quick_engine"],
-            env=os.environ | environment,
-            preexec_fn=limit,
-            stdin=subprocess.DEVNULL,
-        )
 
     @property
     def pid(self) -> int | None:
@@ -204,7 +255,6 @@ class QuickEngine:
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait()
 
     async def attach(self) -> Attached:
         attached = Attached(self.paths)
@@ -217,15 +267,21 @@ class QuickEngine:
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+        if self.process is not None:
             self.kill()
 
 
+@pytest.fixture(scope="session")
+def hatchery(request: pytest.FixtureRequest) -> Iterator[Hatchery]:
+    hatchery = Hatchery(forking=not request.config.getoption("--long-faults"))
+    yield hatchery
+    hatchery.end()
+
+
 @pytest.fixture
-async def quick(home: Paths, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuickEngine]:
+async def quick(home: Paths, hatchery: Hatchery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuickEngine]:
     monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
     monkeypatch.setattr(client_module, "TRY_AGAIN", 0.02)
-    engine = QuickEngine(home)
+    engine = QuickEngine(home, hatchery)
     yield engine
     await engine.stop()

@@ -165,7 +165,7 @@ def main() -> None:
     Path.rename = around(Path.rename, "rename")
     Image.Image.save = around(Image.Image.save, "write")
     worker._explain = explain
-    worker.PULSE_EVERY = 0.2
+    worker.PULSE_EVERY = 0.1
     asyncio.run(worker.serve(socket.socket(fileno=int(sys.argv[1])), Painter))
 
 

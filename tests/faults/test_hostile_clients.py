@@ -120,7 +120,7 @@ async def test_random_messages(
     assert await is_served(good)
     pid, before = quick.pid, 0
     assert pid is not None
-    wanted = times(3_000, 10_000)
+    wanted = times(2_000, 10_000)
     while tally.tried < wanted:
         messages = [a_message(chance) for _ in range(chance.randint(1, 40))]
         greeting = encode(HELLO) if chance.random() < 0.9 else b""
@@ -142,7 +142,7 @@ async def test_frames_that_are_cut_or_too_long_or_never_come(
     good = await quick.attach()
     whole = encode(HELLO) + encode(Request(id=1, command=Submit(job=make_job())))
     path = socket_of(quick.paths)
-    for _ in range(times(60, 1000)):
+    for _ in range(times(30, 1000)):
         cut = whole[: chance.randrange(len(whole))]
         too_long = (MAX_REQUEST + chance.randint(1, 2**31)).to_bytes(4, "big") + chance.randbytes(64)
         for junk in (cut, encode(HELLO) + too_long, too_long, encode(HELLO) + encode(HELLO)):
@@ -168,7 +168,7 @@ async def test_fifty_clients_of_which_half_never_read(
         writer.transport.pause_reading()
         writer.write(encode(HELLO) + b"".join(encode(Request(id=n, command=GetSnapshot())) for n in range(500)))
         lazy.append(writer)
-    jobs = [make_job(prompt="x" * 10_000 + str(number), steps=1) for number in range(times(40, 400))]
+    jobs = [make_job(prompt="x" * 10_000 + str(number), steps=1) for number in range(times(20, 400))]
     for number, job in enumerate(jobs):
         await good[number % 25].client.submit(job)
     for client in good:
@@ -285,14 +285,16 @@ def test_a_runtime_folder_that_others_can_change_is_not_used(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
-async def test_a_process_of_another_user_is_let_go_without_a_word(quick: QuickEngine, tally: Tally) -> None:
+async def test_a_process_of_another_user_is_let_go_without_a_word(
+    quick: QuickEngine, tally: Tally, times: Callable[[int, int], int]
+) -> None:
     quick.start()
     good = await quick.attach()
     path = Path(socket_of(quick.paths))
     for folder in (*path.parents, path):  # the worst case: every lock on the way is open
         if folder.stat().st_uid == os.getuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o777)
-    for _ in range(5):
+    for _ in range(times(2, 5)):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-S", "-c", STRANGER, str(path), encode(HELLO).hex(),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

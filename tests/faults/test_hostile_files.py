@@ -249,7 +249,7 @@ def test_a_damaged_model_folder(
         if path.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(path)
-    for _ in range(times(300, 100_000)):
+    for _ in range(times(100, 100_000)):
         name = chance.choice(files)
         place = folder / name
         place.unlink()
@@ -281,7 +281,7 @@ def test_a_hostile_prompt(
     (tmp_path / ("a" * 200 + ".txt")).write_text("red")
     wildcards = Wildcards(tmp_path)
     refused = 0
-    for _ in range(times(2_000, 100_000)):
+    for _ in range(times(1_000, 100_000)):
         prompt = "".join(chance.choice(PIECES) for _ in range(chance.choice((3, 8, 20, 60))))
         tally.tried += 1
         try:
@@ -291,7 +291,7 @@ def test_a_hostile_prompt(
             refused += 1
     tally.sums["refused"] = refused
     steps = times(10, 150)
-    for text in long_prompts(times(4_000, 20_000)):
+    for text in long_prompts(times(1_500, 20_000)):
         begun = time.process_time()
         for reading in (notices, features, is_plain, weigh, lambda one: read(one, steps), lora_tags, subprompts):
             reading(text)
@@ -359,8 +359,11 @@ def png_of(width: int, height: int, *more: bytes) -> bytes:
 
 @cache
 def much() -> bytes:
-    """What 300 MiB of nothing become, which takes a while."""
-    return zlib.compress(bytes(300 * MEBIBYTE), 6)
+    """What 300 MiB of nothing become."""
+    packing = zlib.compressobj()
+    head = packing.compress(b"") + packing.flush(zlib.Z_FULL_FLUSH)
+    block = packing.compress(bytes(MEBIBYTE)) + packing.flush(zlib.Z_FULL_FLUSH)  # the same each time
+    return head + block * 300 + packing.flush()[:-4] + struct.pack(">I", zlib.adler32(bytes(300 * MEBIBYTE)))
 
 
 @cache

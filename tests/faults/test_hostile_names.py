@@ -314,9 +314,10 @@ async def test_no_screen_steers_the_terminal(
         await look("space", "space", "c", true=on(CompareScreen))
         await look("escape", "f4", true=on(QueueScreen), small=True)
         await look("f5", true=lambda: app.screen.query_one(DataTable).row_count, small=True)
-        lines = app.screen.query_one(DataTable).row_count
-        for _ in range(times(5, lines)):
-            await look(*["down"] * (lines // times(5, lines)))
+        table = app.screen.query_one(DataTable)
+        for number in range(times(5, table.row_count)):
+            table.move_cursor(row=number * (table.row_count // times(5, table.row_count)))
+            await look("down")
         await look("f6", true=lambda: on(SweepScreen)() and app.screen.query_one(PictureGrid)._images, small=True)
         await pilot.press("n")
         app.screen.query_one(Input).value = "prompt=\x1b[31mred,\u202eblue"

@@ -23,7 +23,7 @@ async def started(attached: Attached, job: Job) -> None:
 async def test_a_hung_device_call_is_told_and_a_cancel_ends_its_worker(
     how: str, quick: QuickEngine, tally: Tally
 ) -> None:
-    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.01")
+    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.006")
     attached = await quick.attach()
     hung, good = make_job(prompt=how), make_job(prompt="good")
     for job in (hung, good):
@@ -45,7 +45,7 @@ async def test_a_hung_device_call_is_told_and_a_cancel_ends_its_worker(
 async def test_a_worker_that_hangs_for_too_long_is_ended_without_anyone_asking(
     quick: QuickEngine, tally: Tally
 ) -> None:
-    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.01", LATENTTY_ENGINE_END_STALLED_AFTER="0.02")
+    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.006", LATENTTY_ENGINE_END_STALLED_AFTER="0.012")
     attached = await quick.attach()
     hung, good = make_job(prompt="hang"), make_job(prompt="good")
     for job in (hung, good):

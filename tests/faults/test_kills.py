@@ -22,22 +22,17 @@ def worker_of(engine_pid: int) -> int:
     return int(children[0])
 
 
-def long_only(times: Callable[[int, int], int], count: int) -> int:
-    """`count` in the long run, or a piece of it.
-
-    The short one has the same with a painter for a pipeline, in test_sudden_death.py; and one death of a worker that
-    draws, and of its engine, in tests/headless/test_generate.py.
-    """
-    wanted = times(0, count)
-    if not wanted:
+@pytest.fixture(autouse=True)
+def long_only(times: Callable[[int, int], int]) -> None:
+    """The short run has the same with a painter for a pipeline, in test_sudden_death.py; and one death of a worker that
+    draws, and of its engine, in tests/headless/test_generate.py."""
+    if not times(0, 1):
         pytest.skip("the long run only")
-    return wanted
 
 
 async def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_next_one_runs(
-    attached: Attached, times: Callable[[int, int], int]
+    attached: Attached,
 ) -> None:
-    long_only(times, 1)
     poison, good = make_job(steps=400, prompt="poison"), make_job(prompt="good")
     await attached.client.submit(poison)
     await attached.client.submit(good)
@@ -60,9 +55,8 @@ async def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_next_o
 async def test_a_real_worker_dies_at_random_moments(
     attached: Attached, tmp_path: Path, tally: Tally, chance: random.Random, times: Callable[[int, int], int]
 ) -> None:
-    count = long_only(times, 200)
     feeding = Feeding(attached, chance)
-    while tally.tried < count:
+    while tally.tried < times(0, 200):
         await attached.until(lambda: attached.snapshot.engine.worker in ("idle", "loading", "running"))
         await asyncio.sleep(chance.uniform(0, 2.5))
         pid = attached.engine_pid
@@ -79,12 +73,11 @@ async def test_a_real_worker_dies_at_random_moments(
 async def test_a_worker_that_gets_no_more_memory_fails_one_job_and_draws_the_next(
     attached: Attached, tally: Tally, times: Callable[[int, int], int]
 ) -> None:
-    count = long_only(times, 3)
     small = make_job()
     await attached.client.submit(small)
     assert (await attached.end_of(small)).state == "done"
     worker = worker_of(attached.engine_pid)
-    for _ in range(count):
+    for _ in range(times(0, 3)):
         mapped = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.prlimit(worker, resource.RLIMIT_AS, (mapped + (192 << 20), resource.RLIM_INFINITY))
         large = make_job(width=2048, height=2048, steps=1)

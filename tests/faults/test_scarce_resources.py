@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import resource
 import shutil
 import signal
 import sqlite3
@@ -68,7 +67,7 @@ async def test_the_queue_cannot_be_written_now_and_then(
     accepted: list[Job] = []
     refused: list[Job] = []
     codes: set[str] = set()
-    for number in range(times(20, 1000)):
+    for number in range(times(12, 1000)):
         wait, failures = chance.randint(0, 40), chance.randint(1, 12)
         job = make_job(prompt=str(number), count=chance.randint(1, 3))
         try:
@@ -186,10 +185,10 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
         assert attached.snapshot.jobs[jobs[0].id].state == "waiting", "what was accepted waits"
         (folder / "filler").unlink()
         for round_ in range(times(2, 40)):
-            job = make_job(prompt=f"{round_}", count=24, steps=10, seed=round_ * 100)
+            job = make_job(prompt=f"{round_}", count=times(12, 24), steps=10, seed=round_ * 100)
             await attached.client.submit(job)
             jobs.append(job)
-            wanted = chance.randint(0, 15)
+            wanted = chance.randint(0, times(6, 15))
             await attached.until(
                 lambda job=job, wanted=wanted: (
                     attached.snapshot.jobs[job.id].saved >= wanted and attached.snapshot.jobs[job.id].state == "running"
@@ -227,7 +226,7 @@ async def test_the_folder_for_pictures_is_removed_in_the_middle_of_a_job(
 ) -> None:
     quick.start()
     attached = await quick.attach()
-    for number in range(times(5, 100)):
+    for number in range(times(3, 100)):
         job = make_job(prompt=str(number), count=6)
         await attached.client.submit(job)
         await attached.until(lambda job=job: attached.snapshot.jobs[job.id].saved >= 2)
@@ -305,7 +304,7 @@ async def test_the_disk_of_the_queue_is_full(quick: QuickEngine, tally: Tally, t
 async def test_a_crowd_takes_every_descriptor_it_can_get(
     quick: QuickEngine, tally: Tally, times: Callable[[int, int], int]
 ) -> None:
-    quick.start(limit=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (RESERVED + 20, RESERVED + 20)))
+    quick.start(DESCRIPTORS=str(RESERVED + 20))
     attached = await quick.attach()
     path = socket_of(quick.paths)
     for _ in range(times(2, 20)):
@@ -374,9 +373,9 @@ async def test_a_job_that_takes_more_memory_than_there_is_for_all_ends_its_worke
 async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
     quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
 ) -> None:
-    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.02", LATENTTY_ENGINE_END_STALLED_AFTER="0.03")
+    quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.006", LATENTTY_ENGINE_END_STALLED_AFTER="0.012")
     attached = await quick.attach()
-    jobs = [make_job(prompt=str(number), steps=40, count=3, seed=number * 10) for number in range(4)]
+    jobs = [make_job(prompt=str(number), steps=40, count=3, seed=number * 10) for number in range(times(2, 4))]
     for job in jobs:
         await attached.client.submit(job)
     assert quick.process is not None
@@ -385,7 +384,7 @@ async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
         worker = quick.worker()
         quick.process.send_signal(signal.SIGSTOP)
         tally.tried += 1
-        await asyncio.sleep(2.5)  # longer than what it grants a worker; the test is that it does not count
+        await asyncio.sleep(1.2)  # longer than what it grants a worker; the test is that it does not count
         quick.process.send_signal(signal.SIGCONT)
         await asyncio.wait_for(attached.client.request(GetSnapshot()), 20)
         assert quick.worker() == worker, "it does not take its own standstill for the worker's"

@@ -63,6 +63,10 @@ class Watch:
         """Growth per thousand jobs, once half of the jobs have passed and everything has been seen."""
         return self._fitted(name)[0]
 
+    def grown(self, name: str) -> float:
+        """What there is more than when half of the jobs had passed."""
+        return self.kept[name][-1] - self.kept[name][len(self.jobs) // 2]
+
     def _fitted(self, name: str) -> tuple[float, float]:
         """The slope, and twice its standard error: what caches hold comes and goes."""
         half = len(self.jobs) // 2
@@ -106,7 +110,7 @@ async def test_many_jobs_leave_the_engine_as_small_as_it_was(
     watch = Watch("engine")
     jobs: list[Job] = []
     assert quick.pid is not None
-    for number in range(times(240, 4000)):
+    for number in range(times(100, 4000)):
         job = make_job(prompt=f"{number}" * 20, steps=2, seed=number)
         await attached.client.submit(job)
         jobs.append(job)
@@ -125,8 +129,8 @@ async def test_many_jobs_leave_the_engine_as_small_as_it_was(
         f" {logs:,} of logs"
     )
     assert tally.lost == 0
-    assert abs(watch.slope("fds")) < 5
-    assert abs(watch.slope("threads")) < 10
+    assert watch.grown("fds") < 3
+    assert watch.grown("threads") < 3
     assert size / len(jobs) < 20_000
     assert logs <= (daemon.LOG_FILES + 1) * daemon.LOG_BYTES
 
@@ -136,12 +140,12 @@ async def test_clients_come_and_go_three_at_a_time(
 ) -> None:
     quick.start()
     first = await quick.attach()
-    jobs = [make_job(prompt=str(number), steps=20, seed=number) for number in range(times(20, 100))]
+    jobs = [make_job(prompt=str(number), steps=20, seed=number) for number in range(times(8, 100))]
     for job in jobs:
         await first.client.submit(job)
     assert quick.pid is not None
     before = descriptors(quick.pid)
-    for _ in range(100):
+    for _ in range(times(40, 100)):
         connections = [await attach(quick.paths, HELLO) for _ in range(3)]
         for _, writer, welcome in connections:
             assert welcome.snapshot is not None
@@ -166,13 +170,13 @@ async def test_apps_are_ended_in_every_way_while_jobs_run(
     first = await quick.attach()
     jobs: list[Job] = []
     for number in range(times(1, 100)):
-        sessions = [Session(80, 24) for _ in range(3)]
+        sessions = [Session(80, 24) for _ in range(times(2, 3))]
         job = make_job(prompt=f"number {number}", steps=100, seed=number)
         await first.client.submit(job)
         jobs.append(job)
         for session in sessions:
             await asyncio.to_thread(session.until, lambda session=session: "number " in session.text)
-        for session, end in zip(sessions, chance.sample(ENDS, 3), strict=True):
+        for session, end in zip(sessions, chance.sample(ENDS, len(sessions)), strict=True):
             await asyncio.sleep(chance.uniform(0, 0.2))
             end_session(session, end)
             tally.tried += 1

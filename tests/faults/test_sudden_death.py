@@ -98,7 +98,7 @@ async def test_the_worker_dies_at_random_moments(
     quick.start()
     attached = await quick.attach()
     feeding = Feeding(attached, chance)
-    while tally.tried < times(5, 200):
+    while tally.tried < times(3, 200):
         await attached.until(lambda: quick.worker() is not None and attached.snapshot.engine.worker != "starting")
         await asyncio.sleep(chance.uniform(0, 0.15))
         if (worker := quick.worker()) is not None:
@@ -119,7 +119,7 @@ async def test_the_engine_dies_at_random_moments(
     feeding = Feeding(attached, chance)
     ready: list[float] = []
     loop = asyncio.get_running_loop()
-    while tally.tried < times(3, 200):
+    while tally.tried < times(2, 200):
         await asyncio.sleep(chance.uniform(0, 0.4))
         worker = quick.worker()
         quick.kill()
@@ -134,7 +134,9 @@ async def test_the_engine_dies_at_random_moments(
     jobs = await feeding.end()
     tally.lost = await finish(attached, jobs) + count_losses(tmp_path / "pictures", jobs)
     tally.sums["jobs"] = len(jobs)
-    tally.note = f"ready again in {statistics.median(ready):.2f} s"
+    tally.note = f"ready again in {statistics.median(ready):.2f} s" + (
+        "" if times(0, 1) else ", Python's start left out"
+    )
     tally.most["s until it was"] = max(ready)
     assert tally.lost == 0
 
@@ -179,7 +181,7 @@ async def restart(quick: QuickEngine, **environment: str) -> None:
     """Start the engine again whenever it has died."""
     while True:
         assert quick.process is not None
-        if quick.process.poll() is not None:
+        if quick.process.ended:
             await asyncio.to_thread(quick.start, **environment)
         await asyncio.sleep(0.01)
 
