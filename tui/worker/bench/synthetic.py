@@ -4,6 +4,7 @@ Its tokenizer is the bundled model's, so that its prompts are read; what it draw
 model with few and narrow layers, for trying measures out.
 """
 
+import os
 import shutil
 import sys
 import zlib
@@ -192,6 +193,7 @@ def main() -> None:
     (twin() if kind == "twin" else made(kind, zlib.crc32(folder.encode()))).save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
+    os.sync()  # what is still being written would slow down the measures of reading
 
 
 if __name__ == "__main__":
