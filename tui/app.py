@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from textual import on, work
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
@@ -19,8 +20,8 @@ from tui.client import EngineClient, Starter
 from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
 from tui.keymap_files import complaints, new_clashes, read_keymap
 from tui.library.paths import Paths, shipped_themes
-from tui.library.settings import Settings, load_settings, save_setting
-from tui.protocol.commands import Pause, Resume, Retry, Shutdown, UnloadModel
+from tui.library.settings import Settings, load_settings
+from tui.protocol.commands import ChangeSetting, Pause, Resume, Retry, Shutdown, UnloadModel
 from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, Warning
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
@@ -498,10 +499,8 @@ class LatenttyApp(PictureApp[int]):
         if chosen is None:
             return
         self.theme = names[chosen]
-        try:
-            self._settings = save_setting(self._paths, "theme", names[chosen])
-        except LatenttyError as error:
-            tell(self, error.problem)
+        self._settings = replace(self._settings, theme=names[chosen])
+        await self._studio.result(ChangeSetting(name="theme", value=names[chosen]))
 
     def _retry_failed(self) -> None:
         snapshot = self._client.snapshot

@@ -10,7 +10,8 @@ from tests.engine.conftest import Running
 from tests.library import model_files as files
 from tests.library.model_files import write_safetensors
 from tui.library.settings import save_setting
-from tui.protocol.commands import ReadSettings, SetBudget
+from tui.protocol.commands import ChangeSetting, SetBudget
+from tui.protocol.problem import LatenttyError
 
 
 @pytest.mark.parametrize("watched", ["true", "false"])
@@ -21,14 +22,21 @@ async def test_changed_settings_take_effect_without_a_restart(
     monkeypatch.setenv("LATENTTY_WATCH_MODELS", watched)
     attached = await running.attach()
     client, paths = attached.client, running.paths
+
+    async def change(name: str, value: str) -> None:
+        await client.request(ChangeSetting(name=name, value=value))
+
     await client.submit(first := make_job())
     await attached.end_of(first)
 
-    save_setting(paths, "output_folder", str(tmp_path / "elsewhere"))
-    save_setting(paths, "picture_format", "webp")
-    save_setting(paths, "engine.memory_budget", 2)
-    save_setting(paths, "autoload_model", "emoji-tiny")
-    await client.request(ReadSettings())
+    save_setting(paths, "output_folder", str(tmp_path / "elsewhere"))  # by hand
+    await change("picture_format", "webp")
+    await change("engine.memory_budget", "2")
+    await change("autoload_model", "emoji-tiny")
+    for name, value, why in (("nonsense", "1", "no setting"), ("engine.memory_budget", "much", "number is wanted")):
+        with pytest.raises(LatenttyError, match=why):
+            await change(name, value)
+    assert attached.snapshot.settings["output_folder"] == str(tmp_path / "elsewhere")
     assert attached.snapshot.kept.autoload == "emoji-tiny"
     await client.submit(second := make_job())
     await attached.end_of(second)
@@ -40,8 +48,7 @@ async def test_changed_settings_take_effect_without_a_restart(
     await client.submit(third := make_job())
     await attached.running(third)
     write_safetensors(tmp_path / "models" / "deep" / "mine.safetensors", files.SD1)
-    save_setting(paths, "model_folders", [str(tmp_path / "models")])
-    await client.request(ReadSettings())
+    await change("model_folders", str(tmp_path / "models"))
     await attached.until(lambda: "mine" in [model.name for model in attached.snapshot.models])
     running.script.gate.set()
     assert (await attached.end_of(third)).attempts == 1, "the job that ran was left alone"
@@ -49,6 +56,5 @@ async def test_changed_settings_take_effect_without_a_restart(
     await attached.end_of(fourth)
     assert running.script.started == 2, "the next one has a worker that knows the folder"
 
-    save_setting(paths, "model_folders", [])
-    await client.request(ReadSettings())
+    await change("model_folders", "")
     await attached.until(lambda: "mine" not in [model.name for model in attached.snapshot.models])

@@ -48,6 +48,7 @@ from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
 from tui.library.recall import recall
 from tui.library.secrets import redacted
+from tui.library.setting_fields import read_setting, told_settings
 from tui.library.settings import Settings, load_settings, save_setting
 from tui.library.sweeps import cells, in_order
 from tui.library.thumbnails import Thumbnails
@@ -61,6 +62,7 @@ from tui.protocol.commands import (
     CancelDownload,
     CancelLoad,
     CancelScan,
+    ChangeSetting,
     ClientCommand,
     CompletePath,
     CountTokens,
@@ -84,7 +86,6 @@ from tui.protocol.commands import (
     Pause,
     PinModel,
     ReadLog,
-    ReadSettings,
     Recall,
     ReleaseControlNet,
     Reorder,
@@ -113,6 +114,7 @@ from tui.protocol.events import (
     KeptModels,
     ModeRemembered,
     PicturesChanged,
+    SettingsRead,
     Warning,
 )
 from tui.protocol.frames import FrameError, Hello, Refused, Welcome
@@ -227,6 +229,7 @@ class Engine:
         snapshot.library = self._library.state
         snapshot.downloads = await self._downloads.load()
         snapshot.kept = self._kept()
+        snapshot.settings = told_settings(self._settings)
         snapshot.mode_states = await self._modes.all()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         self._pool.set_paused(await self._queue.paused())
@@ -398,7 +401,8 @@ class Engine:
                 await self._pin(name, pinned=pinned)
             case SetAutoload(model=name):
                 await self._set_autoload(name)
-            case ReadSettings():
+            case ChangeSetting(name=name, value=value):
+                await asyncio.to_thread(save_setting, self._paths, name, read_setting(name, value))
                 await self._read_settings()
             case EnsureControlNet() | ReleaseControlNet() | EnsureAdapter() | Annotate():
                 return await self._pass_on(command)
@@ -506,7 +510,7 @@ class Engine:
         """Write a setting and act on it from now on; the environment goes on to win where it says something else."""
         await asyncio.to_thread(save_setting, self._paths, name, value)
         self._settings = replace(self._settings, **{name: value})
-        self._board.tell(self._kept())
+        self._tell_settings()
 
     async def _read_settings(self) -> None:
         """Act on what the settings say now."""
@@ -514,7 +518,7 @@ class Engine:
         self._settings = now
         self._pool.use_settings(now.engine, now.pictures(self._paths))
         self._wildcards.folder = now.wildcards(self._paths)
-        self._board.tell(self._kept())
+        self._tell_settings()
         if (former.model_folders, former.compile_models) != (now.model_folders, now.compile_models):
             await self._pool.renew_worker()
         else:
@@ -549,6 +553,10 @@ class Engine:
         return [
             PinModel(model=name, path=path, pinned=name in now.pinned_models) for name, path in places.items() if path
         ]
+
+    def _tell_settings(self) -> None:
+        self._board.tell(self._kept())
+        self._board.tell(SettingsRead(values=told_settings(self._settings)))
 
     def _kept(self) -> KeptModels:
         return KeptModels(pinned=self._settings.pinned_models, autoload=self._settings.autoload_model)

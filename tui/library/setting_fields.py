@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tui.library.settings import Settings
+from tui.protocol.problem import bad_request
 
 Kind = Literal["text", "switch", "number", "choice", "list"]
 
@@ -99,6 +100,26 @@ class SettingField(Struct, frozen=True, kw_only=True):
 def setting_fields() -> tuple[SettingField, ...]:
     """Every setting, in the order of the settings file."""
     return tuple(_fields(Settings, ""))
+
+
+def told_settings(settings: Settings) -> dict[str, str]:
+    """Every setting as text, by its name."""
+    return {field.name: field.told(settings) for field in setting_fields()}
+
+
+def read_setting(name: str, text: str) -> object:
+    """The value that `text` means for the setting with that name.
+
+    Raises:
+        LatenttyError: there is no such setting, or the text means nothing for it.
+    """
+    field = next((one for one in setting_fields() if one.name == name), None)
+    if field is None:
+        raise bad_request(f"There is no setting called {name!r}.")
+    try:
+        return field.read(text)
+    except ValueError as error:
+        raise bad_request(f"{name} cannot be {text!r}: {error}.") from None
 
 
 def _fields(kind: type[Struct], prefix: str) -> list[SettingField]:

@@ -106,8 +106,16 @@ class SetAutoload(Command, frozen=True):
     model: str
 
 
-class ReadSettings(Command, frozen=True):
-    """The settings were changed: read them again and act on them. Only what to load at the start waits for one."""
+class ChangeSetting(Command, frozen=True):
+    """Keep a setting in its file and go by it from now on, and by what was changed in the file by hand.
+
+    Only what to load at the start waits for one.
+    """
+
+    name: Annotated[str, Meta(max_length=100)]
+    """Such as "theme" or "engine.exit_after"."""
+    value: Annotated[str, Meta(max_length=65_536)]
+    """As :meth:`tui.library.setting_fields.SettingField.read` takes it."""
 
 
 class SwapMode(Command, frozen=True):
@@ -453,7 +461,7 @@ ClientCommand = (
     | GetLibrary
     | StartDownload
     | CancelDownload
-    | ReadSettings
+    | ChangeSetting
     | Shutdown
 )
 WorkerCommand = (

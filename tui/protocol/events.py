@@ -284,6 +284,13 @@ class KeptModels(Event, frozen=True):
     """The one that is loaded at the start; empty: the one used last."""
 
 
+class SettingsRead(Event, frozen=True):
+    """What the engine goes by from now on."""
+
+    values: dict[str, str]
+    """Every setting by its name, as text; the environment has gone before the file."""
+
+
 class JobNote(Event, frozen=True):
     """Something had to be done so that a job could run."""
 
@@ -404,6 +411,7 @@ ClientEvent = (
     | ModeRemembered
     | ControlNetState
     | KeptModels
+    | SettingsRead
     | JobNote
     | Residency
     | Warning

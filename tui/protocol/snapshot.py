@@ -39,6 +39,7 @@ from tui.protocol.events import (
     Picture,
     PicturesChanged,
     Residency,
+    SettingsRead,
     Step,
     Warning,
 )
@@ -69,6 +70,8 @@ class Snapshot(Struct, kw_only=True):
     downloads: dict[str, DownloadState] = field(default_factory=dict)
     """By id, the oldest first."""
     kept: KeptModels = KeptModels()
+    settings: dict[str, str] = field(default_factory=dict)
+    """What the engine goes by, as text."""
     mode: ModeSwapped | None = None
     """The mode entered last."""
     mode_states: dict[str, dict[str, ModeState]] = field(default_factory=dict)
@@ -149,6 +152,8 @@ def apply(snapshot: Snapshot, event: ClientEvent) -> None:
                 snapshot.loading = None
         case KeptModels():
             snapshot.kept = event
+        case SettingsRead(values=values):
+            snapshot.settings = values
         case LibraryScan():
             snapshot.library = event
         case ModelsFound():

@@ -22,7 +22,6 @@ from tui.library.kinds import counted
 from tui.library.models import BUNDLED
 from tui.library.paths import short_path
 from tui.library.plain_text import plain, shortened
-from tui.library.settings import load_settings
 from tui.protocol.commands import (
     CancelDownload,
     CancelScan,
@@ -39,10 +38,9 @@ from tui.protocol.commands import (
 from tui.protocol.download import DownloadState
 from tui.protocol.events import ClientEvent, ControlNetInfo, LibraryScan, ModelInfo, ResidentComponent
 from tui.protocol.library import LibraryPage, ModelFile
-from tui.protocol.problem import LatenttyError
 from tui.protocol.snapshot import Snapshot
 from tui.screens.download_rows import details, name_of, progress, short_progress
-from tui.screens.engine_screen import EngineScreen, tell
+from tui.screens.engine_screen import EngineScreen
 from tui.widgets.row_table import RowTable
 from tui.widgets.told import Told
 
@@ -418,12 +416,8 @@ class ModelsScreen(EngineScreen):
 
     def action_get(self) -> None:
         """Type what to fetch; where it goes is told below."""
-        try:
-            settings = load_settings(self.client.paths)
-        except LatenttyError as error:
-            tell(self.app, error.problem)
-            return
-        self._goes_to = short_path(next(iter(settings.models()), self.client.paths.models))
+        folders = self.client.snapshot.settings["model_folders"] if self.client.snapshot is not None else ""
+        self._goes_to = folders.partition(", ")[0] or short_path(self.client.paths.models)
         self._source.display = True
         self._source.focus()
         self._show_details()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.app import App
 from textual.binding import Binding
 from textual.message import Message
@@ -15,9 +15,9 @@ from textual.widgets.data_table import ColumnKey
 from tui.client import EngineClient
 from tui.keymap_files import Keymap, complaints, new_clashes, read_keymap, save_keymap
 from tui.library.plain_text import plain
-from tui.library.setting_fields import SettingField, setting_fields
-from tui.library.settings import load_settings, save_setting
-from tui.protocol.commands import ReadSettings
+from tui.library.setting_fields import setting_fields
+from tui.library.settings import Settings
+from tui.protocol.commands import ChangeSetting
 from tui.protocol.problem import LatenttyError, bad_request
 from tui.protocol.snapshot import Snapshot
 from tui.screens.engine_screen import EngineScreen, tell
@@ -52,9 +52,6 @@ EFFECT: Final = {
 }
 """When a setting takes effect, where it is not at once."""
 
-OF_THE_APP: Final = ("theme", "ring_after", "ring_with", "preview")
-"""Settings that the engine does not go by."""
-
 
 class SettingsScreen(EngineScreen):
     """A table and a line to type in."""
@@ -87,6 +84,7 @@ class SettingsScreen(EngineScreen):
         self._help = Static(id="setting-help", markup=False)
         self._ask = AskLine(id="setting-ask")
         self._values: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._former: list[tuple[str, str]] = []
         """What was changed here, the last one last: the name and what it was."""
         self._fields = {field.name: field for field in setting_fields()}
@@ -105,8 +103,10 @@ class SettingsScreen(EngineScreen):
         self._show()
 
     def show_state(self, snapshot: Snapshot) -> None:
-        """Only the status line tells about the engine."""
+        """What the engine goes by may be something else now."""
         super().show_state(snapshot)
+        if snapshot.settings != self._told:
+            self._show()
 
     @property
     def _value_width(self) -> int:
@@ -124,19 +124,16 @@ class SettingsScreen(EngineScreen):
         return built_in_keys(type(self.app))
 
     def _show(self) -> None:
-        """Read both files anew and show what they say."""
-        row = self._table.cursor_row
-        try:
-            settings = load_settings(self.client.paths)
-        except LatenttyError as error:  # what was read last stays in sight
-            tell(self.app, error.problem)
+        """Show the settings that the engine goes by, and the keys that the file names now."""
+        if self.client.snapshot is None:
             return
+        row, self._told = self._table.cursor_row, self.client.snapshot.settings
         self._table.clear()
         keymap, preset = self._keymap()
-        defaults = type(settings)()
         for name, field in self._fields.items():
-            own = "" if field.value_of(settings) == field.value_of(defaults) else "changed"
-            self._add(name, field.told(settings), own, field.values if field.kind == "number" else "")
+            value = self._told[name]
+            own = "" if value == field.told(Settings()) else "changed"
+            self._add(name, value, own, field.values if field.kind == "number" else "")
         self._add(PRESET, preset, "" if preset == "default" else "changed")
         for name, keys in sorted(self.built_in.items()):
             self._add(KEYS + name, keymap.all.get(name, keys), "changed" if name in keymap.all else "")
@@ -195,15 +192,16 @@ class SettingsScreen(EngineScreen):
         elif name == PRESET:
             self._change(name, "default")
         elif name:
-            self._change(name, self._fields[name].told(type(load_settings(self.client.paths, {}))()))
+            self._change(name, self._fields[name].told(Settings()))
 
-    def action_undo(self) -> None:
+    @work(group="commands")
+    async def action_undo(self) -> None:
         """Take the last change back."""
         if not self._former:
             self.notify("Nothing was changed here since Latentty was opened.")
             return
         name, text = self._former.pop()
-        if self._save(name, text):
+        if await self._save(name, text):
             self._table.move_cursor(row=self._table.get_row_index(name))
             self.notify(f"{name} is as before.", markup=False)
 
@@ -215,44 +213,34 @@ class SettingsScreen(EngineScreen):
     def _back(self) -> None:
         self._table.focus()
 
-    def _change(self, name: str, text: str) -> None:
+    @work(group="commands")
+    async def _change(self, name: str, text: str) -> None:
         """Keep `text` for `name`, so that it can be taken back."""
         before = self._values.get(name, "")
         if name.startswith(KEYS) and before == self.built_in[name.removeprefix(KEYS)]:
             before = ""
-        if self._save(name, text):
+        if await self._save(name, text):
             self._former = [*self._former, (name, before)][-MAX_KEPT:]
 
-    def _save(self, name: str, text: str) -> bool:
-        """Keep it; False when it is not possible, which is told."""
+    async def _save(self, name: str, text: str) -> bool:
+        """Keep it; False when it is not possible, which is told. The engine writes settings, the app keys."""
         try:
             if name == PRESET or name.startswith(KEYS):
                 self._save_key(name.removeprefix(KEYS), text.strip())
             else:
-                self._save_setting(self._fields[name], text)
+                self._check_theme(name, text.strip())
+                await self.client.request(ChangeSetting(name=name, value=text))
         except LatenttyError as error:
             tell(self.app, error.problem)
             return False
         self._show()
         self._explain()
         self.post_message(self.Saved(name))
-        if name in self._fields and name not in OF_THE_APP and self._engine_answers:
-            self.ask(ReadSettings())
         return True
 
-    @property
-    def _engine_answers(self) -> bool:
-        """Whether an engine runs that could act on a change; the next one reads the settings anyway."""
-        return self.client.snapshot is not None and not self.client.snapshot.engine.stopping
-
-    def _save_setting(self, field: SettingField, text: str) -> None:
-        try:
-            value = field.read(text)
-        except ValueError as error:
-            raise bad_request(f"{field.name} cannot be {plain(text)!r}: {error}.") from None
-        if field.name == "theme" and value not in self.app.available_themes:
-            raise bad_request(f"There is no theme called {value!r}.", f"There are: {', '.join(theme_names(self.app))}.")
-        save_setting(self.client.paths, field.name, value)
+    def _check_theme(self, name: str, text: str) -> None:
+        if name == "theme" and text not in self.app.available_themes:
+            raise bad_request(f"There is no theme called {text!r}.", f"There are: {', '.join(theme_names(self.app))}.")
 
     def _save_key(self, name: str, text: str) -> None:
         path = self.client.paths.keymap_file
