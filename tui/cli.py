@@ -8,18 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tui import __version__
+from tui.headless.options import add_options, request
 
 if TYPE_CHECKING:
     from tui.library.paths import Paths
-
-_MODES = ("txt2img", "img2img", "inpaint", "outpaint", "edit", "refine")
-"""As in the protocol, which is not imported for help; a test holds them together."""
-
-_OFFLOADS = ("none", "components", "layers")
-"""The same."""
-
-_QUANTISES = ("none", "int8")
-"""The same."""
 
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
 
@@ -75,48 +67,7 @@ def _add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         description="Make pictures without the app: progress on stderr, paths on stdout, one a line.",
     )
     parser.add_argument("prompt", help="what the picture shows")
-    parser.add_argument("--negative", default="", metavar="TEXT", help="what it should not show")
-    parser.add_argument("--model", metavar="NAME", help="a listed model or a path (default: the one used last)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the first picture's seed (default: random)")
-    parser.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 500")
-    parser.add_argument("--guidance", type=float, metavar="X", help="guidance scale, 0 to 50")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="pixels, such as 512x768; multiples of 8")
-    parser.add_argument("--scheduler", metavar="NAME", help='such as dpmpp-2m-karras or "DPM++ 2M Karras"')
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="pictures to make, seed after seed")
-    drawn = parser.add_argument_group("from a picture")
-    drawn.add_argument("--mode", choices=_MODES, help="what is made from what (default: what the other options imply)")
-    drawn.add_argument("--image", type=Path, metavar="FILE", help="the picture to begin with")
-    drawn.add_argument("--mask", type=Path, metavar="FILE", help="white is drawn anew, black is kept")
-    drawn.add_argument("--strength", type=float, metavar="X", help="how far to leave the picture, 0 to 1")
-    drawn.add_argument("--mask-blur", type=int, metavar="PX", help="softens the mask's edge")
-    drawn.add_argument("--grow", type=_edges, metavar="L,T,R,B", help="pixels to add at the left, top, right, bottom")
-    drawn.add_argument(
-        "--control",
-        action="append",
-        default=[],
-        type=_control,
-        metavar="NET=FILE[,OPTION...]",
-        help="a ControlNet and its picture, repeatable; options: an annotator, weight=0.8, start=0.1, end=0.9",
-    )
-    parser.add_argument(
-        "--lora",
-        action="append",
-        default=[],
-        type=_lora,
-        metavar="FILE[:WEIGHT]",
-        help="a LoRA (a file, a folder or a name) and how strongly it acts, -4 to 4, repeatable",
-    )
-    parser.add_argument("--triggers", action="store_true", help="put the words that call up the LoRAs into the prompt")
-    parser.add_argument("--clip-skip", type=int, metavar="N", help="leave out the last N-1 layers of CLIP, 1 to 12")
-    parser.add_argument("--prompt-2", metavar="TEXT", help="for the second text encoder (default: the same)")
-    parser.add_argument("--negative-2", metavar="TEXT", help="the negative prompt for it (default: the same)")
-    parser.add_argument("--vae", default="", metavar="NAME", help="another VAE than the model's own: a name or path")
-    parser.add_argument("--text-encoder", default="", metavar="NAME", help="the same for a text encoder")
-    parser.add_argument("--tile-vae", action="store_true", help="decode tile by tile, which needs less memory")
-    parser.add_argument("--offload", choices=_OFFLOADS, default="none", help="what waits off the device for its turn")
-    parser.add_argument("--compile", action="store_true", help="compile the model first: minutes once, quicker steps")
-    parser.add_argument("--quantise", choices=_QUANTISES, default="none", help="weights of 8 bits, with extra torchao")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="a folder, or a name that ends in .png, .jpg or .webp")
+    add_options(parser)
     parser.add_argument("--json", action="store_true", help="tell every event as one JSON object a line")
     parser.add_argument("--no-picture", action="store_true", help="do not show pictures in the terminal")
     parser.set_defaults(run=_generate)
@@ -197,44 +148,6 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_bench)
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().replace("×", "x").partition("x")
-    try:
-        return int(width), int(height or width)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 512x768") from None
-
-
-def _edges(text: str) -> tuple[int, int, int, int]:
-    try:
-        left, top, right, bottom = (int(number) for number in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four numbers; write them as 0,0,64,0") from None
-    return left, top, right, bottom
-
-
-def _control(text: str) -> dict[str, str]:
-    """`NET=FILE,canny,weight=0.8` as the fields of a Control, each still text."""
-    net, equals, rest = text.partition("=")
-    file, *options = rest.split(",")
-    if not (net and equals and file):
-        raise argparse.ArgumentTypeError(f"{text!r} names no ControlNet and picture; write them as edges=fox.png,canny")
-    fields = {"model": net, "image": file}
-    for option in options:
-        name, equals, value = option.partition("=")
-        fields |= {name: value} if equals else {"annotator": name}
-    return fields
-
-
-def _lora(text: str) -> tuple[str, float]:
-    """`FILE:0.8` as the file and the weight; the weight is 1 where none is written."""
-    file, colon, weight = text.rpartition(":")
-    try:
-        return (file, float(weight)) if colon and file else (text, 1.0)
-    except ValueError:  # a colon in the file's name
-        return text, 1.0
-
-
 def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
     if arguments.plain:
         from tui.headless.plain import plain_session
@@ -266,43 +179,10 @@ def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
 
 
 def _generate(arguments: argparse.Namespace, paths: "Paths") -> int:
-    from tui.headless.generate import Request, generate
+    from tui.headless.generate import generate
 
-    return generate(
-        paths,
-        Request(
-            prompt=arguments.prompt,
-            negative=arguments.negative,
-            model=arguments.model,
-            seed=arguments.seed,
-            steps=arguments.steps,
-            guidance=arguments.guidance,
-            size=arguments.size,
-            scheduler=arguments.scheduler,
-            count=arguments.count,
-            mode=arguments.mode,
-            image=arguments.image,
-            mask=arguments.mask,
-            strength=arguments.strength,
-            mask_blur=arguments.mask_blur,
-            grow=arguments.grow,
-            controls=tuple(arguments.control),
-            loras=tuple(arguments.lora),
-            clip_skip=arguments.clip_skip,
-            prompt_2=arguments.prompt_2,
-            negative_2=arguments.negative_2,
-            vae=arguments.vae,
-            text_encoder=arguments.text_encoder,
-            triggers=arguments.triggers,
-            tile_vae=arguments.tile_vae,
-            compiled=arguments.compile,
-            offload=arguments.offload,
-            quantise=arguments.quantise,
-            out=arguments.out,
-            as_json=arguments.json,
-            show=not arguments.no_picture,
-        ),
-    )
+    said = vars(arguments)
+    return generate(paths, request(arguments.prompt, said, as_json=arguments.json, show=not arguments.no_picture))
 
 
 def _models(arguments: argparse.Namespace, paths: "Paths") -> int:

@@ -15,10 +15,12 @@ from typing import get_args
 import pytest
 
 from tests.conftest import end_engine, make_home, pictures_below
+from tui.headless import options
 from tui.library.engine_file import read_engine_file
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models
 from tui.library.pictures import read_making
+from tui.protocol.job import MODES, Offload, Quantise
 
 SMALL = ["--size", "64", "--steps", "2"]
 
@@ -129,11 +131,9 @@ def test_every_mode_can_be_asked_for(home: Paths, tmp_path: Path) -> None:
 
 
 def test_help_knows_every_mode() -> None:
-    from tui import cli
-    from tui.protocol.job import MODES, Offload
-
-    assert cli._MODES == MODES
-    assert get_args(Offload) == cli._OFFLOADS
+    assert options.MODES == MODES
+    assert get_args(Offload) == options.OFFLOADS
+    assert get_args(Quantise) == options.QUANTISES
 
 
 @pytest.mark.parametrize(

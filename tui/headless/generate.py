@@ -145,9 +145,9 @@ class Generation:
         await self._attached.wait()
         assert self._client.snapshot is not None
         name = self._request.model or self._client.snapshot.last_model
-        job = make_job(self._request, await self._client.model(_whole_path(name)))
+        job = make_job(self._request, await self._client.model(whole_path(name)))
         if self._request.triggers:
-            job = replace(job, prompt=with_triggers(job.prompt, await self._trigger_words(job)))
+            job = await with_words(self._client, job)
         self._job = job
         record = await self._client.submit(job)
         self._accept(record.job)
@@ -198,18 +198,6 @@ class Generation:
         except LatenttyError as error:
             if error.problem.code != "not_found":  # it never came to be queued
                 raise
-
-    async def _trigger_words(self, job: Job) -> list[str]:
-        """Those that the library knows of the job's LoRAs."""
-        named = [Path(one.path) for one in job.adapters]
-        named += [Path(one.name) for one in lora_tags(job.prompt)[0]]
-        words = []
-        for path in named:
-            answer = await self._client.request(GetLibrary(kinds=["lora"], text=path.stem))
-            files = msgspec.msgpack.decode(answer, type=LibraryPage).files
-            fitting = [one for one in files if one.path == str(path) or path.stem.lower() == one.name.lower()]
-            words += [word for one in fitting[:1] for word in one.trigger_words]
-        return words
 
     async def _print_new(self, job: Job) -> None:
         """Print the pictures that are saved by now, whichever engine saved them."""
@@ -282,6 +270,19 @@ class Generation:
             self._fail(engine.hold)
 
 
+async def with_words(client: EngineClient, job: Job) -> Job:
+    """`job` with the words in its prompt that the library knows to call up its LoRAs."""
+    named = [Path(one.path) for one in job.adapters]
+    named += [Path(one.name) for one in lora_tags(job.prompt)[0]]
+    words = []
+    for path in named:
+        answer = await client.request(GetLibrary(kinds=["lora"], text=path.stem))
+        files = msgspec.msgpack.decode(answer, type=LibraryPage).files
+        fitting = [one for one in files if one.path == str(path) or path.stem.lower() == one.name.lower()]
+        words += [word for one in fitting[:1] for word in one.trigger_words]
+    return replace(job, prompt=with_triggers(job.prompt, words))
+
+
 def make_job(request: Request, model: ModelInfo) -> Job:
     """The job that `request` means, with the model's defaults where it is silent.
 
@@ -314,7 +315,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
         **_drawn_from(request),
     )
     if wrong := complaints(job):
-        raise bad_request(" ".join(wrong), "latentty generate --help tells the ranges.")
+        raise bad_request(" ".join(wrong))
     return job
 
 
@@ -364,7 +365,7 @@ def _control(fields: dict[str, str]) -> Control:
         ) from None
 
 
-def _whole_path(name: str) -> str:
+def whole_path(name: str) -> str:
     """`name` as the engine must see it, where it is a path."""
     return _absolute(name) if "/" in name or name == "." else name
 

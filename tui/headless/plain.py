@@ -1,19 +1,35 @@
 """`latentty --plain`: the same work line by line, for screen readers, slow lines and terminals without a cursor."""
 
+import argparse
 import asyncio
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final, TextIO
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TextIO, get_args
 
 import msgspec
 
 from tui.client import EngineClient
+from tui.headless.generate import make_job, whole_path, with_words
+from tui.headless.options import OPTIONS, Option, request
 from tui.headless.stopping import unless
-from tui.library.paths import Paths
+from tui.library.models import BUNDLED
+from tui.library.paths import Paths, expanded
 from tui.library.plain_text import plain
-from tui.library.schedulers import SCHEDULERS, find_scheduler
-from tui.protocol.commands import Cancel, ClientCommand, Pause, Resume, Retry
+from tui.library.schedulers import SCHEDULERS
+from tui.library.setting_fields import setting_fields
+from tui.protocol.commands import (
+    Cancel,
+    ChangeSetting,
+    ClientCommand,
+    FindPictures,
+    GetLibrary,
+    Pause,
+    Resume,
+    Retry,
+)
 from tui.protocol.events import (
     ClientEvent,
     EngineState,
@@ -31,9 +47,10 @@ from tui.protocol.events import (
     Step,
     Warning,
 )
-from tui.protocol.fields import complaints, job_fields
 from tui.protocol.frames import Preview
-from tui.protocol.job import Job, new_job_id, random_seed
+from tui.protocol.gallery import PicturePage
+from tui.protocol.job import Job
+from tui.protocol.library import FileKind, LibraryPage
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 from tui.protocol.snapshot import Snapshot
 
@@ -42,8 +59,11 @@ QUARTERS: Final = 4
 
 WELCOME: Final = "Latentty. Type what the picture shows and press Enter. /help lists the commands, /quit leaves."
 
-NUMBERS: Final = ("width", "height", "steps", "guidance_scale", "count", "seed")
-"""What `/set` takes as a number, beside `size`."""
+UNSAID: Final = ("", "none", "default", "random")
+"""What takes back what was said before."""
+
+FOUND: Final = 10
+"""Pictures, or jobs, that are told at a time."""
 
 
 class PlainSession:
@@ -56,24 +76,28 @@ class PlainSession:
         self._attached = asyncio.Event()
         self._given_up = asyncio.Event()
         self._model: ModelInfo | None = None
-        self._values: dict[str, object] = {}
-        self._negative = ""
+        self._options: dict[str, Any] = {}
+        """What was said about pictures to come, by its place in the Request."""
         self._last: Job | None = None
         self._said = ""
         self._part = ("", 0)
         self._changed = asyncio.Event()
         self._typed: asyncio.Queue[str] = asyncio.Queue()
         self._commands: dict[str, tuple[str, Callable[[str], object]]] = {
-            "help": ("lists the commands", self._help),
+            "help": ("lists the commands; with the name of one, tells more of it", self._help),
+            **{one.name: (_help(one), partial(self._say_option, one)) for one in OPTIONS},
             "model": ("NAME chooses a model; without a name, lists them", self._choose_model),
-            "negative": ("TEXT is what pictures should not show; without a text, nothing", self._set_negative),
-            "set": ("NAME VALUE changes a setting; without a name, tells them all", self._set),
+            "set": ("tells what holds for the next picture", self._set),
             "again": ("draws the last prompt with a new seed", self._again),
+            "controlnets": ("lists those that fit the model", self._controlnets),
+            "library": ("KIND lists files such as lora, vae or embedding, with their trigger words", self._library),
+            "pictures": ("WORDS tells the last pictures that have these words in their prompt", self._pictures),
             "queue": ("tells what runs and waits", self._queue),
             "cancel": ("ends the running job", self._cancel),
             "retry": ("queues the last failed job again", self._retry),
             "pause": ("starts no further job", lambda _: self._ask(Pause(), "Paused.")),
             "resume": ("starts jobs again", lambda _: self._ask(Resume(), "Goes on.")),
+            "settings": ("NAME VALUE changes how the program behaves; without, tells all of it", self._settings),
             "quit": ("leaves; the engine goes on", lambda _: None),
         }
 
@@ -88,8 +112,10 @@ class PlainSession:
 
     async def _serve(self) -> bool:
         await self._attached.wait()
+        self._model = await self._first_model()
+        self._say(f"Ready. Model {self._model.name}.")
         threading.Thread(target=self._read, args=(asyncio.get_running_loop(),), daemon=True).start()
-        while (line := await self._typed.get()) and line.strip() != "/quit":
+        while (line := await self._typed.get()) and line.strip() not in ("/quit", "quit", "exit"):
             await self._obey(line.strip())
         await self._leave(patiently=not line)
         return True
@@ -110,10 +136,10 @@ class PlainSession:
 
     async def _obey(self, line: str) -> None:
         try:
-            if not line.startswith("/"):
+            if not line.startswith("/") and line != "help":
                 await self._draw(line)
                 return
-            word, _, rest = line[1:].partition(" ")
+            word, _, rest = line.removeprefix("/").partition(" ")
             if word not in self._commands:
                 raise bad_request(f"There is no command /{word}.", "/help lists them.")
             done = self._commands[word][1](rest.strip())
@@ -124,107 +150,173 @@ class PlainSession:
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
-    async def _draw(self, prompt: str) -> None:
-        if prompt:
-            self._last = self._job(prompt)
-            await self._client.submit(self._last)
+    async def _draw(self, prompt: str, **other: object) -> None:
+        if not prompt:
+            return
+        job = self._job(prompt, **other)
+        if self._options.get("triggers"):
+            job = await with_words(self._client, job)
+        self._last = job
+        await self._client.submit(job)
 
     async def _again(self, _: str) -> None:
         if self._last is None:
             raise bad_request("Nothing was drawn yet.", "Type what the picture shows.")
-        await self._draw(self._last.prompt)
+        await self._draw(self._last.prompt, seed=None)
 
-    def _job(self, prompt: str) -> Job:
-        model = self._chosen
-        defaults = {name: getattr(model, name) for name in ("width", "height", "steps", "guidance_scale", "scheduler")}
-        values = {"seed": random_seed(), **defaults, **self._values}
-        job = msgspec.convert(
-            {"id": new_job_id(), "model": model.name, "prompt": prompt, "negative_prompt": self._negative, **values},
-            Job,
-        )
-        if wrong := complaints(job):
-            raise bad_request(" ".join(wrong), "/set tells the settings.")
-        return job
+    def _job(self, prompt: str, **other: object) -> Job:
+        """The job that was said so far, with `other` options said instead.
+
+        Raises:
+            LatenttyError: one of them is out of its range.
+        """
+        return make_job(request(prompt, self._options | other), self._chosen)
 
     @property
     def _chosen(self) -> ModelInfo:
-        """The model that draws: the one chosen here, or the one used last."""
-        models = {model.name: model for model in self._snapshot.models if model.problem is None}
-        model = self._model or models.get(self._snapshot.last_model) or next(iter(models.values()), None)
-        if model is None:
-            raise LatenttyError(
-                Problem(code="model_missing", cause="No model was found.", hint="Look at: latentty models")
-            )
-        return model
+        assert self._model is not None, "lines are read once there is one"
+        return self._model
 
-    def _help(self, _: str) -> None:
-        for name, (told, _call) in self._commands.items():
-            self._say(f"/{name} {told}.")
+    async def _first_model(self) -> ModelInfo:
+        """The model used last, or another where that is gone; the engine may still be looking for it.
+
+        Raises:
+            LatenttyError: there is none.
+        """
+        try:
+            return await self._client.model(self._snapshot.last_model)
+        except LatenttyError:
+            other = next((one for one in self._snapshot.models if one.problem is None), None)
+            if other is None:
+                raise
+            return other
+
+    def _help(self, name: str) -> None:
+        name = name.removeprefix("/")
+        option = next((one for one in OPTIONS if one.name == name), None)
+        if name and name not in self._commands:
+            raise bad_request(f"There is no command /{name}.", "/help lists them.")
+        for one in [name] if name else self._commands:
+            self._say(f"/{one} {self._commands[one][0]}.")
+        if option is not None:
+            self._say(f"It is {self._value_of(option)}.")
+            if name == "scheduler":
+                known = [SCHEDULERS[one].label for one in self._chosen.schedulers if one in SCHEDULERS]
+                self._say(f"{self._chosen.name} has: {', '.join(known)}.")
+            elif name == "mode":
+                self._say(f"{self._chosen.name} has: {', '.join(self._chosen.modes)}.")
 
     async def _choose_model(self, name: str) -> None:
         if name:
-            self._model = await self._client.model(name)
+            self._model = await self._client.model(whole_path(name))
             self._say(f"Model {self._model.name}, {self._model.width} by {self._model.height} pixels.")
             return
         for model in self._snapshot.models:
             chosen = ", chosen" if model.name == self._chosen.name else ""
-            self._say(f"{model.name}, {model.family}{chosen}.")
+            problem = f", cannot be used: {model.problem.cause}" if model.problem is not None else ""
+            self._say(f"{model.name}, {model.family}{chosen}{problem}.")
 
-    def _set_negative(self, text: str) -> None:
-        self._negative = text
-        self._say(f"Pictures should not show: {text}." if text else "No negative prompt.")
+    async def _say_option(self, option: Option, text: str) -> None:
+        """Take what was said for the pictures to come, if it is possible, and tell how it was understood."""
+        before = self._options.get(option.place, option.unsaid)
+        if text.lower() in UNSAID and not (option.is_switch and not text) and text not in option.choices:
+            value = option.unsaid
+        else:
+            value = await self._looked_at(option, _read(option, text))
+            if option.many:
+                value = (*before, value)
+        if option.name == "mode" and value and value not in self._chosen.modes:
+            raise bad_request(f"{self._chosen.name} has no mode {value}; it has {', '.join(self._chosen.modes)}.")
+        self._job("", **{option.place: value})
+        self._options[option.place] = value
+        mode = f" Mode {self._job('').mode}." if option.place in ("image", "mask", "grow", "mode") else ""
+        self._say(f"{_label(option)} {self._value_of(option)}.{mode}")
 
-    def _set(self, text: str) -> None:
+    async def _looked_at(self, option: Option, value: Any) -> Any:
+        """`value` with the whole path of the picture that it names, which is refused if it is not there now."""
+        if option.name == "control":
+            return value | {"image": await self._picture(value["image"])}
+        return Path(await self._picture(str(value))) if option.name in ("image", "mask") else value
+
+    async def _picture(self, path: str) -> str:
+        if path == "last":
+            if not self._snapshot.pictures:
+                raise bad_request("There is no picture yet.")
+            return self._snapshot.pictures[0].path
+        whole = str(expanded(path).absolute())
+        if (await self._client.complete(whole)).kind != "file":
+            raise bad_request(f"{whole} is not there.")
+        return whole
+
+    async def _set(self, text: str) -> None:
+        """Tell all that holds; with a name and a value, the same as the command of that name."""
         name, _, value = text.partition(" ")
-        value = value.strip()
-        match name:
-            case "":
-                self._tell_settings()
-            case "size":
-                width, _, height = value.lower().replace("×", "x").partition("x")
-                self._set_number("width", width)
-                self._set_number("height", height or width)
-            case "scheduler":
-                found = find_scheduler(value, self._chosen.schedulers)
-                if found is None:
-                    known = ", ".join(SCHEDULERS[one].label for one in self._chosen.schedulers if one in SCHEDULERS)
-                    raise bad_request(f"There is no scheduler called {value!r}.", f"There are: {known}.")
-                self._values["scheduler"] = found.id
-                self._say(f"Scheduler {found.label}.")
-            case "seed" if value in ("", "random"):
-                self._values.pop("seed", None)
-                self._say("Seed random.")
-            case _:
-                self._set_number("guidance_scale" if name == "guidance" else name, value)
-
-    def _set_number(self, name: str, value: str) -> None:
-        if name not in NUMBERS:
-            raise bad_request(
-                f"There is no setting called {name!r}.", "There are: size, steps, guidance, scheduler, seed, count."
-            )
-        field = job_fields()[name]
-        try:
-            number = int(value) if field.whole else float(value)
-        except ValueError:
-            raise bad_request(f"{field.label} must be a number, not {value!r}.", f"It is {field.range}.") from None
-        if (complaint := field.complaint(number)) is not None:
-            raise bad_request(complaint, field.help)
-        self._values[name] = number
-        self._say(f"{field.label} {number:g}.")
-
-    def _tell_settings(self) -> None:
+        if name and not any(one.name == name for one in OPTIONS):
+            raise bad_request(f"There is nothing called {name!r} to set.", "/help lists the commands.")
+        if name:
+            await self._obey(f"/{name} {value}")
+            return
         job = self._job("")
-        self._say(f"Model {job.model}. Size {job.width} by {job.height}. Steps {job.steps}.")
+        self._say(f"Model {job.model}. Mode {job.mode}. Size {job.width} by {job.height}. Steps {job.steps}.")
         scheduler = SCHEDULERS[job.scheduler].label if job.scheduler in SCHEDULERS else job.scheduler
-        seed = job.seed if "seed" in self._values else "random"
+        seed = "random" if self._options.get("seed") is None else job.seed
         self._say(f"Guidance {job.guidance_scale:g}. Scheduler {scheduler}. Seed {seed}. Count {job.count}.")
+        for one in OPTIONS:
+            if one.name not in TOLD and self._options.get(one.place, one.unsaid) != one.unsaid:
+                self._say(f"{_label(one)} {self._value_of(one)}.")
+
+    def _value_of(self, option: Option) -> str:
+        value = self._options.get(option.place, option.unsaid)
+        if option.is_switch:
+            return "yes" if value else "no"
+        if value == option.unsaid and not value:
+            return NONE.get(option.name, "none" if option.many or option.read is Path else "the default")
+        return _told(value)
+
+    def _controlnets(self, _: str) -> None:
+        nets = self._chosen.controls
+        for name, modes in nets.items():
+            self._say(f"{name}, for {', '.join(modes)}.")
+        if not nets:
+            self._say(f"None that was found fits {self._chosen.name}.")
+
+    async def _library(self, kind: str) -> None:
+        kinds = [one for one in get_args(FileKind) if one == (kind or "lora")]
+        if not kinds:
+            raise bad_request(f"There is no kind called {kind!r}.", f"There are: {', '.join(get_args(FileKind))}.")
+        answer = await self._client.request(GetLibrary(kinds=kinds))
+        files = msgspec.msgpack.decode(answer, type=LibraryPage).files
+        for file in files:
+            words = f", words: {', '.join(file.trigger_words)}" if file.trigger_words else ""
+            base = BUNDLED if file.bundled else file.family or file.base or "models that it does not name"
+            self._say(f"{file.name}, for {base}{words}.")
+        if not files:
+            self._say(f"The library has no {kind or 'lora'}.")
+
+    async def _pictures(self, words: str) -> None:
+        answer = await self._client.request(FindPictures(text=words, limit=FOUND))
+        page = msgspec.msgpack.decode(answer, type=PicturePage)
+        self._say(f"{page.total} pictures." if page.total != 1 else "1 picture.")
+        for info in page.pictures:
+            self._say(f"{info.prompt or 'no prompt'}, seed {info.picture.seed}, {info.picture.path}")
+
+    async def _settings(self, text: str) -> None:
+        name, _, value = text.partition(" ")
+        fields = [one for one in setting_fields() if not name or one.name == name]
+        if not fields:
+            raise bad_request(f"There is no setting called {name!r}.", "/settings lists them.")
+        if value:
+            await self._client.request(ChangeSetting(name=name, value=value.strip()))
+        for field in fields:
+            values = f" {field.help} It can be {field.values or 'a text'}." if name and not value else ""
+            self._say(f"{field.name} is {self._snapshot.settings[field.name] or 'empty'}.{values}")
 
     def _queue(self, _: str) -> None:
         running, waiting = self._snapshot.running, self._snapshot.waiting
         if running is not None:
             self._say(f"Running: {running.job.prompt or 'no prompt'}.")
         self._say(f"{len(waiting)} waiting." if waiting else "Nothing waits.")
-        for record in waiting[:10]:
+        for record in waiting[:FOUND]:
             self._say(f"Waiting: {record.job.prompt or 'no prompt'}.")
 
     async def _cancel(self, _: str) -> None:
@@ -251,14 +343,13 @@ class PlainSession:
     # ---- what the client tells ---------------------------------------------------------------------------------
 
     def engine_attached(self, snapshot: Snapshot) -> None:
-        if not self._attached.is_set():
-            self._say(f"Ready. Model {self._chosen.name}.")
         self._attached.set()
         self._changed.set()
 
     def engine_event(self, event: ClientEvent) -> None:
         match event:
             case JobQueued(record=record):
+                self._said = ""
                 self._say(f"Queued. {_about(record)}")
             case JobStarted(record=record):
                 self._say(f"Started. {_about(record)}")
@@ -273,11 +364,11 @@ class PlainSession:
             case JobCancelled():
                 self._say("Cancelled.")
             case JobFailed(problem=problem) | JobInterrupted(problem=problem) | Warning(problem=problem):
-                self._say(str(problem))
+                self._tell(str(problem))
             case JobNote(text=text):
                 self._say(text)
             case EngineState(hold=Problem() as hold):
-                self._say(f"The queue waits. {hold}")
+                self._tell(f"The queue waits. {hold}")
         self._changed.set()
 
     def engine_preview(self, preview: Preview) -> None:
@@ -286,7 +377,7 @@ class PlainSession:
     def engine_detached(self, problem: Problem | None) -> None:
         if problem is None:
             return
-        self._say(str(problem))
+        self._tell(str(problem))
         if not self._lines.isatty():  # nobody is there to mend it and to see that it goes on
             self._given_up.set()
 
@@ -297,15 +388,80 @@ class PlainSession:
             self._part = what, quarter
             self._say(f"{what}, {told or f'{100 * done // max(total, 1)} percent'}.")
 
-    def _say(self, text: str) -> None:
+    def _tell(self, text: str) -> None:
+        """Say what happened, once."""
         if text != self._said:
             self._said = text
-            print(plain(text), file=self._told, flush=True)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        print(plain(text), file=self._told, flush=True)
 
 
 def _about(record: JobRecord) -> str:
     pictures = "1 picture" if record.job.count == 1 else f"{record.job.count} pictures"
     return f"{pictures}, seed {record.job.seed}, {record.job.width} by {record.job.height}."
+
+
+NONE: Final = {
+    "seed": "random",
+    "negative": "nothing",
+    "grow": "none",
+    "vae": "the model's",
+    "text-encoder": "the model's",
+}
+"""How options are told that were not said, where that is not "none" or "the default"."""
+
+TOLD: Final = ("model", "mode", "size", "steps", "guidance", "scheduler", "seed", "count")
+"""Options that are told whether they were said or not."""
+
+
+def _help(option: Option) -> str:
+    value = "yes or no" if option.is_switch else ", ".join(option.choices) or option.value
+    return f"{value}: {option.help}"
+
+
+def _label(option: Option) -> str:
+    return option.name.replace("-", " ").capitalize()
+
+
+def _read(option: Option, text: str) -> Any:
+    """What `text` means for `option`.
+
+    Raises:
+        LatenttyError: it means nothing.
+    """
+    if option.is_switch:
+        if text.lower() not in ("", "yes", "no"):
+            raise bad_request(f"{_label(option)} is yes or no.")
+        return text.lower() != "no"
+    if option.choices and text not in option.choices:
+        raise bad_request(f"{_label(option)} cannot be {text!r}: it is {' or '.join(option.choices)}.")
+    try:
+        return option.read(text)
+    except argparse.ArgumentTypeError as error:
+        raise bad_request(f"{error}.") from None
+    except ValueError:
+        raise bad_request(f"{_label(option)} cannot be {text!r}: {option.help}.") from None
+
+
+def _told(value: Any) -> str:
+    """A value as it is said: sizes with "by", and what was said several times with "and"."""
+    match value:
+        case (int(width), int(height)):
+            return f"{width} by {height}"
+        case (int(left), int(top), int(right), int(bottom)):
+            return f"left {left}, top {top}, right {right}, bottom {bottom}"
+        case (str(file), float(weight)):
+            return f"{file} at {weight:g}"
+        case {"model": net, "image": image, **rest}:
+            return ", ".join([f"{net} on {image}", *(f"{name} {one}" for name, one in rest.items())])
+        case tuple():
+            return " and ".join(_told(one) for one in value)
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
 
 
 def plain_session(paths: Paths) -> int:
