@@ -12,7 +12,14 @@ import numpy
 import pytest
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, AutoencoderKLQwenImage, ControlNetModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    ControlNetModel,
+    Flux2Transformer2DModel,
+    UNet2DConditionModel,
+)
 from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -23,6 +30,9 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
+    Qwen2VLProcessor,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     T5TokenizerFast,
 )
 
@@ -303,30 +313,56 @@ def test_parts_in_files_of_their_own_draw_what_the_folder_draws(
         open_model(path, Lending([models]))
 
 
-def test_qwen_image_is_put_together_from_loose_files(
-    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["qwen-image", "flux2-klein"])
+def test_a_model_is_put_together_from_loose_files(
+    tiny_models: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Its encoder without a head, as ComfyUI's users have it; nothing of it sees pictures."""
-    folder, pack = tiny_models["qwen-image"], tmp_path / "pack"
+    """Its encoder without a head, as ComfyUI's users have it."""
+    folder, pack = tiny_models[name], tmp_path / "pack"
     shutil.copytree(folder, pack, ignore=shutil.ignore_patterns("*.safetensors"))
     told = json.loads((pack / "text_encoder" / "config.json").read_text())
-    flat = {name: told["text_config"][name] for name in ("hidden_size", "num_hidden_layers", "vocab_size")}
+    flat = {key: told.get("text_config", told)[key] for key in ("hidden_size", "num_hidden_layers", "vocab_size")}
     (pack / "text_encoder" / "config.json").write_text(json.dumps(told | flat))
-    variant = Variant(id=str(pack), family="qwen-image", pipeline="QwenImagePipeline")
+    index = json.loads((pack / "model_index.json").read_text())
+    variant = Variant(id=str(pack), family=name, pipeline=index["_class_name"])
     monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
     weights = weights_of(folder)
     files = {
-        "diffusion_models/qwen_image": weights["transformer"],
-        "text_encoders/qwen_2.5_vl": {n: one for n, one in weights["text_encoder"].items() if n != "lm_head.weight"},
-        "vae/qwen_image_vae": weights["vae"],
+        "diffusion_models/denoiser": weights["transformer"],
+        "text_encoders/qwen_encoder": {n: one for n, one in weights["text_encoder"].items() if n != "lm_head.weight"},
+        "vae/flux2-vae" if name == "flux2-klein" else "vae/qwen_image_vae": weights["vae"],
     }
-    for name, tensors in files.items():
-        (tmp_path / "models" / name).parent.mkdir(parents=True)
-        save_file({n: one.contiguous() for n, one in tensors.items()}, tmp_path / "models" / f"{name}.safetensors")
+    for place, tensors in files.items():
+        (tmp_path / "models" / place).parent.mkdir(parents=True)
+        save_file({n: one.contiguous() for n, one in tensors.items()}, tmp_path / "models" / f"{place}.safetensors")
     residents = Residents(CPU, torch.float32, PLENTY, [tmp_path / "models"])
-    path = tmp_path / "models" / "diffusion_models" / "qwen_image.safetensors"
+    path = tmp_path / "models" / "diffusion_models" / "denoiser.safetensors"
     whole, single = residents.model("folder", str(folder)), residents.model("file", str(path))
     draws_the_same(residents, single, whole, tmp_path)
+
+
+@pytest.mark.parametrize("size", ["4b", "9b"])
+def test_a_klein_is_known_by_the_names_and_sizes_of_its_parts(size: str) -> None:
+    """Its transformer, which is told no guidance; its VAE, whose latents are wider than all others'; its Qwen3."""
+    pack = configurations() / f"flux2-klein-{size}"
+    told = {
+        part: json.loads((pack / part / "config.json").read_text()) for part in ("transformer", "vae", "text_encoder")
+    }
+    few = {"num_layers": 2, "num_single_layers": 3}
+    with torch.device("meta"):
+        transformer = Flux2Transformer2DModel.from_config(told["transformer"] | few)
+        vae = AutoencoderKLFlux2.from_config(told["vae"])
+        encoder = Qwen3ForCausalLM(Qwen3Config(**told["text_encoder"]))
+    headers = [
+        Header({name: Tensor("BF16", list(one.shape), (0, 0)) for name, one in part.state_dict().items()}, {})
+        for part in (transformer, vae, encoder)
+    ]
+    found = variant_of(headers[0], f"flux-2-klein-base-{size}")
+    assert found is not None
+    assert (found.family, found.configuration, found.index) == ("flux2-klein", pack, {"is_distilled": False})
+    assert found.config == few | {"joint_attention_dim": told["transformer"]["joint_attention_dim"]}
+    assert loose_parts.is_vae(headers[1], told["vae"])
+    assert loose_parts.takes_its_place(headers[2], told["text_encoder"])
 
 
 def test_qwen_images_own_parts_are_known_by_their_real_names_and_sizes() -> None:
@@ -527,7 +563,7 @@ def test_a_checkpoint_of_each_variants_size_fits_its_configuration(variant: str)
     pack = configurations() / variant
     for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
         place = pack / part / "config.json"
-        if not place.exists() or variant == "qwen-image":
+        if not place.exists() or variant.startswith(("qwen-image", "flux2")):
             continue
         if part != "vae" and variant.startswith("stable-diffusion-3"):
             continue
@@ -568,6 +604,9 @@ CROSS = "model__diffusion_model__input_blocks__1__1__transformer_blocks__0__attn
 XL = "conditioner__embedders__1__model__ln_final__weight"
 JOINT = "joint_blocks__0__context_block__adaLN_modulation__1__weight"
 FLUX = {"double_blocks__0__img_attn__qkv__weight": [9216, 3072], "img_in__weight": [3072, 64]}
+KLEIN = {
+    "double_stream_modulation_img__lin__weight": [1, 1], "img_in__weight": [4096, 128], "txt_in__weight": [4096, 12288]
+}  # fmt: skip
 GUIDED = {"guidance_in__in_layer__weight": [3072, 256]}
 
 
@@ -585,6 +624,8 @@ GUIDED = {"guidance_in__in_layer__weight": [3072, 256]}
         (FLUX | GUIDED, "flux1-kontext-dev", "flux-kontext"),
         (FLUX | GUIDED | {"img_in__weight": [3072, 384]}, "x", "flux-fill"),
         ({"noise_refiner__0__attention__qkv__weight": [1, 1]}, "x", "z-image"),
+        (KLEIN, "x", "flux2-klein"),
+        (KLEIN | GUIDED, "not-a-klein", "flux2"),
         ({"transformer_blocks__0__img_mod__1__weight": [1, 1]}, "qwen_image_edit_2509", "qwen-image-edit-plus"),
         ({FIRST: [320, 8, 3, 3], CROSS: [320, 768]}, "instruct-pix2pix", None),
         ({"decoder__conv_in__weight": [512, 4, 3, 3]}, "vae", None),
@@ -598,6 +639,10 @@ def test_a_checkpoint_is_known_by_weights_that_it_must_have(shapes: Any, file_na
         assert found is not None
         assert found.config["guidance_embeds"] is False
         assert found.scheduler["use_dynamic_shifting"] is False, "without a guidance input it is schnell"
+    if wanted == "qwen-image-edit-plus":
+        assert found is not None
+        assert found.configuration == configurations() / "qwen-image", "beside what shows it pictures"
+        assert "processor" in found.index
 
 
 def test_the_shipped_vocabularies_are_t5s_and_qwens() -> None:
@@ -606,6 +651,10 @@ def test_the_shipped_vocabularies_are_t5s_and_qwens() -> None:
     read = {name: part.load() for name, part in parts.items() if part is not None}
     assert (len(read["T5"]), read["T5"]("a photo of a cat").input_ids) == (32100, [3, 9, 1202, 13, 3, 9, 1712, 1])
     assert read["Qwen"]("Hello world<|im_end|>").input_ids == [9707, 1879, 151645]
+    sees = shared_tokenizer("processor", Qwen2VLProcessor, open_clip=False)
+    assert sees is not None
+    shown = sees.load()(text=["<|vision_start|><|image_pad|>"], images=[Image.new("RGB", (56, 56))])
+    assert shown["input_ids"] == [[151652, *[151655] * 4]], "one for each 28 by 28 pixels"
     said = [{"role": "user", "content": "a cat"}]
     asked = read["Qwen"].apply_chat_template(said, tokenize=False, add_generation_prompt=True, enable_thinking=True)
     assert asked == "<|im_start|>user\na cat<|im_end|>\n<|im_start|>assistant\n"

@@ -24,6 +24,9 @@ SCALING: Final = 0.18215
 XL_SCALING: Final = 0.15
 """Below it lies the factor by which SDXL's latents are scaled, above it Stable Diffusion's."""
 
+FLUX2_CHANNELS: Final = 32
+"""Of the latents of FLUX.2's VAE alone."""
+
 KNOWN_HEADERS: Final = 4096
 
 PREFIXES: Final = (
@@ -69,6 +72,7 @@ _ENCODERS: Final = {
 """By what a configuration calls its model."""
 
 _VAE_LABEL: Final = "VAE (such as ae.safetensors)"
+_FLUX2_VAE_LABEL: Final = "VAE (such as flux2-vae.safetensors)"
 _FILM_VAE_LABEL: Final = "VAE (such as qwen_image_vae.safetensors)"
 _VAE_NAME: Final = re.compile(r"vae|(?:^|[^a-z])ae(?:[^a-z]|$)")
 _ENCODER_NAME: Final = re.compile(r"clip|t5|qwen|text|encoder|(?:^|[^a-z])te(?:[^a-z]|$)")
@@ -84,6 +88,7 @@ def label_of(part: str, config: Mapping[str, Any]) -> str:
     """How users call a file with the weights of `part`."""
     kind = _ENCODERS.get(str(config.get("model_type", "")))
     vae = _FILM_VAE_LABEL if config.get("z_dim") else _VAE_LABEL
+    vae = _FLUX2_VAE_LABEL if config.get("latent_channels") == FLUX2_CHANNELS else vae
     return kind.label if kind else vae if part == "vae" else part
 
 
@@ -97,7 +102,7 @@ def find_loose(part: str, config: Mapping[str, Any], files: Iterable[Path]) -> l
             header = sound_header(path)
             if header is not None and fits(header, config):
                 found.append(path)
-    if part == "vae":
+    if part == "vae" and config.get("latent_channels") != FLUX2_CHANNELS:
         other = _NOT_OF_SD3 if float(config.get("scaling_factor") or SCALING) > 1 else _OTHER_LATENTS
         other = _NOT_QWENS if config.get("z_dim") else other
         found = [path for path in found if not other.search(path.name.lower())]

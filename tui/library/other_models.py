@@ -58,7 +58,8 @@ def not_drawn_with(shapes: Shapes) -> str:
         what, why, _ = _MARKS[int(str(found.lastgroup)[1:])]
         return f"it is {what}: {why}"
     entry = shapes.get("img_in.weight") or shapes.get("x_embedder.weight") or []
-    if "guidance_in.in_layer.weight" in shapes and entry[1:] == [128]:
+    second = "double_stream_modulation_img.lin.weight" in shapes  # FLUX.2 reads as many channels
+    if "guidance_in.in_layer.weight" in shapes and entry[1:] == [128] and not second:
         return f"it is FLUX.1 Canny or Depth: {_CONTROL}"
     first = shapes.get("input_blocks.0.0.weight") or []
     if len(first) == 4 and first[1] in _INPUTS:

@@ -55,6 +55,8 @@ class Variant(Struct, frozen=True, kw_only=True):
     """What the denoiser's configuration must say, whatever the lender's says."""
     scheduler: dict[str, Any] = field(default_factory=dict)
     """The same for the scheduler's."""
+    index: dict[str, Any] = field(default_factory=dict)
+    """The same for the model's index."""
     like: str = ""
     """The variant whose configuration it has, where it is not its own."""
 
@@ -288,7 +290,7 @@ def index_of(single: SingleFile) -> dict[str, Any]:
         LatenttyError: the lender's is damaged.
     """
     index = read_json(single.pack, "model_index.json")
-    return index | {"_class_name": single.variant.pipeline}
+    return index | {"_class_name": single.variant.pipeline} | single.variant.index
 
 
 def scheduler_config_of(single: SingleFile) -> dict[str, Any]:
@@ -370,7 +372,7 @@ def variant_of(header: Header, file_name: str = "") -> Variant | None:
         return None
     predicts = header.metadata.get("modelspec.prediction_type", "")
     hint = " ".join((file_name, f"predicts-{predicts}", *header.metadata.values())).lower()[:4096]
-    for look in (_unet, _sd3, _flux, _others):
+    for look in (_unet, _sd3, _flux, _flux2, _others):
         found = look(shapes, hint)
         if found is not None:
             return found
@@ -484,6 +486,34 @@ def _flux(shapes: Shapes, hint: str) -> Variant | None:
     )
 
 
+_KLEINS: Final = {3072: "flux2-klein-4b", 4096: "flux2-klein-9b"}
+"""By the width of their transformers."""
+
+
+def _flux2(shapes: Shapes, hint: str) -> Variant | None:
+    """FLUX.2, in the names of Black Forest Labs or in diffusers': dev is told a guidance, Klein is not."""
+    if "double_stream_modulation_img.lin.weight" in shapes:
+        entry, text, guided = "img_in.weight", "txt_in.weight", "guidance_in.in_layer.weight" in shapes
+        layers = _count(shapes, "double_blocks."), _count(shapes, "single_blocks.")
+    elif "double_stream_modulation_img.linear.weight" in shapes:
+        entry, text = "x_embedder.weight", "context_embedder.weight"
+        guided = "time_guidance_embed.guidance_embedder.linear_1.weight" in shapes
+        layers = _count(shapes, "transformer_blocks."), _count(shapes, "single_transformer_blocks.")
+    else:
+        return None
+    if guided or not shapes.get(entry) or not shapes.get(text):
+        return Variant(id="flux2", family="flux2", pipeline="Flux2Pipeline")
+    width = shapes[entry][0]
+    return Variant(
+        id="flux2-klein",
+        like=_KLEINS.get(width, ""),
+        family="flux2-klein",
+        pipeline="Flux2KleinPipeline",
+        config={"num_layers": layers[0], "num_single_layers": layers[1], "joint_attention_dim": shapes[text][1]},
+        index={"is_distilled": "base" not in hint},
+    )
+
+
 def _count(shapes: Shapes, prefix: str) -> int:
     """How many blocks are called `prefix` and a number."""
     numbers = {name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)}
@@ -492,7 +522,6 @@ def _count(shapes: Shapes, prefix: str) -> int:
 
 _MARKS: Final[dict[str, tuple[str, ...]]] = {
     "lumina-2": ("layers.0.adaLN_modulation.1.weight", "time_caption_embed.caption_embedder.0.weight"),
-    "flux2": ("double_stream_modulation_img.lin.weight", "double_stream_modulation_img.linear.weight"),
     "z-image": ("noise_refiner.0.attention.qkv.weight", "noise_refiner.0.attention.to_q.weight"),
     "qwen-image": ("transformer_blocks.0.img_mod.1.weight",),
     "sana-sprint": ("time_embed.guidance_embedder.linear_1.weight",),
@@ -501,7 +530,6 @@ _MARKS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 _KIN: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
-    "flux2": (("flux2-klein", ("klein",)),),
     "qwen-image": (
         ("qwen-image-edit-plus", ("edit-2509", "edit-2511", "edit_2509", "edit_2511")),
         ("qwen-image-edit", ("edit",)),
@@ -510,14 +538,29 @@ _KIN: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
 """Families with equal weights' names, and the words in a file's name that tell them apart."""
 
 
+_EDIT_PROCESSOR: Final = {"processor": ["transformers", "Qwen2VLProcessor"]}
+
+
 def _others(shapes: Shapes, hint: str) -> Variant | None:
     """Families whose files hold the transformer alone, and whose configuration is the lender's."""
     for name, marks in _MARKS.items():
         if any(mark in shapes for mark in marks):
             kin = (one for one, words in _KIN.get(name, ()) if any(word in hint for word in words))
             family = next(kin, name)
-            return Variant(id=family, family=family, pipeline=next(iter(FAMILIES[family].pipelines.values())))
+            editor = family.startswith("qwen-image-edit")
+            return Variant(
+                id=family,
+                like="qwen-image" if editor else "",
+                family=family,
+                pipeline=next(iter(FAMILIES[family].pipelines.values())),
+                config={"zero_cond_t": True} if _ZERO_TIME in shapes or (editor and "2511" in hint) else {},
+                index=_EDIT_PROCESSOR if editor else {},
+            )
     return None
+
+
+_ZERO_TIME: Final = "__index_timestep_zero__"
+"""What the later of Qwen-Image's editors carry: what they are shown is told the time zero."""
 
 
 def _unusable(path: Path, why: str, hint: str) -> LatenttyError:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderKLQwenImage, FluxTransformer2DModel, GGUFQuantizationConfig, ModelMixin
+from diffusers import (
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    FluxTransformer2DModel,
+    GGUFQuantizationConfig,
+    ModelMixin,
+)
 from diffusers.loaders.single_file_utils import (
     convert_wan_vae_to_diffusers,
     create_diffusers_clip_model_from_ldm,
@@ -102,6 +108,8 @@ class FilePart(Part):
             mine = {name.removeprefix(PREFIX): tensor for name, tensor in mine.items()}
         if self.kind is FluxTransformer2DModel:
             mine = in_diffusers_names(mine)
+        if self.kind is AutoencoderKLFlux2:
+            return self._built(mine)
         if self.kind is AutoencoderKLQwenImage:
             return self._built(convert_wan_vae_to_diffusers(mine) if "decoder.conv1.weight" in mine else mine)
         if "input_blocks.0.0.weight" in mine:  # a UNet alone; diffusers knows LDM's names behind their prefix
