@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import urlsplit
+
+PIECE = 1 << 14
+"""Bytes that are sent at a time, where they are sent slowly."""
 
 
 class Hub:
@@ -27,6 +31,10 @@ class Hub:
         self.open = Event()
         """Unset, storage sends half of each file and then waits."""
         self.open.set()
+        self.pace = 0.0
+        """Seconds between two pieces of a file, if it is sent in pieces."""
+        self.sent = 0
+        """Bytes of files."""
 
     def info(self) -> bytes:
         siblings = []
@@ -98,6 +106,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         rest = data[start:]
+        for at in range(0, len(rest), PIECE) if hub.pace else ():
+            try:
+                self.wfile.write(rest[at : at + PIECE])
+            except OSError:  # whoever asked has died
+                return
+            hub.sent += len(rest[at : at + PIECE])
+            time.sleep(hub.pace)
+        if hub.pace:
+            return
         half = len(rest) // 2
         self.wfile.write(rest[:half])
         if fault != "cut":
