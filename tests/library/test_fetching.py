@@ -1,5 +1,7 @@
 """What is fetched is whole or not there: cut connections, bad days, wrong hashes, gates, proxies and strange hosts."""
 
+import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from tests.library import model_files as files
 from tests.library.hub_server import Hub, hub_server
 from tests.library.model_files import write_safetensors
+from tui.engine.fetch_process import unwritable
 from tui.library import fetching
 from tui.library.fetching import client_for, fetch_all
 from tui.library.remote_files import Download, RemoteFile, resolve
@@ -140,6 +143,13 @@ async def test_a_server_that_stays_down_is_given_up_and_what_came_is_kept(
     assert parts(tmp_path / "models") == ["fox.safetensors.part"]
     await get(f"{hub.url}/storage/lora/fox.safetensors", tmp_path / "models")
     assert parts(tmp_path / "models") == ["fox.safetensors"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_told_with_what_to_do() -> None:
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        told = unwritable("/models", OSError(number, os.strerror(number)))
+        assert (told.code, "goes on where it was" in told.hint) == ("disk_full", True)
+    assert "change its rights" in unwritable("/models", PermissionError(errno.EACCES, "Permission denied")).hint
 
 
 async def test_a_full_disk_is_noticed_before_anything_is_fetched(

@@ -5,6 +5,7 @@ ends, the engine is gone or wants it no more, and it ends; what has come waits a
 """
 
 import asyncio
+import errno
 import os
 import sys
 import threading
@@ -141,13 +142,18 @@ def main() -> int:
         problem = replace(error.problem, cause=redacted(error.problem.cause))
         telling.change(phase="failed", problem=problem, rate=0.0, waiting="")
     except OSError as error:
-        problem = Problem(
-            code="output_unwritable",
-            cause=f"{order.state.folder} cannot be written: {error.strerror or error}.",
-            hint="Choose another folder, or change its rights.",
-        )
-        telling.change(phase="failed", problem=problem, rate=0.0, waiting="")
+        telling.change(phase="failed", problem=unwritable(order.state.folder, error), rate=0.0, waiting="")
     return 0
+
+
+def unwritable(folder: str, error: OSError) -> Problem:
+    """Why what came cannot be written to `folder`, and what to do."""
+    cause = f"{folder} cannot be written: {error.strerror or error}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Problem(
+            code="disk_full", cause=cause, hint="Free some space and give the same command: it goes on where it was."
+        )
+    return Problem(code="output_unwritable", cause=cause, hint="Choose another folder, or change its rights.")
 
 
 def _end_with_the_engine() -> None:

@@ -50,6 +50,7 @@ async def fetch_all(
 
     Raises:
         LatenttyError: one could not be fetched; what came of it waits as `.part` for the next try.
+        OSError: `folder` cannot be written.
     """
     _check_space(download, folder)
     slots = asyncio.Semaphore(AT_ONCE)
@@ -109,6 +110,7 @@ async def fetch(
 
     Raises:
         LatenttyError: it could not be fetched, or is not what it should be.
+        OSError: it cannot be written.
     """
     if target.exists():
         if await asyncio.to_thread(_is_it, file, target):
@@ -183,7 +185,7 @@ async def _some(file: RemoteFile, part: Path, client: httpx2.AsyncClient, told: 
         with part.open("ab" if start else "wb") as out:
             done = start
             async for piece in answer.aiter_bytes():
-                _write(out, piece)
+                out.write(piece)
                 done += len(piece)
                 told(file, done, total)
         if total and done < total:
@@ -194,19 +196,6 @@ def _number(answer: httpx2.Response, header: str, otherwise: int) -> int:
     """What a header of `answer` says, if that is a number that can be."""
     given = answer.headers.get(header, "")
     return int(given) if re.fullmatch("[0-9]{1,18}", given) else otherwise
-
-
-def _write(out: object, piece: bytes) -> None:
-    try:
-        out.write(piece)  # type: ignore[attr-defined]
-    except OSError as error:
-        raise LatenttyError(
-            Problem(
-                code="disk_full",
-                cause=f"The download cannot be written: {error.strerror}.",
-                hint="Free some space and give the same command: it goes on where it was.",
-            )
-        ) from None
 
 
 def _is_it(file: RemoteFile, target: Path) -> bool:
