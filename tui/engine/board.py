@@ -1,5 +1,6 @@
 """What every client sees: one Snapshot, changed by numbered events alone, and the newest preview frame."""
 
+from tui.engine.diary import write_down
 from tui.engine.event_log import EventLog
 from tui.engine.session import Session
 from tui.protocol.events import ClientEvent, EngineState
@@ -24,7 +25,10 @@ class Board:
     def tell(self, event: ClientEvent) -> None:
         """`event` happened."""
         numbered = self._events.add(event)
+        held = self.snapshot.engine.hold
         apply(self.snapshot, event)
+        if not isinstance(event, EngineState) or event.hold != held:
+            write_down(event, self.snapshot)
         if self.snapshot.step is None:
             self._preview = None
         data = encode(numbered)

@@ -207,6 +207,7 @@ class Engine:
         except sqlite3.Error as error:  # such as a page of the file that is damaged
             raise LatenttyError(self._database.problem(error)) from None
         await self._listener.bind()
+        log.info("Latentty %s listens, process %d", tui.__version__, os.getpid())
 
     async def _take_over(self) -> None:
         """Bring the queue into order and the snapshot up to it."""
@@ -302,7 +303,7 @@ class Engine:
                 await session.refuse(_refusal(problem))
                 return
         except (FrameError, OSError) as error:
-            log.info("a client is let go: %s", error)
+            log.debug("a client is let go: %s", error)
             return
         # no await between the snapshot and the entry into the set: no event is missed and none comes twice
         missed = self._board.missed(hello.since) if hello.boot == self._boot else None

@@ -172,4 +172,12 @@ class ChildHome:
             told = line.decode(errors="replace").rstrip()
             if any(words in told for words in TELLING):
                 self._reason, self._told_at = told[:LONGEST_REASON], time.monotonic()
-            log.info("worker: %s", told)
+            level, said = _level_of(told)
+            log.log(level, "worker: %s", said)
+
+
+def _level_of(line: str) -> tuple[int, str]:
+    """How serious a line of the worker's is, and the line without that; what is not its log's is told by the way."""
+    name, _, rest = line.partition(" ")
+    level = logging.getLevelNamesMapping().get(name)
+    return (logging.INFO, line) if level is None else (level, rest)

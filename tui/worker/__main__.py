@@ -40,6 +40,9 @@ PR_SET_PDEATHSIG: Final = 1
 TELL_WITHIN: Final = 2.0
 """Seconds that the engine has to read why this process ends."""
 
+CHATTY: Final = ("torchao", "torch.utils._pytree")
+"""Loggers that warn, each time, of what nobody here uses or can change."""
+
 FIRST_TO_GO: Final = "500"
 """How readily the kernel ends this process for want of memory: as if it held half of all there is on top of its own."""
 
@@ -57,6 +60,8 @@ def main() -> None:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(capture=True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), _pipelines))
 
 
