@@ -12,7 +12,7 @@ from textual.widgets import Static
 from tests.conftest import pictures_below
 from tests.engine.conftest import Running
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
-from tests.screens.scripted import open_scripted
+from tests.screens.scripted import draw, open_scripted
 from tui import client
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
@@ -225,3 +225,22 @@ async def test_what_is_typed_after_a_change_of_mode_stays_however_long_the_engin
         await enter("img2img")
         assert screen.query_one("#strength", NumberInput).value == "0.9"
         assert screen.query_one("#width", NumberInput).value == "256", "250 is not possible"
+
+
+async def test_what_was_typed_comes_back_after_a_recall(running: Running) -> None:
+    await draw(running, "a fox", steps=3)
+    async with open_scripted(running) as pilot:
+        screen = pilot.app.screen
+        await until(pilot, lambda: screen.shown is not None and screen.prompts.prompt == "a fox")
+        steps = screen.query_one("#steps", NumberInput)
+        screen.prompts.fill("a long story", "blue")
+        steps.value = "44"
+        await pilot.press("escape", "r")
+        await until(pilot, lambda: screen.prompts.texts == ("a fox", "") and steps.value == "3")
+        assert any("z brings it back" in one.message for one in pilot.app._notifications)
+        await pilot.press("z")
+        await until(pilot, lambda: screen.prompts.texts == ("a long story", "blue") and steps.value == "44")
+        assert screen.query_one("#seed", NumberInput).value == ""
+        screen.query_one("#prompt").focus()
+        await pilot.press("ctrl+underscore")
+        assert screen.prompts.prompt == "a fox", "and so does the text alone"

@@ -95,6 +95,11 @@ class PromptPane(Vertical):
         """What it should not show."""
         return self._negative.text.strip()
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both."""
+        return self.prompt, self.negative_prompt
+
     def show_counts(self, counts: TokenCounts) -> None:
         """How long the prompt is for each text encoder, and what may not be meant in it."""
         self._prompt.border_subtitle = " · ".join(told for one in counts.encoders if (told := _length(one)))
@@ -117,9 +122,10 @@ class PromptPane(Vertical):
         self.fill(f"{self.prompt} {words}".strip(), self.negative_prompt)
 
     def fill(self, prompt: str, negative_prompt: str) -> None:
-        """Replace both texts."""
+        """Replace both texts; the areas' own undo knows what they were."""
         for area, text in ((self._prompt, prompt), (self._negative, negative_prompt)):
-            area.text = text
+            if area.text != text:
+                area.replace(text, (0, 0), area.document.end, maintain_selection_offset=False)
             area.move_cursor(area.document.end)
 
 

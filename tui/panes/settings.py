@@ -387,6 +387,11 @@ class SettingsPane(Vertical):
         self._tile.value, self._drop.value = drawn.memory.tile_vae, drawn.memory.drop_text_encoders
         self._offload.value = drawn.memory.offload
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether the next job has the seed that is shown."""
+        return self._seed_policy == "fixed"
+
     def set_seed(self, seed: int) -> None:
         """Lock the seed."""
         self._seed.set_number(seed)

@@ -160,7 +160,10 @@ class QueueScreen(UndoingScreen):
         """End the job under the cursor."""
         record = self._under_cursor
         if record is not None and record.open:
-            self._undo.add("The job waits again.", Retry(job_id=record.job.id))
+            waiting = [one.job.id for one in self._records if one.state == "waiting"]
+            after = waiting[waiting.index(record.job.id) + 1 :] if record.job.id in waiting else []
+            back = [Reorder(job_id=record.job.id, before=one) for one in after[:1]]
+            self._undo.add("The job waits again.", Retry(job_id=record.job.id), *back)
             self.ask(Cancel(job_id=record.job.id))
 
     @work(group="commands")

@@ -1,7 +1,7 @@
 """The studio: prompt, settings and preview on one screen."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +122,8 @@ class StudioScreen(EngineScreen):
         self.settings = SettingsPane(id="settings")
         self.preview = PreviewPane(id="preview")
         self._greeted = False
+        self._known = ("", "")
+        """The prompts that were drawn or filled in last: what differs was typed and is nowhere else."""
         self._frame: Preview | None = None
         self._recent: dict[int, Image.Image] = {}
         self._selected = 0
@@ -255,13 +257,37 @@ class StudioScreen(EngineScreen):
 
     def take_over(self, job: Job) -> None:
         """Fill the panes with everything that `job` says, its seed locked."""
-        self._fill(job)
-        self.settings.set_seed(job.seed)
+        self._replace(job, job.seed)
 
     def _fill(self, job: Job) -> None:
         written = job.as_written
         self.prompts.fill(written.prompt, written.negative_prompt)
         self.settings.fill(written)
+        self._known = self.prompts.texts
+
+    def _replace(self, job: Job, seed: int) -> None:
+        """Fill the panes with `job`, its seed locked, so that what they say now can be taken back."""
+        if self.settings.model is not None:
+            before = self.settings.make_job(*self.prompts.texts)
+            locked = before.seed if self.settings.is_locked else None
+
+            def back() -> None:
+                self._fill(before)
+                if locked is None:
+                    self.settings.clear_seed()
+                else:
+                    self.settings.set_seed(locked)
+
+            self._can_take_back("The prompt and the settings are as before.", back)
+        self._fill(job)
+        self.settings.set_seed(seed)
+
+    def _can_take_back(self, told: str, back: Callable[[], None]) -> None:
+        """Something replaces what is written, and `back` brings that back."""
+        texts = self.prompts.texts
+        self._undo.add_here(told, back)
+        if any(texts) and texts != self._known:
+            self.notify(f"What was typed is replaced; {undo_key(self.app, 'picture.undo')} brings it back.")
 
     # ---- what the user asks for --------------------------------------------------------------------------------
 
@@ -450,8 +476,7 @@ class StudioScreen(EngineScreen):
         picture = self.shown
         job = await self._job_of(picture)
         if picture is not None and job is not None:
-            self._fill(job)
-            self.settings.set_seed(picture.seed)
+            self._replace(job, picture.seed)
 
     @work(group="vary", exclusive=True)
     async def action_variations(self) -> None:
@@ -503,6 +528,8 @@ class StudioScreen(EngineScreen):
             return
         for command in done.commands:
             await self.result(command)
+        if done.then is not None:
+            done.then()
         self.notify(done.told)
 
     def action_copy(self) -> None:
@@ -544,7 +571,8 @@ class StudioScreen(EngineScreen):
         chosen = await self.app.push_screen_wait(dialog)
         if chosen is not None:
             one = offered[chosen][1]
-            here = self.prompts.prompt, self.prompts.negative_prompt
+            here = self.prompts.texts
+            self._can_take_back("The prompt is as before.", lambda: self.prompts.fill(*here))
             self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
 
     def _delete_prompt(self, name: str) -> bool:
@@ -701,3 +729,4 @@ class StudioScreen(EngineScreen):
         if self._selected:
             self.action_select(-self._selected)
         self.settings.drawn(job)
+        self._known = job.prompt, job.negative_prompt

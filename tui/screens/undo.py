@@ -1,5 +1,6 @@
 """What a screen can take back: the commands that undo each thing done, the last one first."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -29,6 +30,8 @@ class Undoable(Struct, frozen=True):
     told: str
     """What taking it back does, such as "2 pictures are back"."""
     commands: list[ClientCommand]
+    then: Callable[[], None] | None = None
+    """What else takes it back, without the engine."""
 
 
 class Undo:
@@ -40,6 +43,10 @@ class Undo:
     def add(self, told: str, *commands: ClientCommand) -> None:
         """Something was done that `commands` take back."""
         self._done = [*self._done, Undoable(told, list(commands))][-MAX_KEPT:]
+
+    def add_here(self, told: str, back: Callable[[], None]) -> None:
+        """Something was done that `back` takes back, without the engine."""
+        self._done = [*self._done, Undoable(told, [], back)][-MAX_KEPT:]
 
     def forget(self) -> None:
         """Nothing can be taken back any more."""

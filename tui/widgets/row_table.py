@@ -9,7 +9,7 @@ from textual.widgets import DataTable
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
-    """Moves by keys; a click tells which row is meant."""
+    """Moves by keys, Home and End to the first row and the last; a click tells which row is meant."""
 
     DEFAULT_CSS = """
     RowTable { background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
@@ -18,7 +18,11 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     RowTable:focus > .datatable--cursor { background: $accent 30%; color: $foreground; text-style: none; }
     RowTable > .datatable--header { background: $background; color: $text-muted; text-style: none; }
     """
-    BINDINGS = [one for one in DataTable.BINDINGS if not (isinstance(one, Binding) and one.key == "enter")]
+    BINDINGS = [
+        *(one for one in DataTable.BINDINGS if not (isinstance(one, Binding) and one.key in ("enter", "home", "end"))),
+        Binding("home", "scroll_top", "First line", show=False),
+        Binding("end", "scroll_bottom", "Last line", show=False),
+    ]
 
     _changes_row = False
 
