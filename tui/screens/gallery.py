@@ -55,6 +55,7 @@ SORTED: Final[dict[Sort, str]] = {
     "oldest": "oldest first",
     "favourites": "favourites first",
     "model": "by model",
+    "largest": "largest first",
 }
 
 MAX_KEPT: Final = 400
