@@ -5,26 +5,31 @@ from typing import Final
 
 from tui.protocol.library import FileKind, ModelFile
 
-_SEVERAL: Final[dict[str, str]] = {
-    "checkpoint": "checkpoints",
-    "lora": "LoRAs",
-    "embedding": "embeddings",
-    "vae": "VAEs",
-    "controlnet": "ControlNets",
-    "t2i-adapter": "T2I-Adapters",
-    "ip-adapter": "IP-Adapters",
-    "upscaler": "upscalers",
-    "text encoder": "text encoders",
-    "image encoder": "image encoders",
-    "unknown": "of no use",
+_NAMES: Final[dict[str, tuple[str, str]]] = {
+    "checkpoint": ("checkpoint", "checkpoints"),
+    "lora": ("LoRA", "LoRAs"),
+    "embedding": ("embedding", "embeddings"),
+    "vae": ("VAE", "VAEs"),
+    "controlnet": ("ControlNet", "ControlNets"),
+    "t2i-adapter": ("T2I-Adapter", "T2I-Adapters"),
+    "ip-adapter": ("IP-Adapter", "IP-Adapters"),
+    "upscaler": ("upscaler", "upscalers"),
+    "text encoder": ("text encoder", "text encoders"),
+    "image encoder": ("image encoder", "image encoders"),
+    "unknown": ("unknown", "of no use"),
 }
-"""By kind, in the order in which they are told."""
+"""One and several of a kind, in the order in which they are told."""
+
+
+def named(kind: str) -> str:
+    """What one of `kind` is called; other words stay as they are."""
+    return _NAMES.get(kind, (kind, ""))[0]
 
 
 def counted(counts: Mapping[FileKind, int] | Mapping[str, int]) -> str:
     """Such as "3 checkpoints, 12 LoRAs"."""
     told = {str(kind): count for kind, count in counts.items()}
-    return ", ".join(f"{told[kind]:,} {several}" for kind, several in _SEVERAL.items() if told.get(kind))
+    return ", ".join(f"{told[kind]:,} {several}" for kind, (_, several) in _NAMES.items() if told.get(kind))
 
 
 def count_of(files: Iterable[ModelFile]) -> dict[FileKind, int]:

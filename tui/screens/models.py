@@ -18,7 +18,7 @@ from textual.widgets import DataTable, Input
 from tui.client import EngineClient
 from tui.library.families import FAMILIES
 from tui.library.hub_environment import told
-from tui.library.kinds import counted
+from tui.library.kinds import counted, named
 from tui.library.models import BUNDLED
 from tui.library.paths import short_path
 from tui.library.plain_text import plain, shortened
@@ -520,7 +520,7 @@ def _matches(row: ModelRow, words: list[str]) -> bool:
 def _texts(row: ModelRow) -> dict[str, str]:
     return {
         "name": row.name,
-        "kind": (row.family or "model") if row.kind == "model" else row.kind,
+        "kind": (row.family or "model") if row.kind == "model" else named(row.kind),
         "size": f"{size_of(row.bytes):>6}",
         "where": row.where,
         "kept": row.kept,
