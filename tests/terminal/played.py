@@ -97,6 +97,36 @@ class Output:
         self._asked_until = max(self._asked_until, len(self.text) - LONGEST_ASKED)
 
 
+class Screen:
+    """The letters that stand on the screen, each in one cell."""
+
+    PART = re.compile(rb"\x1b\[(\d+);(\d+)H|\x1b\[[?<=>]?[\d;]*[ -/]*[@-~]|\x1b[^\[]|([^\x1b]+)")
+
+    def __init__(self) -> None:
+        self._cells: dict[int, dict[int, str]] = {}
+        self._at = 1, 1
+        self._taken = 0
+
+    def take(self, text: bytearray) -> None:
+        """Read what has come of `text` since the last time."""
+        for part in self.PART.finditer(text, self._taken):
+            if part.end() == len(text):  # there may come more of it
+                return
+            self._taken = part.end()
+            if part[1]:
+                self._at = int(part[1]), int(part[2])
+            elif part[3]:
+                row, column = self._at
+                letters = part[3].decode(errors="replace")
+                self._cells.setdefault(row, {}).update(enumerate(letters, column))
+                self._at = row, column + len(letters)
+
+    @property
+    def rows(self) -> list[str]:
+        """Its rows from the top."""
+        return ["".join(cells.get(one, " ") for one in range(1, max(cells) + 1)) for cells in self._cells.values()]
+
+
 @dataclass
 class Memory:
     """The pictures that a kitty keeps."""
@@ -153,6 +183,7 @@ class PlayedTerminal:
         )
         self.slave = slave
         self.output = Output(self._take_string, self._take_question)
+        self.screen = Screen()
         self.memory = Memory()
         self.taken_too_early = 0
         self._placed, self._placed_at = 0, 0
@@ -280,7 +311,9 @@ class PlayedTerminal:
                 self._came.wait(0.05)
 
     def says(self, words: str) -> bool:
-        return words.encode() in self.output.text
+        """Whether these words are on the screen."""
+        self.screen.take(self.output.text)
+        return any(words in row for row in self.screen.rows)
 
     def quiet(self, seconds: float = 0.5) -> None:
         """Wait until nothing has come for a while."""

@@ -125,6 +125,7 @@ class Show:
         self.photo = Image.open(os.environ["SHOW_PHOTO"]).convert("RGB")
         self.frames = [self.photo.resize((128, 128)).rotate(20 * turn) for turn in range(10)]
         self.stall = Stall()
+        self.asked = 0
         self.run_worker(self.stall.watch())
         self.say("ready")
 
@@ -164,7 +165,8 @@ class Show:
         self.notify("a toast", timeout=60)
 
     def action_stall(self) -> None:
-        self.say(f"stall {self.stall.worst * 1000:.0f} ms")
+        self.asked += 1  # at both ends, so that all between them is sent anew
+        self.say(f"{self.asked % 10} stall {self.stall.worst * 1000:.0f} ms {self.asked % 10}")
         self.stall.worst = 0.0
 
     def action_nothing(self) -> None:

@@ -209,9 +209,8 @@ def test_answers_that_come_too_late_are_not_typed_and_what_is_typed_early_is(pla
     late.until(lambda: late.says("ready"))
     late.send(b"hello")
     late.until(lambda: late.says("hello"))
-    text = bytes(late.output.text).split(b"hello")[0]
-    for piece in (b"kitty(", b"62;22c", b"OK", b"17;9t"):
-        assert piece not in text
+    for piece in ("kitty(", "62;22c", "OK", "17;9t"):
+        assert not late.says(piece)
     early = PlayedTerminal(kind="kitty", answer_after=0.5)
     try:
         early.until(lambda: b"\x1b[>q" in early.output.text)
