@@ -56,6 +56,7 @@ class Watching:
         self.previews: list[Preview] = []
         self.attached = 0
         self.detached: list[Problem | None] = []
+        self.silent: list[Problem | None] = []
         self.changed = asyncio.Event()
 
     def engine_attached(self, snapshot: Snapshot) -> None:
@@ -71,6 +72,10 @@ class Watching:
 
     def engine_detached(self, problem: Problem | None) -> None:
         self.detached.append(problem)
+        self.changed.set()
+
+    def engine_silent(self, problem: Problem | None) -> None:
+        self.silent.append(problem)
         self.changed.set()
 
 

@@ -355,6 +355,12 @@ class LatenttyApp(PictureApp[int]):
         for screen in self._listening():
             screen.engine_detached(problem)
 
+    def engine_silent(self, problem: Problem | None) -> None:
+        """The engine says nothing, or does again; every screen's first line tells."""
+        self._changed = True
+        if problem is not None and self.is_running:
+            tell(self, problem)
+
     def _listening(self) -> list[EngineScreen]:
         """The screens whose widgets are all there."""
         return [screen for screen in self._open.values() if screen.is_mounted] if self.is_running else []

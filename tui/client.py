@@ -23,6 +23,7 @@ from tui.protocol.commands import (
     Fetch,
     GetModel,
     GetPictures,
+    Ping,
     ReadLog,
     StoreMask,
     Submit,
@@ -59,6 +60,17 @@ START_WITHIN: Final = 30.0
 TRY_AGAIN: Final = 2.0
 """Seconds until an engine that could not be reached is tried again."""
 
+BEAT: Final = 2.0
+"""Seconds after which an engine that says nothing is asked whether it lives."""
+
+SILENT_AFTER: Final = 4
+"""Beats without a word, of which it was asked at the first, after which it is told that it does not answer."""
+
+SILENT: Final = Problem(
+    code="engine_unavailable",
+    cause="The engine does not answer.",
+    hint="What is queued is kept, and what you ask for waits. If it stays so: latentty engine stop",
+)
 
 Arrived = Callable[[int, int], None]
 """Told how many bytes of a picture are here, and of how many."""
@@ -91,6 +103,9 @@ class Watcher(Protocol):
     def engine_detached(self, problem: Problem | None) -> None:
         """No engine answers now; None while one is being looked for."""
 
+    def engine_silent(self, problem: Problem | None) -> None:
+        """The engine that is attached to says nothing, though asked; None when it does again."""
+
 
 @dataclass
 class _Open:
@@ -118,6 +133,7 @@ class EngineClient:
         self._last_id = 0
         self._open: dict[int, _Open] = {}
         self._wanted = asyncio.Event()
+        self._unheard = 0
         self.snapshot: Snapshot | None = None
         """The state as far as known; None before the first engine answers."""
 
@@ -147,6 +163,11 @@ class EngineClient:
     def is_attached(self) -> bool:
         """Whether an engine answers now and goes on; a request made while none does waits for one, or starts one."""
         return self._writer is not None and self.snapshot is not None and not self.snapshot.engine.stopping
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the engine says nothing, though asked: the snapshot is what it said last."""
+        return self._unheard >= SILENT_AFTER
 
     async def request(self, command: ClientCommand) -> msgspec.Raw:
         """The result of `command`, from this engine or the next.
@@ -266,11 +287,31 @@ class EngineClient:
         for number, asked in self._open.items():
             asked.data.clear()
             self._send(number, asked.command)
+        beating = asyncio.create_task(self._beat())
         try:
             while (frame := await read_frame(reader, MAX_FRAME)) is not None:
+                self._hear()
                 self._take(self.snapshot, frame)
         except (FrameError, OSError):
             return
+        finally:
+            beating.cancel()
+            self._hear()
+
+    async def _beat(self) -> None:
+        """Tell when the engine stands still. Beats are counted, not seconds: none pass while this process does."""
+        while True:
+            await asyncio.sleep(BEAT)
+            self._unheard += 1
+            if self._unheard == 1:
+                self._send(0, Ping())
+            if self._unheard == SILENT_AFTER:
+                self._watcher.engine_silent(SILENT)
+
+    def _hear(self) -> None:
+        was_silent, self._unheard = self.is_silent, 0
+        if was_silent:
+            self._watcher.engine_silent(None)
 
     def _take(self, snapshot: Snapshot, frame: bytes) -> None:
         try:

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Attached, pictures_below
 from tests.faults.conftest import QuickEngine, Tally
 from tests.library.hub_server import PIECE, Hub, hub_server
-from tui.protocol.commands import StartDownload
+from tui.protocol.commands import CancelDownload, StartDownload
 from tui.protocol.download import DownloadState
 
 SIZE = 40 * PIECE
@@ -63,13 +63,13 @@ async def test_a_download_dies_at_any_byte_and_goes_on(
 ) -> None:
     """Every second time its engine dies, too."""
     rounds = 0
+    await asyncio.to_thread(quick.start)
+    attached = await quick.attach()
     while tally.tried < times(2, 200):
         folder = tmp_path / f"models-{rounds}"
         hub.files = {"lora/fox.safetensors": chance.randbytes(SIZE)}
         files = {"fox.safetensors": hub.files["lora/fox.safetensors"]}
         hub.pace, hub.sent = 0.004, 0
-        await asyncio.to_thread(quick.start)
-        attached = await quick.attach()
         for place in sorted(chance.uniform(0, 1.02) for _ in range(times(2, 4))):
             await begin(attached, folder)
             if not await came_to(folder, int(place * SIZE)):
@@ -77,14 +77,13 @@ async def test_a_download_dies_at_any_byte_and_goes_on(
             await die(quick, attached, engine=tally.tried % 2 == 1)
             tally.tried += 1
             tally.lost += count_damage(folder, files)
-            attached = await quick.attach()
         await begin(attached, folder)
-        await attached.until(lambda attached=attached: not only(attached).open)
+        await attached.until(lambda: not only(attached).open)
         assert only(attached).phase == "done", only(attached).problem
         tally.lost += count_damage(folder, files) + ({path.name for path in folder.iterdir()} != {"fox.safetensors"})
         tally.most["times its size was sent"] = max(tally.most.get("times its size was sent", 0), hub.sent / (SIZE))
-        quick.kill()
-        quick.paths.database_file.unlink()
+        await attached.client.request(CancelDownload(id=only(attached).id))  # listed no more
+        await attached.until(lambda: not attached.snapshot.downloads)
         rounds += 1
     assert tally.lost == 0
     assert any(asked for _, asked, _ in hub.asked), "some went on where they were"

@@ -21,6 +21,7 @@ from tests.faults.conftest import QuickEngine, Tally
 from tests.faults.sqlite_files import FULL, IO_ERROR_IN_SYNC, Operation, SqliteFiles, library
 from tests.faults.test_hostile_clients import socket_of
 from tests.faults.test_sudden_death import count_losses
+from tui import client as client_module
 from tui.engine import pool
 from tui.engine.database import Database
 from tui.engine.listener import RESERVED
@@ -371,8 +372,14 @@ async def test_a_job_that_takes_more_memory_than_there_is_for_all_ends_its_worke
 
 
 async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
-    quick: QuickEngine, tally: Tally, tmp_path: Path, times: Callable[[int, int], int]
+    quick: QuickEngine,
+    tally: Tally,
+    tmp_path: Path,
+    times: Callable[[int, int], int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Its clients are told that it does not answer, and what they ask for waits."""
+    monkeypatch.setattr(client_module, "BEAT", 0.1)
     quick.start(LATENTTY_ENGINE_REPORT_STALL_AFTER="0.006", LATENTTY_ENGINE_END_STALLED_AFTER="0.012")
     attached = await quick.attach()
     jobs = [make_job(prompt=str(number), steps=40, count=3, seed=number * 10) for number in range(times(2, 4))]
@@ -384,8 +391,14 @@ async def test_an_engine_that_gets_no_time_goes_on_where_it_was(
         worker = quick.worker()
         quick.process.send_signal(signal.SIGSTOP)
         tally.tried += 1
+        jobs.append(make_job(prompt="asked for meanwhile", seed=7 + len(jobs) * 10))
+        submitting = asyncio.create_task(attached.client.submit(jobs[-1]))
         await asyncio.sleep(1.2)  # longer than what it grants a worker; the test is that it does not count
+        assert attached.client.is_silent
+        assert attached.watching.silent[-1] == client_module.SILENT
         quick.process.send_signal(signal.SIGCONT)
+        await submitting
+        await attached.until(lambda: attached.watching.silent[-1] is None)
         await asyncio.wait_for(attached.client.request(GetSnapshot()), 20)
         assert quick.worker() == worker, "it does not take its own standstill for the worker's"
     tally.lost = await end_all(attached, jobs) + count_losses(tmp_path / "pictures", jobs)

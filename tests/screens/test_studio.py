@@ -158,7 +158,10 @@ async def test_a_failure_is_shown_with_cause_and_hint_until_the_next_job(
         assert not problem.display
 
 
-async def test_the_engine_dies_and_the_app_goes_on(open_app: OpenApp, home: Paths, tmp_path: Path) -> None:
+async def test_the_engine_stands_still_and_dies_and_the_app_goes_on(
+    open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "BEAT", 0.1)
     async with open_app() as pilot:
         app = pilot.app
         await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")
@@ -168,6 +171,10 @@ async def test_the_engine_dies_and_the_app_goes_on(open_app: OpenApp, home: Path
         await until(pilot, lambda: snapshot_of(pilot).step is not None and snapshot_of(pilot).step.step > 1)
         told = read_engine_file(home.lock_file)
         assert told is not None
+        os.kill(told.pid, signal.SIGSTOP)
+        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "no answer")
+        os.kill(told.pid, signal.SIGCONT)
+        await until(pilot, lambda: app.screen.query_one(StatusLine).state == "drawing")
         os.kill(told.pid, signal.SIGKILL)
         await until(pilot, lambda: len(pictures_below(tmp_path / "pictures")) == 1)
         await until(pilot, lambda: app.screen.query_one(StatusLine).state == "ready")

@@ -22,6 +22,7 @@ from tui.protocol.commands import (
     Fetch,
     LoadModel,
     MakeContactSheet,
+    Ping,
     ReadLog,
     Recall,
     StoreMask,
@@ -183,7 +184,9 @@ class Session:
             request = self._decode(frame)
             if request is None:
                 continue
-            if isinstance(request.command, Fetch):
+            if isinstance(request.command, Ping):
+                self.send(Done(id=request.id, result=payload(None)))
+            elif isinstance(request.command, Fetch):
                 await self._open.acquire()
                 tasks.create_task(self._counted(self._send_picture(request.id, request.command, fetch)))
             elif isinstance(request.command, LONG):

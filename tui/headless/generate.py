@@ -264,6 +264,10 @@ class Generation:
         elif self._job is not None:
             self._report.note(Problem(code="engine_unavailable", cause="The engine is gone; starting it again."))
 
+    def engine_silent(self, problem: Problem | None) -> None:
+        if problem is not None:
+            self._report.note(problem)
+
     def _look_at(self, engine: EngineState) -> None:
         """A held queue would keep a script waiting for ever."""
         if engine.hold is not None:

@@ -188,3 +188,7 @@ class _Watched:
             self._problem = problem
             self._stopped.set()
         self._changed.set()
+
+    def engine_silent(self, problem: Problem | None) -> None:
+        if problem is not None:
+            self._say(str(problem))

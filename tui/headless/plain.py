@@ -381,6 +381,9 @@ class PlainSession:
         if not self._lines.isatty():  # nobody is there to mend it and to see that it goes on
             self._given_up.set()
 
+    def engine_silent(self, problem: Problem | None) -> None:
+        self._tell("The engine answers again." if problem is None else str(problem))
+
     def _say_part(self, what: str, done: int, total: int, told: str = "") -> None:
         """How far something is, at its quarters: a screen reader reads every line."""
         quarter = QUARTERS * done // max(total, 1)

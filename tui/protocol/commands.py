@@ -168,6 +168,10 @@ class SetBudget(Command, frozen=True):
     bytes: Annotated[int, Meta(ge=0, le=2**62)]
 
 
+class Ping(Command, frozen=True):
+    """Nothing but an answer: the engine lives."""
+
+
 class GetSnapshot(Command, frozen=True):
     """The whole state as one :class:`tui.protocol.snapshot.Snapshot`."""
 
@@ -435,6 +439,7 @@ ClientCommand = (
     | EnsureAdapter
     | Annotate
     | SetBudget
+    | Ping
     | GetSnapshot
     | GetModel
     | GetPictures

@@ -101,7 +101,7 @@ class EngineScreen(StillScreen[None]):
         status.model = running.job.model if running else snapshot.last_model
         status.mode = running.job.mode if running else snapshot.mode.mode if snapshot.mode else "txt2img"
         status.device = _device(snapshot)
-        status.state, status.tone = _state(snapshot)
+        status.state, status.tone = ("no answer", "$error") if self.client.is_silent else _state(snapshot)
 
 
 def decoded(data: bytes) -> Image.Image:
@@ -131,6 +131,8 @@ def _state(snapshot: Snapshot) -> tuple[str, str]:
         return "stopped", "$warning"
     if engine.hold is not None:
         return "held", "$error"
+    if engine.stall is not None:
+        return "hung", "$error"
     if loading is not None:
         return f"loading {100 * loading.done_bytes // max(loading.total_bytes, 1)} %", "$accent"
     if snapshot.running is not None:

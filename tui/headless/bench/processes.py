@@ -133,6 +133,9 @@ class _Watcher:
     def engine_detached(self, problem: Problem | None) -> None:
         return
 
+    def engine_silent(self, problem: Problem | None) -> None:
+        return
+
 
 async def _ready(paths: Paths) -> None:
     watcher = _Watcher()
