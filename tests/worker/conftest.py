@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tui.engine.home import QUIET
 os.environ |= QUIET | {"OMP_NUM_THREADS": "1"}
 
 import torch
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
 
 from tests.worker.tiny_models import TinyModels
 from tui.library.models import BUNDLED
@@ -35,6 +36,16 @@ BUNDLED_PATH = bundled_models() / BUNDLED
 
 def nothing(*_: object) -> None:
     """A listener that does not care."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_references() -> Iterator[None]:
+    """Qwen-Image's editors look at a megapixel whatever they are given; in tests at a sixty-fourth of that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus):
+            real = module.calculate_dimensions
+            patch.setattr(module, "calculate_dimensions", lambda area, ratio, real=real: real(area // 64, ratio))
+        yield
 
 
 @pytest.fixture(scope="session")

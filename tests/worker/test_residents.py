@@ -296,14 +296,32 @@ def in_a_process_of_its_own(work: Callable[[Path], None], folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_was_cast_is_not_kept_as_the_file_has_it_too(tmp_path: Path) -> None:
-    in_a_process_of_its_own(load_and_look, tmp_path)
+def test_unloading_returns_the_memory_and_what_was_cast_is_not_kept_twice(tmp_path: Path) -> None:
+    """Measured by the allocator's own count and by the resident size, in a process that has done nothing else."""
+    in_a_process_of_its_own(load_and_unload, tmp_path)
 
 
-def load_and_look(folder: Path) -> None:
-    """Load a large model whose file is in half precision and count the pages of its file that this process holds."""
+def load_and_unload(folder: Path) -> None:
+    """Load a large model and unload it, three times, and look at the pages of its file at the end."""
     large = large_model(folder / "large")
     watched = Watched(folder)
+    watched.load(large)
+    watched.pipelines.unload("")
+    resting = resident()
+    for _ in range(2):
+        watched.load(large)
+        assert resident() - resting > 150 << 20
+        watched.pipelines.unload("")
+        assert abs(resident() - resting) < 30 << 20
+    residency = [event for event in watched.told if isinstance(event, Residency)][-1]
+    assert residency.components == []
+    assert watched.count(ModelReady) == 3
+    assert watched.count(Loading) > 3
+    load_and_look(watched, large)
+
+
+def load_and_look(watched: Watched, large: Path) -> None:
+    """Load the model, whose file is in half precision, and count the pages of its file that this process holds."""
     watched.load(large)
     weights = large / "text_encoder" / "model.safetensors"
     assert weights.stat().st_size > 80 << 20
@@ -323,29 +341,6 @@ def mapped_bytes(file: Path) -> int:
         elif ours and line.startswith("Rss:"):
             total += int(line.split()[1]) * 1024
     return total
-
-
-def test_unloading_returns_the_memory(tmp_path: Path) -> None:
-    """Measured by the allocator's own count and by the resident size, in a process that has done nothing else."""
-    in_a_process_of_its_own(load_and_unload, tmp_path)
-
-
-def load_and_unload(folder: Path) -> None:
-    """Load a large model and unload it, three times."""
-    large = large_model(folder / "large")
-    watched = Watched(folder)
-    watched.load(large)
-    watched.pipelines.unload("")
-    resting = resident()
-    for _ in range(2):
-        watched.load(large)
-        assert resident() - resting > 150 << 20
-        watched.pipelines.unload("")
-        assert abs(resident() - resting) < 30 << 20
-    residency = [event for event in watched.told if isinstance(event, Residency)][-1]
-    assert residency.components == []
-    assert watched.count(ModelReady) == 3
-    assert watched.count(Loading) > 3
 
 
 def resident() -> int:

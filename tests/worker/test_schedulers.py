@@ -42,14 +42,14 @@ def test_each_draws_a_picture(bundled: Model, name: str) -> None:
     pipeline.scheduler = fresh_scheduler(bundled, (entry.class_name, entry.options))
     image = pipeline(
         prompt="a red apple on a white background",
-        width=128,
-        height=128,
+        width=96,
+        height=96,
         num_inference_steps=12,
-        guidance_scale=5.0,
+        guidance_scale=1.0,  # which no scheduler has a say in
         generator=torch.Generator().manual_seed(3),
     ).images[0]
     pixels = numpy.asarray(image.convert("RGB"), dtype=float)
-    red, green, blue = pixels[40:88, 40:88].reshape(-1, 3).mean(0)
+    red, green, blue = pixels[30:66, 30:66].reshape(-1, 3).mean(0)
     assert red > green + 30, f"no apple: {red:.0f} {green:.0f} {blue:.0f}"
     assert red > blue + 30
 

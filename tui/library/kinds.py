@@ -29,7 +29,8 @@ def named(kind: str) -> str:
 def counted(counts: Mapping[FileKind, int] | Mapping[str, int]) -> str:
     """Such as "3 checkpoints, 12 LoRAs"."""
     told = {str(kind): count for kind, count in counts.items()}
-    return ", ".join(f"{told[kind]:,} {several}" for kind, (_, several) in _NAMES.items() if told.get(kind))
+    names = {kind: one if told.get(kind) == 1 else several for kind, (one, several) in _NAMES.items()}
+    return ", ".join(f"{told[kind]:,} {name}" for kind, name in names.items() if told.get(kind))
 
 
 def count_of(files: Iterable[ModelFile]) -> dict[FileKind, int]:
