@@ -25,7 +25,6 @@ _DORA = re.compile(r"\.(?:dora_scale|lora_magnitude_vector(?:\.default)?(?:\.wei
 _HADAMARD = re.compile(r"^(?P<module>.+)\.hada_w1_b$")
 _CROSS = re.compile(r"attn2[._](?:processor[._])?to_[kv](?:_lora)?$")
 _REASONS: Final = {
-    ".hada_t1": "it is a LoHa with a Tucker decomposition, which has no form as a LoRA",
     ".oft_": "it rotates weights (OFT) instead of adding to them",
     ".glora": "it is a GLoRA, which diffusers cannot load",
     ".diff": "it holds whole weight differences, not a LoRA",

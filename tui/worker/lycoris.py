@@ -114,10 +114,18 @@ def _plain(parts: Mapping[str, torch.Tensor]) -> Factors:
 
 def _hadamard(parts: Mapping[str, torch.Tensor]) -> Factors:
     """(A·B) ∘ (C·D): every pair of one's and the other's ranks is a rank of the whole."""
-    a, b, c, d = (parts[f"hada_{name}"].float().flatten(1) for name in ("w1_a", "w1_b", "w2_a", "w2_b"))
+    (a, b), (c, d) = (_hadamard_side(parts, number) for number in (1, 2))
     up = (a[:, :, None] * c[:, None, :]).flatten(1)
     down = (b[:, None, :] * d[None, :, :]).flatten(0, 1)
     return up * _scale(parts, b.shape[0]), down
+
+
+def _hadamard_side(parts: Mapping[str, torch.Tensor], number: int) -> Factors:
+    left, right = (parts[f"hada_w{number}_{side}"].float() for side in ("a", "b"))
+    if (middle := parts.get(f"hada_t{number}")) is None:
+        return left.flatten(1), right.flatten(1)
+    # a Tucker decomposition of kernels: the first matrix lies on its side
+    return left.T, torch.einsum("ijhw,jr->irhw", middle.float(), right).flatten(1)
 
 
 def _kronecker(parts: Mapping[str, torch.Tensor]) -> Factors:
