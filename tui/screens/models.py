@@ -505,7 +505,8 @@ def _scan(snapshot: Snapshot) -> str:
     if scan is None:
         return ""
     if scan.running:
-        return f"looking through the folders: {scan.looked} of {scan.changed or scan.found}   (r stops)"
+        far = f"{scan.looked:,} of {scan.changed:,} that are new" if scan.changed else f"{scan.found:,} so far"
+        return f"looking through the folders: {far}   (r stops)"
     kinds = counted(scan.counts)
     if kinds or not all(model.bundled for model in snapshot.models):
         return f"found {kinds}" if kinds else ""
