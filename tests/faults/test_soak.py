@@ -263,17 +263,14 @@ class Mixture:
             self.made["unloads"] += 1
 
 
-async def heap_of_worker(asking: Path, number: int) -> dict[str, float]:
-    """MiB that its heap holds, without the encoded prompts, which are kept up to a bound of their own; and these."""
+async def heap(asking: Path, who: str, number: int) -> dict[str, float]:
+    """MiB that the heap of `who` holds, without what is kept up to a bound of its own; and this."""
     asking.write_text(str(number))
-    told = asking.with_suffix(".told")
+    told = asking.with_suffix(f".{who}")
     async with asyncio.timeout(60):
         while not told.exists() or (answer := json.loads(told.read_text()))["asked"] != str(number):
             await asyncio.sleep(0.02)
-    return {
-        "MiB of heap in use": answer["bytes"] / MEBIBYTE,
-        "MiB of encoded prompts": answer["prompts"] / MEBIBYTE,
-    }
+    return {"MiB of heap in use": answer["bytes"] / MEBIBYTE, "MiB cached": answer["cached"] / MEBIBYTE}
 
 
 async def test_a_long_day_of_a_real_worker(
@@ -326,9 +323,9 @@ async def test_a_long_day_of_a_real_worker(
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             residency = attached.snapshot.residency
             assert residency is not None
-            engine.look(number, pid)
+            engine.look(number, pid, **await heap(tmp_path / "in_use", "engine", number))
             placed = sum(one.bytes for one in residency.components if one.device != "disk")
-            held = await heap_of_worker(tmp_path / "in_use", number)
+            held = await heap(tmp_path / "in_use", "worker", number)
             worker.look(number, int(children[0]), **{"MiB of weights": placed // MEBIBYTE}, **held)
             tally.tried = number + 1
             tally.note = f"{engine}; {worker}; {seen['events']:,} events; {dict(states)}; {dict(mixture.made)}"
@@ -340,8 +337,10 @@ async def test_a_long_day_of_a_real_worker(
     tally.note += f"; {size / count:,.0f} bytes of database a job, {logs:,} of logs"
     assert attached.watching.attached == 1
     for watch in (engine, worker):
-        assert abs(watch.slope("fds")) < 3
-        assert abs(watch.slope("threads")) < 3
+        assert watch.grown("fds") < 3
+        assert watch.grown("threads") < 3
     assert engine.slope("MiB") < 10
     assert worker.slope("MiB") < 40
-    assert worker.slope("MiB of heap in use") < 4
+    assert engine.grown("MiB of heap in use") < 1
+    # once in a while Python makes the table of all its names anew, twice as large: 3.7 MiB
+    assert worker.grown("MiB of heap in use") < 5

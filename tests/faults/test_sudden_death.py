@@ -7,16 +7,19 @@ import signal
 import statistics
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from tests.conftest import Attached, make_job, pictures_below
 from tests.faults.conftest import QuickEngine, Tally
+from tui.library.models import BUNDLED
 from tui.library.pictures import read_making
-from tui.protocol.commands import GetSnapshot, LoadModel, Retry
+from tui.protocol.commands import GetSnapshot, LoadModel, Retry, SwapMode, UnloadModel
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
+from tui.protocol.problem import LatenttyError
 
 PAINTERS_POINTS = (
     "load",
@@ -31,6 +34,12 @@ PAINTERS_POINTS = (
     "after rename",
     "saved",
 )
+BETWEEN_JOBS = {
+    "swap": lambda number: SwapMode(model=BUNDLED, mode=("img2img", "txt2img")[number % 2]),
+    "unload": lambda _: UnloadModel(),
+}
+"""What a worker dies of that somebody asked for while jobs run, and how it is asked for."""
+
 ENGINES_POINTS = ("before commit", "after commit", "before tell", "after tell")
 
 READY_WITHIN = 2.0
@@ -157,7 +166,8 @@ async def test_death_at_every_named_place(
     await asyncio.to_thread(quick.start, FAULT_FILE=str(fault))
     restarting = asyncio.create_task(restart(quick, FAULT_FILE=str(fault)))
     attached = await quick.attach()
-    for point in PAINTERS_POINTS + ENGINES_POINTS:
+    places = (*PAINTERS_POINTS, *BETWEEN_JOBS, *ENGINES_POINTS)
+    for point in places:
         for number in sorted(chance.sample(range(1, 8), times(1, 5))):
             submitted = [make_job(prompt=f"job {len(jobs) + n}", count=2, seed=len(jobs) + n) for n in range(4)]
             written = fault.with_suffix(".new")
@@ -166,6 +176,9 @@ async def test_death_at_every_named_place(
             for job in submitted:
                 await attached.client.submit(job)
             jobs += submitted
+            for again in range(number if point in BETWEEN_JOBS else 0):
+                with suppress(LatenttyError):  # that the worker died of it
+                    await attached.client.request(BETWEEN_JOBS[point](again))
             tally.lost += await finish(attached, submitted)
             assert not fault.exists(), f"nobody passed {point} {number} times"
             tally.tried += 1
@@ -173,7 +186,7 @@ async def test_death_at_every_named_place(
     await asyncio.gather(restarting, return_exceptions=True)
     tally.lost += count_losses(tmp_path / "pictures", jobs)
     tally.sums["jobs"] = len(jobs)
-    tally.note = f"{len(PAINTERS_POINTS + ENGINES_POINTS)} places"
+    tally.note = f"{len(places)} places"
     assert tally.lost == 0
 
 
