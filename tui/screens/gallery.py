@@ -186,7 +186,7 @@ class GalleryScreen(UndoingScreen):
             self._gone.add(key)  # its tile and its details say so
             self._show_tiles()
             return
-        self._grid.show_image(key, Image.open(io.BytesIO(data)))
+        await self._grid.bring(key, Image.open(io.BytesIO(data)))
 
     def _show_tiles(self) -> None:
         tiles = {

@@ -202,7 +202,7 @@ class SweepScreen(UndoingScreen):
             data = await self.client.fetch(key, edge, edge)
         except LatenttyError:
             return  # the place stays empty; opening the cell tells why
-        self._grid.show_image(key, Image.open(io.BytesIO(data)))
+        await self._grid.bring(key, Image.open(io.BytesIO(data)))
 
     @property
     def _cell(self) -> SweepCell | None:

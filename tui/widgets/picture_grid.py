@@ -18,6 +18,8 @@ from textual.strip import Strip
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks
+from tui.terminal.pump import CELL_BYTES
+from tui.terminal.quadrants import quadrants
 from tui.widgets.spot import Spot, Spots, pictures_of
 
 WIDTHS: Final = (10, 16, 24, 36, 54)
@@ -25,6 +27,9 @@ WIDTHS: Final = (10, 16, 24, 36, 54)
 
 WIDE: Final = 160
 """Columns from which on the tiles of a grid that is filled are larger, until the user says otherwise."""
+
+MOST_CUT: Final = 24
+"""Columns of a tile from which on half blocks are fine enough, and sooner drawn than quarters."""
 
 Lines = list[list[Segment]]
 
@@ -130,6 +135,17 @@ class PictureGrid(ScrollView, can_focus=True):
             self._draw_again([self._places[key]])
             self._arrange()
 
+    async def bring(self, key: int, image: Image.Image) -> None:
+        """The same, when the line has carried the pictures before it: as text it would come before the next keys."""
+        pictures = pictures_of(self)
+        if self._shows_pixels:
+            self.show_image(key, image)
+            return
+        pictures.send(await pictures.pump.flow.room())
+        self.show_image(key, image)
+        size = self.tile_width * self.tile_height * CELL_BYTES
+        self.call_after_refresh(lambda: pictures.send(pictures.pump.flow.sent(size)))
+
     def keep_images(self, keys: Iterable[int]) -> None:
         """Forget the others."""
         kept = set(keys)
@@ -208,7 +224,7 @@ class PictureGrid(ScrollView, can_focus=True):
         self._spots.close()
 
     def _arrange(self) -> None:
-        """Have the terminal show the pictures that are in sight; until it does, they are half blocks."""
+        """Have the terminal show the pictures that are in sight."""
         rooms = self._picture_rooms() if self.is_mounted and self._shows_pixels else {}
         self._spots.arrange(rooms, self._images)
 
@@ -259,7 +275,7 @@ class PictureGrid(ScrollView, can_focus=True):
         if line < self.tile_height - 2:
             if tile is not None and (spot := self._spots.get(tile.key)) is not None and spot.is_there:
                 return self._spot_cells(spot, line)
-            drawn = self._picture(tile.key, width, self.tile_height - 2) if tile is not None else None
+            drawn = self._picture(tile.key, width, self.tile_height - 2) if tile and not self._shows_pixels else None
             return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
         caption = f"{tile.marks + ' ' if tile.marks else ''}{plain(tile.caption)}" if tile is not None else ""
         chosen = tile is not None and tile.key in self._selected
@@ -295,9 +311,10 @@ class PictureGrid(ScrollView, can_focus=True):
             columns, rows = fit(*image.size, width, height)
             left, top = (width - columns) // 2, (height - rows) // 2
             blank = [Segment(" " * width)]
+            cut = quadrants if pictures_of(self).terminal.is_known and width < MOST_CUT else half_blocks
             middle = [
                 [Segment(" " * left), *cells, Segment(" " * (width - columns - left))]
-                for cells in half_blocks(image, columns, rows)
+                for cells in cut(image, columns, rows)
             ]
             found = [blank] * top + middle + [blank] * (height - rows - top)
             self._drawn[key, width] = found
