@@ -437,6 +437,7 @@ class LatenttyApp(PictureApp[int]):
 
     async def action_quit(self) -> None:
         """Leave; the engine goes on."""
+        await self._studio.keep_all()
         self.exit(0, message=self._farewell())
 
     def get_key_display(self, binding: Binding) -> str:

@@ -203,11 +203,13 @@ async def test_the_app_comes_back_to_where_it_was_left(open_app: OpenApp, tmp_pa
         await type_text(pilot, "two apples")
         await pilot.press("enter")
         await until(pilot, lambda: len(pictures_below(tmp_path / "pictures")) == 1)
+        await type_text(pilot, " and a pear")
+        pilot.app.screen.query_one("#steps", NumberInput).value = "44"
         await pilot.press("f10")
     async with open_app() as pilot:
         screen = pilot.app.screen
-        await until(pilot, lambda: screen.prompts.prompt == "two apples")
-        assert screen.query_one("#steps", NumberInput).value == "3"
+        await until(pilot, lambda: screen.prompts.prompt == "two apples and a pear")
+        assert screen.query_one("#steps", NumberInput).value == "44"
         await until(pilot, lambda: screen.query_one(PictureView).image is not None)
 
 

@@ -80,6 +80,7 @@ from tui.protocol.commands import (
     GetSnapshot,
     GetSweep,
     GetSweeps,
+    KeepDraft,
     LoadModel,
     MakeContactSheet,
     MarkPictures,
@@ -232,6 +233,7 @@ class Engine:
         snapshot.kept = self._kept()
         snapshot.settings = told_settings(self._settings)
         snapshot.mode_states = await self._modes.all()
+        snapshot.draft = await self._modes.draft()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         self._pool.set_paused(await self._queue.paused())
 
@@ -394,6 +396,9 @@ class Engine:
             case Pause() | Resume():
                 await self._queue.set_paused(paused=isinstance(command, Pause))
                 self._pool.set_paused(isinstance(command, Pause))
+            case KeepDraft(draft=draft):
+                self._board.snapshot.draft = draft
+                await self._modes.keep_draft(draft)
             case SwapMode():
                 await self._swap(command)
             case LoadModel() | UnloadModel() | CancelLoad() | SetBudget():

@@ -104,6 +104,9 @@ MIGRATIONS: Final = (
     """
     CREATE TABLE last_models (id INTEGER PRIMARY KEY CHECK (id = 1), payload BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE draft (id INTEGER PRIMARY KEY CHECK (id = 1), payload BLOB NOT NULL) STRICT;
+    """,
 )
 """Each brings the schema from its index to the next number; `PRAGMA user_version` says how many have run."""
 

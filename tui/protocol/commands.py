@@ -9,6 +9,7 @@ from tui.protocol.job import Annotator, Job, Mode, ModeState
 from tui.protocol.library import FileKind
 from tui.protocol.log import LogPlace
 from tui.protocol.problem import Problem
+from tui.protocol.prompts import Draft
 from tui.protocol.sweep import Sweep
 
 MAX_MASK: Final = 960 << 10
@@ -116,6 +117,12 @@ class ChangeSetting(Command, frozen=True):
     """Such as "theme" or "engine.exit_after"."""
     value: Annotated[str, Meta(max_length=65_536)]
     """As :meth:`tui.library.setting_fields.SettingField.read` takes it."""
+
+
+class KeepDraft(Command, frozen=True):
+    """Keep what the studio says, so that a lost terminal loses none of it."""
+
+    draft: Draft
 
 
 class SwapMode(Command, frozen=True):
@@ -433,6 +440,7 @@ ClientCommand = (
     | UnloadModel
     | PinModel
     | SetAutoload
+    | KeepDraft
     | SwapMode
     | EnsureControlNet
     | ReleaseControlNet

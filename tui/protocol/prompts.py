@@ -1,8 +1,10 @@
 """What is known about a prompt before it is drawn."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from tui.protocol.job import DrawSettings, Job, Mode, ModeState, new_job_id
 
 
 class PromptNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,6 +43,30 @@ class TokenCounts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoders: list[EncoderCount] = []
     """Empty when the model's tokenizers cannot be read without loading it."""
     notices: list[PromptNotice] = []
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """What a studio says, drawn or not."""
+
+    model: str
+    mode: Mode
+    prompt: Annotated[str, Meta(max_length=20_000)]
+    negative_prompt: Annotated[str, Meta(max_length=20_000)]
+    state: ModeState
+
+
+def drawn_by(draft: Draft) -> Job:
+    """The job that `draft` begins."""
+    state = {name: getattr(draft.state, name) for name in DrawSettings.__struct_fields__}
+    return Job(
+        id=new_job_id(),
+        model=draft.model,
+        mode=draft.mode,
+        prompt=draft.prompt,
+        negative_prompt=draft.negative_prompt,
+        seed=draft.state.seed,
+        **state,
+    )
 
 
 class PastPrompt(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -45,6 +45,7 @@ from tui.protocol.events import (
 )
 from tui.protocol.job import ModeState
 from tui.protocol.problem import Problem
+from tui.protocol.prompts import Draft
 
 RECENT_PICTURES = 24
 RECENT_WARNINGS = 8
@@ -76,6 +77,8 @@ class Snapshot(Struct, kw_only=True):
     """The mode entered last."""
     mode_states: dict[str, dict[str, ModeState]] = field(default_factory=dict)
     """What each mode of each model remembers."""
+    draft: Draft | None = None
+    """What a studio said last: for whoever attaches, and told to nobody else."""
     step: Step | None = None
     """Where the running job is."""
     loading: Loading | None = None

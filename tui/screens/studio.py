@@ -1,7 +1,9 @@
 """The studio: prompt, settings and preview on one screen."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Checkbox, Input, Select
 
 from tui.client import EngineClient
 from tui.library.saved_prompts import SavedPrompt, delete_prompt, read_saved_prompts, save_prompt
@@ -31,6 +33,7 @@ from tui.protocol.commands import (
     GetJob,
     GetLibrary,
     GetPrompts,
+    KeepDraft,
     LoadModel,
     MarkPictures,
     ReleaseControlNet,
@@ -56,7 +59,7 @@ from tui.protocol.frames import Preview
 from tui.protocol.job import MODES, Edges, Job, Mode, new_job_id, random_seed
 from tui.protocol.library import FileKind, LibraryPage, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
-from tui.protocol.prompts import PastPrompt, TokenCounts
+from tui.protocol.prompts import Draft, PastPrompt, TokenCounts, drawn_by
 from tui.protocol.snapshot import Snapshot, apply
 from tui.screens.choose import ChooseScreen
 from tui.screens.editor import edited
@@ -73,6 +76,9 @@ VARIATIONS: Final = 4
 
 COUNT_AFTER: Final = 0.4
 """Seconds without typing after which tokens are counted."""
+
+DRAFT_AFTER: Final = 1.0
+"""Seconds after a change at which what the panes say is kept."""
 
 SOON: Final = 0.5
 """Seconds after which it is shown what is waited for."""
@@ -133,6 +139,8 @@ class StudioScreen(EngineScreen):
         """Whether what is shown is a picture as it forms."""
         self._count = ""
         self._undo = Undo()
+        self._kept: Draft | None = None
+        self._resting: Timer | None = None
         self._ask = AskLine(id="ask")
         self._counting: Timer | None = None
 
@@ -168,7 +176,7 @@ class StudioScreen(EngineScreen):
         if not self._greeted:
             self._greeted = True
             jobs = [record.job for record in snapshot.jobs.values() if record.started is not None]
-            self.call_after_refresh(self._remember, jobs)
+            self.call_after_refresh(self._remember, jobs, snapshot.draft)
         self._fetch_recent(snapshot.pictures)
         if snapshot.pictures and snapshot.running is None:
             self._fetch_picture(snapshot.pictures[0])
@@ -218,10 +226,46 @@ class StudioScreen(EngineScreen):
         self._frame = None
         self.preview.show_problem(problem)
 
-    def _remember(self, jobs: list[Job]) -> None:
-        """The last of `jobs` fills the panes, unless something is typed already."""
-        if jobs and not self.prompts.prompt:
+    def _remember(self, jobs: list[Job], draft: Draft | None) -> None:
+        """What was left fills the panes, or the last of `jobs`, unless something is typed already."""
+        if self.prompts.prompt:
+            return
+        if draft is not None:
+            self._fill(drawn_by(draft))
+            self.settings.restore(draft.state)
+            written = jobs[-1].as_written if jobs else None
+            self._known = (written.prompt, written.negative_prompt) if written is not None else ("", "")
+        elif jobs:
             self._fill(jobs[-1])
+
+    @on(PromptArea.Changed)
+    @on(Input.Changed)
+    @on(Select.Changed)
+    @on(Checkbox.Changed)
+    def _keep_soon(self) -> None:
+        """Keep what the panes say, also while one goes on typing: the terminal may be lost at any moment."""
+        if self._resting is None and self._greeted:
+            self._resting = self.set_timer(DRAFT_AFTER, self._keep_draft)
+
+    async def keep_all(self) -> None:
+        """Have the engine keep what was typed last, if it answers soon."""
+        if self._resting is not None and (draft := self._draft()) is not None and self.client.is_attached:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await self.result(KeepDraft(draft=draft))
+
+    def _keep_draft(self) -> None:
+        self._resting = None
+        draft = self._draft()
+        if draft is not None and draft != self._kept and self.client.is_attached:
+            self._kept = draft
+            self.ask(KeepDraft(draft=draft))
+
+    def _draft(self) -> Draft | None:
+        left, (prompt, negative) = self.settings.leaving(), self.prompts.texts
+        if left is None:
+            return None
+        return Draft(model=left.model, mode=left.mode, prompt=prompt, negative_prompt=negative, state=left.state)
 
     def _show_left(self, snapshot: Snapshot) -> None:
         """Show the pictures that are left, or that came back."""
