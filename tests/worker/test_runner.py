@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy
 import pytest
@@ -17,7 +18,9 @@ from tui.protocol.commands import Target
 from tui.protocol.events import SavedFile, Step
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError
+from tui.worker import lost_device
 from tui.worker.cancel import Cancelled, CancelToken
+from tui.worker.observed import Progress
 from tui.worker.residents import Model
 from tui.worker.runner import JobRun
 from tui.worker.views import view
@@ -139,6 +142,36 @@ def test_a_file_that_is_not_ours_is_never_overwritten(run_of: RunOf, tmp_path: P
     with pytest.raises(LatenttyError, match="there already"):
         run_of(make_job(folder=str(tmp_path), file_stem="mine")).make(Target(index=0, path=str(path)))
     assert path.read_text() == "precious"
+
+
+def test_a_lost_device_ends_the_process_before_anything_is_undone(
+    run_of: RunOf, tmp_path: Path, bundled: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Undoing would touch the device, which crashes then: the cause could not be told any more."""
+    lost = torch.AcceleratorError("CUDA error: device-side assert triggered")
+    lost.error_code = 710
+    module = bundled.components["unet"].module
+    hooked: list[int] = []
+
+    class Ended(BaseException):
+        """The end of the process."""
+
+    def end(error: Exception) -> NoReturn:
+        assert error is lost
+        hooked.append(sum(len(part._forward_pre_hooks) for part in module.modules()))
+        raise Ended
+
+    def strike(*_: object) -> NoReturn:
+        raise lost
+
+    monkeypatch.setattr(lost_device, "_end", [end])
+    monkeypatch.setattr(Progress, "advance", strike)
+    with pytest.raises(Ended):
+        draw(run_of, make_job(), tmp_path)
+    assert hooked[0] > sum(len(part._forward_pre_hooks) for part in module.modules()), "what the run hung on is there"
+    lost.error_code = 2  # one that a device gets over
+    with pytest.raises(torch.AcceleratorError):
+        draw(run_of, make_job(), tmp_path)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
