@@ -117,6 +117,13 @@ def test_only_cells_that_become_others_are_sent() -> None:
     assert rows.changed(told(2, 1, [("", "aa")]), WIDTH) == "\x1b[2;1Haa"
 
 
+def test_what_pixels_were_drawn_over_is_sent_again() -> None:
+    rows = Rows()
+    rows.changed(told(1, 1, [("", "aaaaaa")]) + told(2, 1, [("", "bbbbbb")]), WIDTH)
+    rows.cover(2, 0, 9, 1)
+    assert rows.changed(told(1, 1, [("", "aaaaaa")]) + told(2, 1, [("", "bbbbbb")]), WIDTH) == "\x1b[1;3Haaaa"
+
+
 def test_a_picture_that_takes_the_place_of_another_in_its_first_cell_is_sent_there_alone() -> None:
     rows, screen = Rows(), Screen()
     screen.write(rows.changed(of_picture(1, PICTURES[0]), WIDTH))

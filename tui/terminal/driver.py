@@ -80,6 +80,7 @@ class PictureDriver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0  # a slow line must never hold up the event loop
+            self.pictures.on_cover = self.rows.cover
             self.pictures.connect(self.send)
         if probe is not None and probe.attributes is not None:
             self.attrs_before = list(probe.attributes)

@@ -11,7 +11,7 @@ from tui.terminal.choice import Choice, Preview, Protocol, choose, possible
 from tui.terminal.flow import FencedFlow, Flow, SteadyFlow
 from tui.terminal.multiplexer import ask_tmux, is_seen
 from tui.terminal.probe import cell_pixels
-from tui.terminal.pump import Pump
+from tui.terminal.pump import Cover, Pump
 from tui.terminal.slot import Slot, Stage
 from tui.terminal.stand_ins import StandIns
 from tui.terminal.terminal import Terminal
@@ -39,6 +39,8 @@ class Pictures:
         self._running: asyncio.Task[None] | None = None
         self._left_behind = ""
         """What frees the pictures that are kept by terminals which are not seen now."""
+        self.on_cover: Cover | None = None
+        """Told of cells that pixels are drawn over."""
         self.on_failure: Callable[[BaseException], object] | None = None
         """Told when no picture can be sent any more because of a defect of ours."""
         self.pump = self._new_pump()
@@ -224,7 +226,11 @@ class Pictures:
         flow: Flow = FencedFlow()
         if self.terminal.between == "tmux" or self.terminal.answered is None:
             flow = SteadyFlow(STEADY_TEXT if writer.paced_by_lines else STEADY)
-        return Pump(writer, flow, self.send)
+        return Pump(writer, flow, self.send, self._cover)
+
+    def _cover(self, column: int, row: int, columns: int, rows: int) -> None:
+        if self.on_cover is not None:
+            self.on_cover(column, row, columns, rows)
 
     def _writer(self) -> Writer:
         match self.choice.protocol:

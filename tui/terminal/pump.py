@@ -17,14 +17,18 @@ PAINT_WITHIN: Final = 1.0
 
 Write = Callable[[str], None]
 
+Cover = Callable[[int, int, int, int], object]
+"""Told of cells that pixels are drawn over: column and row of the first, how many across and down."""
+
 
 class Pump:
     """One for each terminal and writer. Runs on the event loop; pictures are encoded in a thread."""
 
-    def __init__(self, writer: Writer, flow: Flow, write: Write) -> None:
+    def __init__(self, writer: Writer, flow: Flow, write: Write, cover: Cover) -> None:
         self.writer = writer
         self.flow = flow
         self._write = write
+        self._cover = cover
         self._waiting: dict[Slot, None] = {}
         self._wake = asyncio.Event()
         self.sending: Drawing | None = None
@@ -82,6 +86,8 @@ class Pump:
                     self.add(slot)
                 return False
             text = "".join(_placed(piece, slot) for piece in group)
+            if self.writer.overlay:
+                self._cover(*slot.stage.origin(), wanted.area.columns, wanted.area.rows)
             self._write(text + self.flow.sent(len(text)))
         return True
 

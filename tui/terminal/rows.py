@@ -111,6 +111,15 @@ class Rows:
         self._texts.clear()
         self._wide.clear()
 
+    def cover(self, column: int, row: int, columns: int, rows: int) -> None:
+        """Pixels lie over some cells, whose letters are to be sent again: `column` and `row` are counted from 0."""
+        for number in range(row + 1, row + rows + 1):
+            self._texts.pop(number, None)
+            if number in self._rows:
+                letters = self._rows[number].letters
+                known = max(min(len(letters) - column, columns), 0)
+                letters[column : column + known] = [""] * known
+
     def changed(self, frame: str, width: int) -> str:
         """`frame`, for a terminal of `width` columns, without the cells that stand there already."""
         head, *moves = _MOVE.split(frame)
