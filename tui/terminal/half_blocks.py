@@ -1,11 +1,16 @@
 """Pictures as coloured half blocks: two pixels a cell, in any terminal with colours."""
 
+from typing import Final
+
 from PIL import Image
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
 UPPER_HALF = "▀"
+
+CUBE: Final = (0, 95, 135, 175, 215, 255)
+"""The levels of each colour in the palette of 256."""
 
 
 def fit(width: int, height: int, columns: int, rows: int, cell_ratio: float = 2.0) -> tuple[int, int]:
@@ -22,6 +27,13 @@ def half_blocks(image: Image.Image, columns: int, rows: int) -> list[list[Segmen
     small = image.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
     pixels = small.tobytes()
     return [_line(pixels, columns, row) for row in range(rows)]
+
+
+def in_palette(image: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
+    """The same in colours that every palette of 256 has."""
+    small = image.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
+    nearest = [min(CUBE, key=lambda level: abs(level - value)) for value in range(256)]
+    return half_blocks(small.point(nearest * 3), columns, rows)
 
 
 def _line(pixels: bytes, columns: int, row: int) -> list[Segment]:

@@ -63,6 +63,11 @@ class Terminal(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(self.name) and (self.tmux is None or not {"(", " "}.isdisjoint(self.tmux.outer))
 
     @property
+    def mixes_colours(self) -> bool:
+        """Whether it keeps few colours beside its palette: with more, those of what is shown already become others."""
+        return self.term.startswith("mlterm")
+
+    @property
     def cell_ratio(self) -> float:
         """A cell's height over its width; two where the terminal does not tell."""
         return self.cell_height / self.cell_width if self.cell_width and self.cell_height else 2.0

@@ -1,6 +1,6 @@
 """Thousands of small pictures in rows: only those that are seen are known, fetched and drawn."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.library.plain_text import plain
-from tui.terminal.half_blocks import fit, half_blocks
+from tui.terminal.half_blocks import fit, half_blocks, in_palette
 from tui.terminal.pump import CELL_BYTES
 from tui.terminal.quadrants import quadrants
 from tui.widgets.spot import Spot, Spots, pictures_of
@@ -311,7 +311,7 @@ class PictureGrid(ScrollView, can_focus=True):
             columns, rows = fit(*image.size, width, height)
             left, top = (width - columns) // 2, (height - rows) // 2
             blank = [Segment(" " * width)]
-            cut = quadrants if pictures_of(self).terminal.is_known and width < MOST_CUT else half_blocks
+            cut = self._cut(width)
             middle = [
                 [Segment(" " * left), *cells, Segment(" " * (width - columns - left))]
                 for cells in cut(image, columns, rows)
@@ -319,6 +319,13 @@ class PictureGrid(ScrollView, can_focus=True):
             found = [blank] * top + middle + [blank] * (height - rows - top)
             self._drawn[key, width] = found
         return found
+
+    def _cut(self, width: int) -> Callable[[Image.Image, int, int], Lines]:
+        """How a picture of that width becomes cells."""
+        terminal = pictures_of(self).terminal
+        if terminal.mixes_colours:
+            return in_palette
+        return quadrants if terminal.is_known and width < MOST_CUT else half_blocks
 
     # ---- keys and mouse ----------------------------------------------------------------------------------------
 
