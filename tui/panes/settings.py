@@ -591,6 +591,8 @@ class SettingsPane(Vertical):
             wrong = (wrong or focused.doubt) if focused.value else None  # before anything is typed, nothing is wrong
         self._help.set_class(wrong is not None, "-wrong")
         self._help.update(wrong or _help(focused))
+        if focused is not None and self in focused.ancestors:  # the line may have grown over it
+            self.call_after_refresh(focused.scroll_visible, animate=False)
 
 
 SECOND: Final = {"prompt_2": "2nd prompt", "negative_prompt_2": "2nd neg."}
