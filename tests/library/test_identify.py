@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.library import model_files as files
 from tests.library.model_files import gguf, write_safetensors
 from tui.library.addons import bundled_addons
+from tui.library.controlnets import read_controlnet
 from tui.library.gguf_header import read_gguf_header
 from tui.library.identify import identify_file, identify_folder
 from tui.library.lending import Lending
@@ -33,6 +35,7 @@ CONTROL_FLUX = {
 CONTROL_XLABS = files.FLUX | {"controlnet_blocks.0.weight": [8, 8], "input_hint_block.0.weight": [16, 3, 3, 3]}
 CONTROL_QWEN = {"controlnet_blocks.0.weight": [8, 8], "transformer_blocks.0.img_mod.1.weight": [8, 8]}
 ANIMA_LOKR = {f"diffusion_model.blocks.0.cross_attn.k_proj.lokr_w{n}": [8, 8] for n in (1, 2)}
+KLEIN = {name: [8, 8] for name in ("double_stream_modulation_img.lin.weight", "img_in.weight", "txt_in.weight")}
 IP_XLABS = {
     "double_blocks.0.processor.ip_adapter_double_stream_k_proj.weight": [8, 8],
     "ip_adapter_proj_model.proj.weight": [8, 8],
@@ -111,6 +114,20 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
     assert (found.problem is not None) == (shapes in (WAN, KREA_LORA, ANIMA_LOKR) or kind == "unknown")
+
+
+@pytest.mark.parametrize("shapes", [CONTROL_FLUX, CONTROL_QWEN, KLEIN, {"task_embedding": []}], ids=str)
+def test_weights_of_known_names_and_odd_shapes_end_no_search(tmp_path: Path, shapes: dict[str, list[int]]) -> None:
+    """Whatever they are taken for, or not, nothing but a message comes of it."""
+    scalars: dict[str, list[int]] = {name: [] for name in shapes}
+    control = CONTROL_LDM | {"controlnet_cond_embedding.conv_in.weight": [1], "x.attn2.to_k.weight": [1, 2048]}
+    for number, more in enumerate((control, {"z": [2]})):
+        path = write_safetensors(tmp_path / f"{number}.safetensors", more | scalars)
+        assert identify_file(path).path == str(path)
+        with suppress(LatenttyError):
+            read_controlnet(path)
+        with suppress(LatenttyError):
+            open_model(path, Lending([tmp_path]))
 
 
 UNET = "model.diffusion_model.input_blocks.0.0.weight"

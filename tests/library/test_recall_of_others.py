@@ -188,6 +188,16 @@ def test_comfyuis_graph_as_sites_and_nodes_of_others_write_it() -> None:
     assert (got.fields["width"], got.fields["height"]) == (1216, 832)
 
 
+def test_texts_that_join_each_other_over_and_over_end() -> None:
+    graph: dict[str, Any] = {
+        f"{n}": node("Join", string_a=[f"{n + 1}", 0], string_b=[f"{n + 1}", 0], delimiter=[f"{n}", 0])
+        for n in range(60)
+    }
+    graph["e"] = node("CLIPTextEncode", text=["0", 0], clip=["1", 0])
+    graph["s"] = node("KSampler", **SAMPLER, positive=["e", 0], negative=["e", 0], latent_image=["1", 0])
+    assert told(prompt=json.dumps(graph)).fields["seed"] == SAMPLER["seed"]
+
+
 def test_a_plain_json() -> None:
     ruined = {"Prompt": "a heron", "Negative": "blurry", "steps": 30, "cfg": 8, "width": 1024, "height": 768, "seed": 7,
               "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "base_model_name": "wai.safetensors",

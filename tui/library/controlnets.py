@@ -80,6 +80,13 @@ def file_configuration(path: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         LatenttyError: it is damaged, or of no kind that we know.
     """
+    try:
+        return _file_configuration(path)
+    except (IndexError, KeyError, ValueError):  # names that we know, of weights of other shapes
+        raise _unusable(path, "its weights have shapes of no kind that we know") from None
+
+
+def _file_configuration(path: Path) -> tuple[Path, dict[str, Any]]:
     names = read_header(path).tensors
     if "lora_controlnet" in names:
         raise _unusable(path, "it is a Control-LoRA, which diffusers cannot load")

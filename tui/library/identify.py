@@ -257,7 +257,9 @@ _ADAPTERS_ELSEWHERE: Final = (
     ("Anima or Cosmos", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkv]_proj$")),
     ("Wan", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkvo]$")),
 )
-_OF_A_LAYER: Final = re.compile(r"\.(?:lora|lokr|hada|alpha|dora|default|diff)[._\w]*$")
+_OF_A_LAYER: Final = re.compile(
+    r"\.(?:lora[_.AB]|lokr_|hada_|alpha$|dora_scale|default\.|diff(?:_b)?$|up\.weight$|down\.weight$)"
+)
 """What stands behind the name of a layer that is changed."""
 _WIDTHS: Final = {
     768: "stable-diffusion",
@@ -295,7 +297,7 @@ def family_of_adapter(adapter: AdapterHeader, header: Header) -> str:
 
 
 def _made_for_others(header: Header) -> str:
-    layers = {_OF_A_LAYER.sub("", name).replace(".", "_") for name in header.tensors}
+    layers = {_OF_A_LAYER.split(name, 1)[0].replace(".", "_") for name in header.tensors}
     for name, mark in _ADAPTERS_ELSEWHERE:
         if any(mark.search(layer) for layer in layers):
             return f"it was made for {name}, which Latentty cannot draw with"

@@ -142,7 +142,7 @@ _ENTRIES: Final = ("img_in", "x_embedder", "x_embedder.proj", "patch_embed.proj"
 def _is_as_wide(lender: Path, header: Header) -> bool:
     """Whether the transformer of `lender` is as wide as the one in the file: some families have several sizes."""
     shapes, config = bare_shapes(header), _config_of(lender / "transformer")
-    found = next((shapes[f"{name}.weight"][0] for name in _ENTRIES if f"{name}.weight" in shapes), None)
+    found = next((shapes[f"{name}.weight"][0] for name in _ENTRIES if shapes.get(f"{name}.weight")), None)
     heads, head = config.get("num_attention_heads"), config.get("attention_head_dim")
     told = config.get("hidden_size", config.get("dim"))
     if isinstance(heads, int) and isinstance(head, int):
@@ -501,7 +501,7 @@ def _flux2(shapes: Shapes, hint: str) -> Variant | None:
         layers = _count(shapes, "transformer_blocks."), _count(shapes, "single_transformer_blocks.")
     else:
         return None
-    if guided or not shapes.get(entry) or not shapes.get(text):
+    if guided or [len(shapes.get(name, [])) for name in (entry, text)] != [2, 2]:
         return Variant(id="flux2", family="flux2", pipeline="Flux2Pipeline")
     width = shapes[entry][0]
     return Variant(

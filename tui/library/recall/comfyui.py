@@ -144,6 +144,8 @@ class _Reader:
         self._found = found
         self._told: set[tuple[int, str]] = set()
         """The inputs that fields of a job were made of, by the node's inputs and their name."""
+        self._values = 0
+        """How many nodes were asked for theirs; a few that join each other's texts stand for any number."""
 
     def read(self) -> None:
         sampler = self._sampler()
@@ -183,12 +185,15 @@ class _Reader:
 
     def _value(self, value: object, depth: int) -> object:
         node = self._node(value)
-        if node is None or depth > MAX_DEPTH:
+        if node is None or depth > MAX_DEPTH or self._values > MAX_NODES:
             return None if isinstance(value, list) else value
+        self._values += 1
         given = node["inputs"]
         if {"string_a", "string_b"} <= given.keys():  # two texts as one
             parts = [self._take(given, name, depth=depth + 1) for name in ("string_a", "string_b")]
-            return str(self._take(given, "delimiter") or "").join(part for part in parts if isinstance(part, str))
+            return str(self._take(given, "delimiter", depth=depth + 1) or "").join(
+                part for part in parts if isinstance(part, str)
+            )
         return self._take(given, *_VALUES, depth=depth + 1)
 
     def _upwards(self, link: object, side: str = "", seen: set[str] | None = None, depth: int = 0) -> Iterator[Node]:

@@ -11,6 +11,8 @@ from tui.library.recall.a1111 import is_parameters, read_a1111
 from tui.library.recall.found import Found, number_or
 
 MAX_OPTIONS: Final = 2_000
+MAX_SIZE: Final = 64
+"""Letters in which a picture's size is told."""
 
 
 def json_object(text: str) -> dict[str, Any] | None:
@@ -250,7 +252,7 @@ def _fooocus(told: dict[str, Any], found: Found) -> None:
     for name in ("seed", "steps", "clip_skip"):
         found.whole(name, told.pop(name, None))
     found.number("guidance_scale", told.pop("guidance_scale", None))
-    match = re.search(r"(\d+)\D+(\d+)", str(told.pop("resolution", "")))
+    match = re.search(r"(\d+)\D+(\d+)", str(told.pop("resolution", ""))[:MAX_SIZE])
     if match:
         found.whole("width", match[1])
         found.whole("height", match[2])
@@ -290,7 +292,7 @@ def read_plain_json(texts: Mapping[str, str], found: Found) -> str:
 
 
 def _plain(told: dict[str, Any], found: Found) -> None:
-    if match := re.search(r"(\d+)\D+(\d+)", str(told.get("resolution", ""))):
+    if match := re.search(r"(\d+)\D+(\d+)", str(told.get("resolution", ""))[:MAX_SIZE]):
         found.whole("width", match[1])
         found.whole("height", match[2])
     sampler = told.get("sampler_name") or told.get("sampler")
