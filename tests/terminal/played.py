@@ -100,7 +100,9 @@ class Output:
 class Screen:
     """The letters that stand on the screen, each in one cell."""
 
-    PART = re.compile(rb"\x1b\[(\d+);(\d+)H|\x1b\[[?<=>]?[\d;]*[ -/]*[@-~]|\x1b[^\[]|([^\x1b]+)")
+    PART = re.compile(
+        rb"\x1b\[(\d+);(\d+)H|\x1b\[[?<=>]?[\d;]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|([^\x1b]+)"
+    )
 
     def __init__(self) -> None:
         self._cells: dict[int, dict[int, str]] = {}
