@@ -11,7 +11,7 @@ from tui.bundled.training.catalogue import Catalogue, Look, Subject
 from tui.bundled.training.spec import Tint
 from tui.bundled.training.vocabulary import plural, vocabulary
 
-LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.32, "glossy": 0.32, "flat": 0.36}
+LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.31, "glossy": 0.29, "flat": 0.40}
 
 POPULAR_WEIGHT: Final = 1.8
 SYMBOL_WEIGHT: Final = 0.8

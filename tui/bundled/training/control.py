@@ -30,8 +30,11 @@ from tui.bundled.training.shards import read_with_edges
 
 RATE: Final = 8e-4
 
-DROPPED: Final = 0.3
+DROPPED: Final = 0.5
 """The share of captions that is left out, so that edges alone must do."""
+
+LEAN: Final = 2.0
+"""Towards times with much noise, at which it is settled what is where: see :meth:`Noising.times`."""
 
 BATCH: Final = 0.5
 """Against the denoiser's."""
@@ -84,7 +87,7 @@ def train_control(
     def error(told: Told) -> torch.Tensor:
         rows = latents.rows(batch)
         tokens = latents.captions(rows, empty, DROPPED)
-        return noising.error(latents.chosen(rows), lambda noisy, times: told(noisy, times, tokens, edges[rows]))
+        return noising.error(latents.chosen(rows), lambda noisy, times: told(noisy, times, tokens, edges[rows]), LEAN)
 
     def rehearse(told: Told) -> None:
         torch.autograd.backward(error(told))

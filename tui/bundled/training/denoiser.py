@@ -319,7 +319,7 @@ class _Teacher:
                 own = others[self._step // OTHERS_EVERY % len(others)]
                 area = own.latents.shape[2] * own.latents.shape[3]
                 batch = max(2, int(effort.batch * OTHERS_BATCH * 1024 / area) // 8 * 8)
-                with torch.backends.cudnn.flags(benchmark=False):  # to try all ways for six sizes takes half a minute
+                with torch.backends.cudnn.flags(enabled=True, benchmark=False):  # tries take long
                     self._descend(self._loss, own, batch)
             else:
                 losses.append(self._descend(fast, supply.usual, effort.batch))

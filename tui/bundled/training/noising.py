@@ -33,19 +33,22 @@ class Noising:
         self.steps = len(alphas)
         """Of the whole schedule."""
 
-    def times(self, count: int) -> torch.Tensor:
-        """Random times, (count,), each in another equal part of the schedule: every batch has early and late ones."""
-        places = torch.arange(count, device=self._device) + torch.rand(count, device=self._device)
-        return (places / count * self.steps).long().clamp(max=self.steps - 1)
+    def times(self, count: int, lean: float = 1.0) -> torch.Tensor:
+        """Random times, (count,), each in another part of the schedule: every batch has early and late ones.
+
+        With a `lean` of 1 all are as frequent; the greater it is, the more often there is much noise.
+        """
+        places = (torch.arange(count, device=self._device) + torch.rand(count, device=self._device)) / count
+        return ((1 - (1 - places) ** lean) * self.steps).long().clamp(max=self.steps - 1)
 
     def mix(self, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """`latents` (n, channels, h, w) with `noise` as at `times` (n,), and the v that is to be predicted of them."""
         signal, strength = self._signal[times][:, None, None, None], self._noise[times][:, None, None, None]
         return signal * latents + strength * noise, signal * noise - strength * latents
 
-    def error(self, latents: torch.Tensor, predict: Predict) -> torch.Tensor:
-        """The mean squared error of what is predicted of `latents` with random noise at random times."""
-        times = self.times(len(latents))
+    def error(self, latents: torch.Tensor, predict: Predict, lean: float = 1.0) -> torch.Tensor:
+        """The mean squared error of what is predicted of `latents` with random noise at random :meth:`times`."""
+        times = self.times(len(latents), lean)
         noisy, wanted = self.mix(channels_last(latents), channels_last(torch.randn_like(latents)), times)
         with in_bfloat16(self._device):
             told = predict(noisy, times).float()

@@ -79,7 +79,7 @@ class Sampler:
 
     def _one_subject(self, behind: Choice, captions: int) -> Sample:
         random, ground = self._random, _has_ground(behind)
-        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.3)
+        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.34)
         layout = self._layout(role, behind)
         turn = random.uniform(-0.35, 0.35) if random.random() < 0.06 else 0.0
         upside_down = not ground and random.random() < 0.012
@@ -194,15 +194,15 @@ class Sampler:
         return Spec(behind.background, sprites), _repeated(caption, captions)
 
     def _places(self, count: int, ground: bool) -> tuple[list[tuple[float, float]], float]:
-        """Where `count` of the same are, and how big each is: an eighth of that apart at least, so that none touch."""
+        """Where `count` of the same are, and how big each is: a fifth of that apart at least, so that none touch."""
         random = self._random
         if count == 2:
-            return [(0.26, 0.5), (0.74, 0.5)], random.uniform(0.34, 0.42)
+            return [(0.26, 0.5), (0.74, 0.5)], random.uniform(0.34, 0.41)
         if count == 3 and (ground or random.random() < 0.5):
-            return [(0.18, 0.5), (0.5, 0.5), (0.82, 0.5)], random.uniform(0.23, 0.28)
+            return [(0.18, 0.5), (0.5, 0.5), (0.82, 0.5)], random.uniform(0.22, 0.27)
         if count == 3:
-            return [(0.27, 0.72), (0.73, 0.72), (0.5, 0.27)], random.uniform(0.32, 0.39)
-        return [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)], random.uniform(0.32, 0.40)
+            return [(0.27, 0.72), (0.73, 0.72), (0.5, 0.27)], random.uniform(0.31, 0.38)
+        return [(0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)], random.uniform(0.31, 0.38)
 
     def _with_hat(self, behind: Choice, captions: int) -> Sample:
         random, cast = self._random, self._cast
