@@ -93,9 +93,10 @@ class Sampler:
             words = [word for word in (layout.size_word, role.colour) if word]
             if random.random() < 0.06 and not layout.size_word:
                 words = [random.choice(vocabulary().adjectives), *words]
-            core = with_article(random, " ".join([*words, name]), name)
+            told = " ".join([*words, name])
+            core = with_article(random, told, name)
             if upside_down:
-                core = random.choice([with_article(random, f"upside down {name}", name), f"{core} upside down"])
+                core = random.choice([with_article(random, f"upside down {told}", name), f"{core} upside down"])
             position = random.choice(layout.positions) if layout.positions else ""
             return write_caption(random, core, behind.clauses, role.look, position)
 
