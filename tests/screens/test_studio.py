@@ -252,4 +252,4 @@ async def test_what_was_typed_comes_back_after_a_recall(running: Running) -> Non
         assert screen.query_one("#seed", NumberInput).value == ""
         screen.query_one("#prompt").focus()
         await pilot.press("ctrl+underscore")
-        assert screen.prompts.prompt == "a fox", "and so does the text alone"
+        await until(pilot, lambda: screen.prompts.prompt == "a fox")  # and so does the text alone
