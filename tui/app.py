@@ -181,7 +181,7 @@ class LatenttyApp(PictureApp[int]):
         """Paint first; look for the engine once the studio stands."""
         self.animation_level = "none"
         for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal: leave as by the key
-            asyncio.get_running_loop().add_signal_handler(number, self.exit)
+            asyncio.get_running_loop().add_signal_handler(number, self.call_later, self._end)
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         self._write(KEEP_TITLE)
         self._read_themes()
@@ -434,6 +434,11 @@ class LatenttyApp(PictureApp[int]):
             self.notify("There is no picture yet.")
         else:
             self.push_screen(ViewerScreen(self._client, snapshot.pictures))
+
+    async def _end(self) -> None:
+        """The terminal is gone, or someone wants the app to be: what was typed last is kept all the same."""
+        await self._studio.keep_all()
+        self.exit(0)
 
     async def action_quit(self) -> None:
         """Leave; the engine goes on."""
