@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Log
 
 from tests.faults.conftest import QuickEngine
-from tests.faults.conftest import quick as quick  # a fixture for these tests too
+from tests.faults.conftest import hatchery as hatchery  # fixtures for these tests too
+from tests.faults.conftest import quick as quick
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tui.library.paths import Paths
 from tui.screens.compare import CompareScreen

@@ -42,9 +42,9 @@ async def make_a_picture(pilot: Pilot[int], pictures: Path, number: int) -> None
     """The picture with that number, from 1, of all in the folder."""
     app = pilot.app
     await until(pilot, lambda: app.screen.settings.model is not None)
+    await until(pilot, lambda: app.screen.prompts.prompt == ("a red apple" if number > 1 else ""))  # all as it was left
     await shrink(pilot)
     app.screen.query_one("#seed", NumberInput).value = f"{number}"
-    await until(pilot, lambda: app.screen.prompts.prompt == ("a red apple" if number > 1 else ""))  # the last one
     app.screen.prompts.fill("", "")
     await type_text(pilot, "a red apple")
     await pilot.press("enter")
@@ -58,6 +58,7 @@ async def make_a_picture(pilot: Pilot[int], pictures: Path, number: int) -> None
     assert "emoji-tiny" in app.screen.query_one(StatusLine).model
     if app.size.height >= 36:
         await until(pilot, lambda: len(app.screen.query_one(PictureStrip)._images) == number)
+    await pilot.press("ctrl+q")  # which has what was typed last kept for the next one
 
 
 async def test_the_screen_is_there_and_takes_typing_before_any_engine_is(
