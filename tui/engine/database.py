@@ -6,7 +6,6 @@ acknowledged only when a power cut cannot lose it.
 """
 
 import asyncio
-import errno
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tui.library.folders import identity, make_folder, sync_folder
+from tui.library.full_disk import is_full
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -137,7 +137,7 @@ class Database:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
         number = getattr(error, "errno", None)
-        if primary == sqlite3.SQLITE_FULL or number in (errno.ENOSPC, errno.EDQUOT):
+        if primary == sqlite3.SQLITE_FULL or is_full(number):
             hint = f"Free some space in {self._path.parent}; no job in it is lost."
         elif primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             hint = "Move the file away to begin with an empty queue; the pictures stay where they are."

@@ -5,7 +5,6 @@ ends, the engine is gone or wants it no more, and it ends; what has come waits a
 """
 
 import asyncio
-import errno
 import os
 import sys
 import threading
@@ -19,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tui.library.fetching import client_for, fetch_all
+from tui.library.full_disk import is_full
 from tui.library.remote_files import WEIGHTS, RemoteFile, resolve
 from tui.library.secrets import redacted
 from tui.protocol.download import DownloadState
@@ -149,7 +149,7 @@ def main() -> int:
 def unwritable(folder: str, error: OSError) -> Problem:
     """Why what came cannot be written to `folder`, and what to do."""
     cause = f"{folder} cannot be written: {error.strerror or error}."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error.errno):
         return Problem(
             code="disk_full", cause=cause, hint="Free some space and give the same command: it goes on where it was."
         )

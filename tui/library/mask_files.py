@@ -1,6 +1,5 @@
 """Masks that were painted: private files, named by what they hold; those not finished by the picture below them."""
 
-import errno
 import hashlib
 import io
 import os
@@ -9,6 +8,7 @@ from typing import Final
 
 from PIL import Image
 
+from tui.library.full_disk import is_full
 from tui.library.picture_bounds import check_claims
 from tui.library.private_files import replace_file
 from tui.protocol.problem import LatenttyError, Problem, bad_request
@@ -64,7 +64,7 @@ def _written(path: Path, data: bytes) -> Path:
     try:
         replace_file(path, data)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = is_full(error.errno)
         raise LatenttyError(
             Problem(
                 code="disk_full" if full else "output_unwritable",

@@ -1,6 +1,5 @@
 """Picture files: their names, writing them so that no half file is ever seen, and reading ours back."""
 
-import errno
 import os
 import re
 import time
@@ -12,6 +11,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from tui.library.folders import make_folder, sync_folder
+from tui.library.full_disk import is_full
 from tui.library.metadata import OWN_KEY, PARAMETERS_KEY, Making, own_text, parameters_text, read_own_text
 from tui.library.picture_texts import (
     IMAGE_DESCRIPTION,
@@ -76,7 +76,7 @@ def output_problem(folder: Path) -> Problem | None:
 
 def write_problem(error: OSError, folder: Path) -> Problem:
     """A failed write in words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error.errno):
         return _disk_full(folder)
     return Problem(
         code="output_unwritable",
