@@ -435,15 +435,14 @@ class LatenttyApp(PictureApp[int]):
         else:
             self.push_screen(ViewerScreen(self._client, snapshot.pictures))
 
-    async def _end(self) -> None:
-        """The terminal is gone, or someone wants the app to be: what was typed last is kept all the same."""
+    async def _end(self, message: str | None = None) -> None:
+        """Keep what was typed last, and leave with `message`: the terminal is gone, or someone wants the app to be."""
         await self._studio.keep_all()
-        self.exit(0)
+        self.exit(0, message=message)
 
     async def action_quit(self) -> None:
         """Leave; the engine goes on."""
-        await self._studio.keep_all()
-        self.exit(0, message=self._farewell())
+        await self._end(self._farewell())
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys as they are printed on keyboards: ^G, F1 and Shift+Tab, not ^g, f1 and shift+tab."""

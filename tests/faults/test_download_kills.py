@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Attached, pictures_below
 from tests.faults.conftest import QuickEngine, Tally
-from tests.library.hub_server import PIECE, Hub, hub_server
+from tests.library.hub_server import PIECE, Hub, hub_of_user
 from tui.protocol.commands import CancelDownload, StartDownload
 from tui.protocol.download import DownloadState
 
@@ -20,12 +20,8 @@ SIZE = 40 * PIECE
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    with hub_server() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with hub_of_user(monkeypatch, tmp_path / "models") as hub:
         monkeypatch.setenv("LATENTTY_WATCH_MODELS", "false")
-        monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
-        monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
         yield hub
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Attached
 from tests.library import model_files as files
-from tests.library.hub_server import Hub, hub_server
+from tests.library.hub_server import Hub, hub_of_user
 from tests.library.model_files import write_safetensors
 from tui.cli import main
 from tui.library.paths import Paths
@@ -23,12 +23,8 @@ TOKEN = "hf_" + "a" * 30
 
 @pytest.fixture
 def hub(home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with hub_server() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with hub_of_user(monkeypatch, tmp_path / "models") as hub:
         monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
-        monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
-        monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
         hub.files["lora/fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.KOHYA_XL).read_bytes()
         yield hub
 

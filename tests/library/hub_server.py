@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
+
+import pytest
 
 PIECE = 1 << 14
 """Bytes that are sent at a time, where they are sent slowly."""
@@ -121,6 +124,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             hub.open.wait(60)
             self.wfile.write(rest[half:])
+
+
+@contextmanager
+def hub_of_user(monkeypatch: pytest.MonkeyPatch, models: Path) -> Iterator[Hub]:
+    """A hub that whatever is started meanwhile fetches from, into `models`."""
+    with hub_server() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(models))
+        monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
+        yield hub
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from textual.widgets import DataTable, Input, Static
 
 from tests.engine.conftest import Running
 from tests.library import model_files as files
-from tests.library.hub_server import hub_server
+from tests.library.hub_server import hub_of_user
 from tests.library.model_files import write_safetensors
 from tests.screens.conftest import OpenApp, snapshot_of, type_text, until
 from tests.screens.scripted import open_scripted
@@ -123,11 +123,7 @@ async def test_a_download_is_begun_watched_stopped_and_gone_on_with_by_keys(
     open_app: OpenApp, home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATENTTY_AUTOLOAD", "false")
-    monkeypatch.setenv("LATENTTY_MODEL_FOLDERS", str(tmp_path / "models"))
-    monkeypatch.setenv("LATENTTY_DOWNLOAD_HOSTS", "127.0.0.1:localhost")
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with hub_server() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    with hub_of_user(monkeypatch, tmp_path / "models") as hub:
         hub.files["fox.safetensors"] = write_safetensors(tmp_path / "x.safetensors", files.KOHYA).read_bytes()
         hub.open.clear()
         async with open_app(80, 24) as pilot:

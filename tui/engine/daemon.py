@@ -22,7 +22,7 @@ from tui.engine.downloads import Downloads
 from tui.engine.gallery import Gallery
 from tui.engine.home import ChildHome, Home
 from tui.engine.idle import due
-from tui.engine.last_models import LastModels
+from tui.engine.kept_value import KeptValue
 from tui.engine.library import Library
 from tui.engine.listener import Listener
 from tui.engine.lock import AlreadyRunning, EngineLock
@@ -113,6 +113,7 @@ from tui.protocol.events import (
     JobQueued,
     JobRecord,
     KeptModels,
+    ModelsFound,
     ModeRemembered,
     PicturesChanged,
     SettingsRead,
@@ -123,7 +124,7 @@ from tui.protocol.job import Job
 from tui.protocol.library import ModelFile
 from tui.protocol.log import LogPart, LogPlace
 from tui.protocol.problem import LatenttyError, Problem, bad_request
-from tui.protocol.prompts import TokenCounts
+from tui.protocol.prompts import Draft, TokenCounts
 from tui.protocol.recall import Recalled
 from tui.protocol.snapshot import RECENT_JOBS, RECENT_PICTURES
 from tui.protocol.sweep import Sweep
@@ -161,7 +162,8 @@ class Engine:
         self._sweeps = Sweeps(self._database)
         self._thumbnails = Thumbnails(paths.cache / "thumbnails")
         self._modes = ModeStates(self._database)
-        self._last_models = LastModels(self._database)
+        self._last_models = KeptValue(self._database, "last_models", ModelsFound)
+        self._draft = KeptValue(self._database, "draft", Draft)
         self._models = ModelIndex(settings.models(), lambda: lending(self._settings))
         self._library = Library(
             self._database,
@@ -233,7 +235,7 @@ class Engine:
         snapshot.kept = self._kept()
         snapshot.settings = told_settings(self._settings)
         snapshot.mode_states = await self._modes.all()
-        snapshot.draft = await self._modes.draft()
+        snapshot.draft = await self._draft.load()
         snapshot.last_model = await self._queue.last_model() or self._models.bundled.name
         self._pool.set_paused(await self._queue.paused())
 
@@ -398,7 +400,7 @@ class Engine:
                 self._pool.set_paused(isinstance(command, Pause))
             case KeepDraft(draft=draft):
                 self._board.snapshot.draft = draft
-                await self._modes.keep_draft(draft)
+                await self._draft.save(draft)
             case SwapMode():
                 await self._swap(command)
             case LoadModel() | UnloadModel() | CancelLoad() | SetBudget():

@@ -1,4 +1,4 @@
-"""What each mode of each model remembers, and what the studio says, across models, modes and restarts."""
+"""What each mode of each model remembers, across models, modes and restarts."""
 
 import sqlite3
 import time
@@ -7,7 +7,6 @@ import msgspec
 
 from tui.engine.database import Database
 from tui.protocol.job import Mode, ModeState
-from tui.protocol.prompts import Draft
 
 
 class ModeStates:
@@ -34,24 +33,5 @@ class ModeStates:
                 state = msgspec.msgpack.decode(row["payload"], type=ModeState)
                 found.setdefault(row["model"], {})[row["mode"]] = state
             return found
-
-        return await self._database.run(work)
-
-    async def keep_draft(self, draft: Draft) -> None:
-        """This is what the studio says."""
-        packed = msgspec.msgpack.encode(draft)
-        await self._database.run(
-            lambda connection: connection.execute("INSERT OR REPLACE INTO draft VALUES (1, ?)", (packed,))
-        )
-
-    async def draft(self) -> Draft | None:
-        """What the studio said last; None before it said anything, or when another version kept it in its own form."""
-
-        def work(connection: sqlite3.Connection) -> Draft | None:
-            row = connection.execute("SELECT payload FROM draft").fetchone()
-            try:
-                return None if row is None else msgspec.msgpack.decode(row["payload"], type=Draft)
-            except msgspec.MsgspecError:
-                return None
 
         return await self._database.run(work)
