@@ -1,11 +1,13 @@
 """A table whose Enter is the screen's, which says in its footer what it does."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from rich.text import Text
 from textual.binding import Binding
 from textual.geometry import Region
 from textual.widgets import DataTable
+from textual.widgets.data_table import RowKey
 
 
 class RowTable(DataTable[Text], inherit_bindings=False):
@@ -25,6 +27,12 @@ class RowTable(DataTable[Text], inherit_bindings=False):
     ]
 
     _changes_row = False
+
+    def _update_dimensions(self, new_rows: Iterable[RowKey]) -> None:
+        """Forget lines that were drawn before their columns were measured, as happens when a screen is gone to."""
+        super()._update_dimensions(new_rows)
+        self._clear_caches()
+        self.refresh()
 
     def change(self, row: str, column: str, text: Text) -> None:
         """Another text in a column of fixed width: only its row is drawn anew, which a slow line notices."""
