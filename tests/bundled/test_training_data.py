@@ -9,7 +9,7 @@ import torch
 
 from tests.bundled.conftest import TOKENIZER, write_packages
 from tui.bundled.training.__main__ import main
-from tui.bundled.training.backgrounds import choose_background
+from tui.bundled.training.backgrounds import choose_background, near_colour
 from tui.bundled.training.catalogue import Catalogue, read_catalogue
 from tui.bundled.training.compose import Composer
 from tui.bundled.training.edges import edge_maps, pack_lines, unpack_lines
@@ -93,6 +93,14 @@ def test_captions_name_the_colour_behind_the_subject() -> None:
         rgb = np.array(one.background.first) * 255
         nearest = min(colours, key=lambda name: float(np.abs(rgb - np.array(colours[name].rgb)).sum()))
         assert all(any(word in clause for word in (colours[nearest].words or [nearest])) for clause in one.clauses)
+
+
+@pytest.mark.parametrize("name", ["white", "gray", "black"])
+def test_a_background_without_a_hue_is_never_tinted(name: str) -> None:
+    random = Random(0)
+    drawn = [near_colour(random, name) for _ in range(20)]
+    assert all(max(one) - min(one) < 0.03 for one in drawn)
+    assert len(set(drawn)) > 1, "some are lighter, some darker"
 
 
 def test_a_sprite_is_where_and_how_the_spec_says(catalogue: Catalogue, composer: Composer) -> None:

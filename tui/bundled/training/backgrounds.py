@@ -15,6 +15,9 @@ PALE: Final = ("beige", "light blue", "lavender", "light pink", "light green", "
 COLOUR_SPREAD: Final = 9.0
 """How far, of 255, each channel strays from its named colour."""
 
+GREY: Final = 8
+"""How far apart, of 255, the channels of a colour without a hue are at most."""
+
 
 class Choice(Struct, frozen=True):
     """A background, and what to say of it."""
@@ -46,11 +49,12 @@ def scene_background(random: Random, name: str, scenes_each: int) -> Background:
 
 
 def near_colour(random: Random, name: str) -> Rgb:
-    """A colour that everybody would call `name`."""
-    red, green, blue = (
-        min(255, max(0, value + random.uniform(-COLOUR_SPREAD, COLOUR_SPREAD))) / 255
-        for value in vocabulary().colours[name].rgb
-    )
+    """A colour that everybody would call `name`; greys, black and white are lighter or darker, but not tinted."""
+    own = vocabulary().colours[name].rgb
+    strays = [random.uniform(-COLOUR_SPREAD, COLOUR_SPREAD) for _ in own]
+    if max(own) - min(own) < GREY:
+        strays = strays[:1] * len(own)
+    red, green, blue = (min(255, max(0, value + stray)) / 255 for value, stray in zip(own, strays, strict=True))
     return red, green, blue
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from tui.bundled.training.catalogue import Look
 from tui.bundled.training.vocabulary import vocabulary
 
-LOOK_TOLD: Final = 0.75
+LOOK_TOLD: Final = 0.85
 """The share of captions that name the look."""
 
 

@@ -13,7 +13,7 @@ from tui.bundled.training.vocabulary import plural, vocabulary
 
 LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.31, "glossy": 0.29, "flat": 0.40}
 
-POPULAR_WEIGHT: Final = 1.8
+POPULAR_WEIGHT: Final = 1.5
 SYMBOL_WEIGHT: Final = 0.8
 
 LARGE_GROUPS: Final = ("Animals & Nature", "Travel & Places")

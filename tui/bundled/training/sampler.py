@@ -62,11 +62,11 @@ class Sampler:
         if chance < 0.025:
             return self._scene_alone(captions)
         behind = choose_background(self._random, self._scenes_each)
-        if chance < 0.165:
+        if chance < 0.145:
             return self._two_subjects(behind, captions)
-        if chance < 0.355:
+        if chance < 0.325:
             return self._several(behind, captions)
-        if chance < 0.38:
+        if chance < 0.35:
             return self._with_hat(behind, captions)
         return self._one_subject(behind, captions)
 
