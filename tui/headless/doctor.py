@@ -5,12 +5,16 @@ import json
 import os
 import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import fill
 from typing import Final
 
 from msgspec import Struct, to_builtins
+from rich.console import Console
+from rich.status import Status
 
 from tui.headless.device_report import Torch, ask_torch, driver_lines, output_of
 from tui.headless.models import find_files
@@ -41,16 +45,37 @@ class Finding(Struct, frozen=True, kw_only=True):
     told: str
 
 
-class Examined(Struct, kw_only=True):
-    """Everything that was found out."""
+class Examined:
+    """Everything that was found out; each finding is printed as soon as it is known, where `show` says so.
 
-    findings: list[Finding] = []
-    advice: list[str] = []
-    """What to do next, the most pressing first."""
+    Lines are as wide as the terminal: what goes on in the next one begins under what it belongs to.
+    """
+
+    def __init__(self, *, show: bool) -> None:
+        self.findings: list[Finding] = []
+        self.advice: list[str] = []
+        """What to do next, the most pressing first."""
+        self._show = show
 
     def add(self, section: str, label: str, told: str) -> None:
         """One more line."""
+        known = self.findings and self.findings[-1].section == section
         self.findings.append(Finding(section=section, label=label, told=plain(told)))
+        if self._show:
+            head = f"{'' if known else section:<8} {label:<10} "
+            self._print(plain(told), head, " " * len(head))
+
+    def print_advice(self) -> None:
+        """What to do next, at the end."""
+        print("\nNext")
+        for number, advice in enumerate(self.advice, 1):
+            self._print(plain(advice), f"  {number}. ", " " * 5)
+
+    @staticmethod
+    def _print(told: str, first: str, others: str) -> None:
+        width = shutil.get_terminal_size().columns
+        lines = fill(told, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+        print(lines, flush=True)
 
 
 def report(paths: Paths, file: Path) -> int:
@@ -62,36 +87,45 @@ def report(paths: Paths, file: Path) -> int:
 
 
 def doctor(paths: Paths, *, as_json: bool) -> int:
-    """Print the report; 1 when something must be mended before pictures can be made."""
-    torch = ask_torch()
-    examined = Examined()
+    """Print the report; 1 when something must be mended before pictures can be made.
+
+    What takes long, torch's answer and the search for models, comes last, and is told while it is waited for.
+    """
+    examined = Examined(show=not as_json)
+    with ThreadPoolExecutor(1) as aside:
+        answer = aside.submit(ask_torch)
+        _disks(examined, paths)
+        _terminal(examined, paths, ask=not as_json)
+        _session(examined)
+        _socket(examined, paths)
+        with _waiting("Asking torch"):
+            torch = answer.result()
     _device(examined, torch)
-    _disks(examined, paths)
-    _terminal(examined, paths, ask=not as_json)
-    _session(examined)
-    _socket(examined, paths)
-    _models(examined, find_files(paths), torch, load_settings(paths).engine)
+    with _waiting("Looking for models") as status:
+        files = find_files(paths, lambda count: status.update(f"Looking for models: {count:,} files so far"))
+    _models(examined, files, torch, load_settings(paths).engine)
     nothing = "" if examined.advice else "Nothing is missing. "
     if not torch.problem:
         examined.advice.append(f"{nothing}Open the app: latentty")
     if as_json:
-        print(json.dumps({**to_builtins(examined), "torch": to_builtins(torch)}))
+        told = {"findings": examined.findings, "advice": examined.advice, "torch": torch}
+        print(json.dumps(to_builtins(told)))
     else:
-        _print(examined)
+        examined.print_advice()
     return 1 if torch.problem else 0
 
 
-def _print(examined: Examined) -> None:
-    """In lines of the terminal's width: what goes on in the next line begins under what it belongs to."""
-    width = shutil.get_terminal_size().columns
-    section = ""
-    for one in examined.findings:
-        head = f"{one.section if one.section != section else '':<8} {one.label:<10} "
-        print(fill(one.told, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False))
-        section = one.section
-    print("\nNext")
-    for number, advice in enumerate(examined.advice, 1):
-        print(fill(plain(advice), width, initial_indent=f"  {number}. ", subsequent_indent=" " * 5))
+@contextmanager
+def _waiting(why: str) -> Iterator[Status]:
+    """`why` on the terminal's last line for as long as this lasts; nothing where errors go elsewhere."""
+    console = Console(stderr=True, highlight=False)
+    status = Status(why, console=console)
+    if console.is_terminal:
+        status.start()
+    try:
+        yield status
+    finally:
+        status.stop()
 
 
 def _device(examined: Examined, torch: Torch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -53,10 +54,11 @@ def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, 
     return 0
 
 
-def find_files(paths: Paths) -> list[ModelFile]:
+def find_files(paths: Paths, tell: Callable[[int], object] = lambda _: None) -> list[ModelFile]:
     """Every model of any kind on this box, what comes with the program first.
 
-    It is what the engine that runs has found; where none does, the folders are looked through now.
+    It is what the engine that runs has found; where none does, the folders are looked through now, and `tell` is
+    called with the number of files so far.
     """
     settings = load_settings(paths)
     where = places(settings.models(), others=settings.other_programs)
@@ -65,7 +67,10 @@ def find_files(paths: Paths) -> list[ModelFile]:
         with suppress(LatenttyError, OSError, TimeoutError):  # none runs, or it is busy ending
             found = asyncio.run(read_library(paths, [str(place.path) for place in where]))
     if found is None:
-        found = [file for candidate in candidates(where) for file in look_at(candidate)]
+        found = []
+        for candidate in candidates(where):
+            found += look_at(candidate)
+            tell(len(found))
     lenders = Lending([*settings.models(), *(place.path for place in where)])
     found = [_as_it_can_be_drawn_with(file, lenders) for file in found]
     own = [file for file in found if not file.bundled]
