@@ -5,6 +5,7 @@ import struct
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from tui.library.picture_texts import PictureTexts, decode_comment, encode_comme
 from tui.library.pictures import read_making, save_picture
 from tui.library.recall import recall, recall_texts
 from tui.library.recall.found import scheduler_called
+from tui.library.xmp import xmp_texts
 from tui.protocol.job import Adapter, Job
 from tui.protocol.problem import LatenttyError
 from tui.protocol.recall import Recalled
@@ -314,6 +316,62 @@ def test_others_find_their_parameters_in_every_format(tmp_path: Path, suffix: st
     assert told(parameters=parameters).fields["prompt"] == "ein Füchslein 狐"
 
 
+DRAW_THINGS = (
+    '{"c": "a lighthouse & gulls", "uc": "blurry", "seed": 5, "steps": 20, "scale": 4.5, "sampler": "DPM++ 2M Karras", '
+    '"model": "sd_xl_base_1.0_f16.ckpt", "size": "1024x768", "strength": 1, "seed_mode": "Scale Alike", "shift": 3, '
+    '"v2": {"loras": [{"file": "ink.ckpt", "weight": 0.6}]}}'
+)
+
+
+def xmp(text: str, *, alternatives: bool) -> bytes:
+    """`text` as XMP's user comment, bare or among alternatives by language, as programs write it."""
+    inside = f'<rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt>' if alternatives else text
+    return (
+        '<?xpacket begin="\N{ZERO WIDTH NO-BREAK SPACE}"?><x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:exif="e" '
+        f'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:RDF><rdf:Description rdf:about="">'
+        f"<exif:UserComment>{inside}</exif:UserComment></rdf:Description></rdf:RDF></x:xmpmeta>\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif"])
+def test_xmp_is_read_in_every_format(tmp_path: Path, suffix: str) -> None:
+    """Draw Things tells all in it; PNG has it as a text, the others as it is."""
+    packet = xmp(escape(DRAW_THINGS), alternatives=suffix in ("png", "avif"))
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", packet.decode())
+    more: dict[str, Any] = {"pnginfo": info} if suffix == "png" else {"xmp": packet}
+    Image.new("RGB", (64, 64)).save(tmp_path / f"x.{suffix}", **more)
+    got = recall(tmp_path / f"x.{suffix}")
+    assert got.source == "Draw Things"
+    assert got.fields == {
+        "prompt": "a lighthouse & gulls",
+        "negative_prompt": "blurry",
+        "width": 1024,
+        "height": 768,
+        "seed": 5,
+        "steps": 20,
+        "guidance_scale": 4.5,
+        "model": "sd_xl_base_1.0_f16.ckpt",
+        "scheduler": "dpmpp-2m-karras",
+        "adapters": [{"path": "ink.ckpt", "weight": 0.6}],
+    }
+    assert got.unmapped == {"shift": "3"}
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><x><UserComment>&a;&a;</UserComment></x>',
+        "<x>" * 200_000,
+        "<x><UserComment>never closed",
+        "no XML",
+        "",
+    ],
+)
+def test_a_hostile_packet_of_xmp_tells_nothing(packet: str) -> None:
+    assert xmp_texts(packet) == {}
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -331,8 +389,8 @@ BOMB = zlib.compress(bytes(64 << 20), 9)
         (HEAD + struct.pack(">I", 9_000_000) + b"tEXt" + bytes(9_000_100), "text of 9000000 bytes"),
         (b"\x89PNG\r\n\x1a\n", "no header"),
         (b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 1 << 31) + b"IHDR", "cut off"),
-        (b"", "no PNG, JPEG or WEBP"),
-        (b"GIF89a", "no PNG, JPEG or WEBP"),
+        (b"", "no PNG, JPEG, WEBP or AVIF"),
+        (b"GIF89a", "no PNG, JPEG, WEBP or AVIF"),
     ],
 )
 def test_a_hostile_picture_gives_a_message(tmp_path: Path, data: bytes, told_as: str) -> None:

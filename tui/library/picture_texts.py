@@ -1,6 +1,6 @@
 """The texts that a picture's file carries, read within bounds: nothing that a hostile file claims is believed.
 
-PNG's chunks are walked here, without decoding the picture; JPEG and WEBP carry theirs as EXIF, XMP or a comment.
+PNG's chunks are walked here, without decoding the picture; JPEG, WEBP and AVIF carry theirs as EXIF, XMP or a comment.
 """
 
 import base64
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from PIL import ExifTags, Image
 
+from tui.library.xmp import xmp_texts
 from tui.protocol.problem import LatenttyError, Problem
 
 OWN_KEY: Final = "latentty"
@@ -29,6 +31,9 @@ MAX_TEXTS: Final = 16_000_000
 """Bytes of all texts of one file."""
 
 MAX_CHUNKS: Final = 200_000
+
+XMP: Final = "XML:com.adobe.xmp"
+"""What PNG calls the text that is a packet of XMP."""
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 USER_COMMENT: Final = 0x9286
@@ -57,15 +62,21 @@ def read_texts(path: Path) -> PictureTexts:
         with path.open("rb") as file:
             png = file.read(8) == PNG_SIGNATURE
             if png:
-                return _png(path, file)
-        with Image.open(path, formats=["JPEG", "WEBP"]) as image:
-            return PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image)))
+                return _with_xmp(_png(path, file))
+        with Image.open(path, formats=["JPEG", "WEBP", "AVIF"]) as image:
+            return _with_xmp(PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image))))
     except OSError as error:
-        raise unreadable(path, error.strerror or "it is no PNG, JPEG or WEBP picture") from None
+        raise unreadable(path, error.strerror or "it is no PNG, JPEG, WEBP or AVIF picture") from None
     except (ValueError, SyntaxError, KeyError, TypeError, struct.error, RecursionError) as error:
         raise unreadable(path, f"it is malformed ({error})") from None
     except Image.DecompressionBombError:
         raise unreadable(path, "it claims to have more pixels than any picture") from None
+
+
+def _with_xmp(found: PictureTexts) -> PictureTexts:
+    """What was `found`, and what its packet of XMP tells under names that nothing else has."""
+    packet = found.texts.pop(XMP, "")
+    return replace(found, texts=xmp_texts(packet) | found.texts) if packet else found
 
 
 def unreadable(path: Path, why: str) -> LatenttyError:
@@ -167,6 +178,9 @@ def _exif(image: Image.Image) -> Iterator[tuple[str, str]]:
         yield "comment", _utf8_or_latin(comment[:MAX_TEXT])
     elif isinstance(comment, str):
         yield "comment", comment[:MAX_TEXT]
+    packet = image.info.get("xmp")
+    if isinstance(packet, bytes) and len(packet) <= MAX_TEXT:
+        yield XMP, packet.decode("utf-8", errors="replace")
 
 
 def _exif_texts(exif: Image.Exif) -> Iterator[tuple[str, str]]:

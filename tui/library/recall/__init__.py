@@ -21,6 +21,7 @@ from tui.library.recall.found import Found
 from tui.library.recall.others import (
     json_object,
     read_dgenerate,
+    read_draw_things,
     read_fooocus,
     read_invokeai,
     read_novelai,
@@ -109,6 +110,7 @@ READERS: tuple[Reader, ...] = (
     read_fooocus,
     read_novelai,
     read_dgenerate,
+    read_draw_things,
     read_swarm,
     _parameters,
     read_comfyui,

@@ -311,6 +311,39 @@ def _plain(told: dict[str, Any], found: Found) -> None:
             found.leave(name, json.dumps(value) if value and not isinstance(value, str) else value)
 
 
+# ---- Draw Things ---------------------------------------------------------------------------------------------------
+
+_DRAW_THINGS_SILENT: Final = frozenset({"v2", "lora", "seed_mode", "profile"})
+
+
+def read_draw_things(texts: Mapping[str, str], found: Found) -> str:
+    """Draw Things: a JSON in XMP's user comment, whose prompts are `c` and `uc`."""
+    told = json_object(texts.get("exif", ""))
+    if told is None or not isinstance(told.get("c"), str) or not {"steps", "sampler"} <= told.keys():
+        return ""
+    found.text("prompt", told.pop("c"))
+    found.text("negative_prompt", told.pop("uc", ""))
+    if match := re.fullmatch(r"(\d+)x(\d+)", str(told.pop("size", ""))[:MAX_SIZE]):
+        found.whole("width", match[1])
+        found.whole("height", match[2])
+    for name in ("seed", "steps"):
+        found.whole(name, told.pop(name, None))
+    found.number("guidance_scale", told.pop("scale", None))
+    strength = told.pop("strength", 1)
+    if strength != 1:
+        found.number("strength", strength)
+    found.text("model", told.pop("model", ""))
+    found.scheduler(str(told.pop("sampler")))
+    more = told.get("v2")
+    for lora in told.get("lora") or (more.get("loras") if isinstance(more, dict) else None) or []:
+        if isinstance(lora, dict):
+            found.adapter(lora.get("model") or lora.get("file"), lora.get("weight", 1.0))
+    for name, value in told.items():
+        if name not in _DRAW_THINGS_SILENT:
+            found.leave(name, value if isinstance(value, str) else json.dumps(value) if value else None)
+    return "Draw Things"
+
+
 # ---- SwarmUI -------------------------------------------------------------------------------------------------------
 
 _SWARM_SILENT: Final = frozenset(
