@@ -235,6 +235,149 @@ def test_comfyuis_loaders_that_hold_the_prompts() -> None:
     assert got.fields["model"] == "realistic.safetensors"
 
 
+NONE = {"lora_name_3": "None", "lora_wt_3": 1, "model_str_3": 1, "clip_str_3": 1}
+STACKS = {
+    "rgthree's Power Lora Loader": (
+        {
+            "PowerLoraLoaderHeaderWidget": {"type": "PowerLoraLoaderHeaderWidget"},
+            "lora_1": {"on": True, "lora": "ink.safetensors", "strength": 0.7},
+            "lora_2": {"on": False, "lora": "off.safetensors", "strength": 1},
+            "lora_3": {"on": True, "lora": "face.safetensors", "strength": 0.4, "strengthTwo": 0.2},
+            "➕ Add Lora": "",
+        },
+        [("ink.safetensors", 0.7, None), ("face.safetensors", 0.4, 0.2)],
+    ),
+    "rgthree's Lora Loader Stack": (
+        {"lora_01": "ink.safetensors", "strength_01": 0.7, "lora_02": "None", "strength_02": 1},
+        [("ink.safetensors", 0.7, None)],
+    ),
+    "Efficiency's, simple": (
+        {"input_mode": "simple", "lora_count": 1, "lora_name_1": "ink", "lora_wt_1": 0.7, "model_str_1": 0.1,
+         "clip_str_1": 0.1, "lora_name_2": "past the count", "lora_wt_2": 1, **NONE},
+        [("ink", 0.7, None)],
+    ),
+    "Efficiency's, advanced": (
+        {"input_mode": "advanced", "lora_count": 3, "lora_name_1": "ink", "lora_wt_1": 0.7, "model_str_1": 0.5,
+         "clip_str_1": 0.1, **NONE},
+        [("ink", 0.5, 0.1)],
+    ),
+    "Comfyroll's": (
+        {"switch_1": "Off", "lora_name_1": "off", "model_weight_1": 1, "clip_weight_1": 1,
+         "switch_2": "On", "lora_name_2": "ink", "model_weight_2": 0.96, "clip_weight_2": 1.02},
+        [("ink", 0.96, 1.02)],
+    ),
+    "Easy-Use's": (
+        {"toggle": True, "mode": "simple", "num_loras": 1, "lora_1_name": "ink", "lora_1_strength": 0.8,
+         "lora_1_model_strength": 1, "lora_1_clip_strength": 1, "lora_2_name": "past", "lora_2_strength": 1},
+        [("ink", 0.8, None)],
+    ),
+    "Easy-Use's, switched off": ({"toggle": False, "mode": "simple", "num_loras": 1, "lora_1_name": "ink"}, []),
+    "the LoRA Manager's": (
+        {"text": "<lora:ink:0.50> <lora:off:1>", "loras": {"__value__": [
+            {"name": "ink", "strength": "0.50", "active": True, "clipStrength": "0.25"},
+            {"name": "off", "strength": 1, "active": False}]}},
+        [("ink", 0.5, 0.25)],
+    ),
+    "the LoRA Manager's text": ({"text": "<lora:a/ink:0.5:0.2>", "loras": []}, [("a/ink", 0.5, 0.2)]),
+    "pysssss's": (
+        {"lora_name": {"content": "ink.safetensors", "image": None}, "strength_model": 0.6, "strength_clip": 0.6},
+        [("ink.safetensors", 0.6, None)],
+    ),
+}  # fmt: skip
+"""The inputs of one node each, as their authors' programs write them, and the LoRAs that it switches on."""
+
+
+@pytest.mark.parametrize(("inputs", "loras"), STACKS.values(), ids=STACKS)
+def test_comfyuis_stacks_of_loras(inputs: dict[str, Any], loras: list[tuple[str, float, float | None]]) -> None:
+    """A stack hangs on the loader that applies it; its tags are no prompt."""
+    graph = {
+        "1": node("CheckpointLoaderSimple", ckpt_name="real.safetensors"),
+        "2": node("Stack", **inputs),
+        "3": node("CR Apply LoRA Stack", model=["1", 0], clip=["1", 1], lora_stack=["2", 0]),
+        "4": node("CLIPTextEncode", text="a pier", clip=["3", 1]),
+        "5": node("KSampler", **SAMPLER, model=["3", 0], positive=["4", 0], negative=["4", 0], latent_image=["6", 0]),
+        "6": node("EmptyLatentImage", width=512, height=640, batch_size=1),
+    }
+    got = told(prompt=json.dumps(graph))
+    assert (got.fields["prompt"], got.fields["model"]) == ("a pier", "real.safetensors")
+    found = [(one["path"], one["weight"], one.get("text_weight")) for one in got.fields.get("adapters", [])]
+    assert found == loras
+    assert got.unmapped == {}
+
+
+LOADER = {
+    "vae_name": "Baked VAE", "clip_skip": -2, "lora_name": "ink", "lora_model_strength": 0.4, "lora_clip_strength": 0.4,
+    "positive": "a pier, <b>", "negative": "rain", "empty_latent_width": 768, "empty_latent_height": 512,
+}  # fmt: skip
+SET = {"steps": 25, "cfg": 6, "sampler_name": "dpmpp_2m", "scheduler": "karras", "denoise": 1}
+BUNDLED = {
+    "Efficiency's": {
+        "1": node("Efficient Loader", ckpt_name="real", **LOADER, batch_size=1),
+        "2": node("KSampler (Efficient)", **SET, seed=7, model=["1", 0], positive=["1", 1], negative=["1", 2],
+                  latent_image=["1", 3], preview_method="auto"),
+    },
+    "Efficiency's for SDXL": {
+        "1": node("Eff. Loader SDXL", base_ckpt_name="real", base_clip_skip=-2, refiner_ckpt_name="None",
+                  **LOADER | {"clip_skip": None}),
+        "2": node("KSampler SDXL (Eff.)", **SET, noise_seed=7, sdxl_tuple=["1", 0], latent_image=["1", 1]),
+    },
+    "Easy-Use's": {
+        "1": node("easy fullLoader", ckpt_name="real", resolution="768 x 512", config_name="Default",
+                  **LOADER | {"empty_latent_width": 1, "positive": ["4", 0]}),
+        "2": node("easy preSampling", **SET, seed=["5", 0], pipe=["1", 0]),
+        "3": node("easy kSampler", pipe=["2", 0], image_output="Preview", link_id=0, save_prefix="ComfyUI"),
+        "4": node("easy positive", positive="a pier, <b>"),
+        "5": node("easy seed", seed=7),
+    },
+    "rgthree's": {
+        "1": node("CheckpointLoaderSimple", ckpt_name="real"),
+        "8": node("LoraLoader", lora_name="ink", strength_model=0.4, strength_clip=0.4, model=["1", 0], clip=["9", 0]),
+        "9": node("CLIPSetLastLayer", stop_at_clip_layer=-2, clip=["1", 1]),
+        "2": node("Context (rgthree)", model=["8", 0], clip=["8", 1], latent=["5", 0], seed=["6", 0]),
+        "3": node("CLIPTextEncode", text="a pier, <b>", clip=["2", 2]),
+        "4": node("CLIPTextEncode", text="rain", clip=["2", 2]),
+        "5": node("EmptyLatentImage", width=768, height=512, batch_size=1),
+        "6": node("Seed (rgthree)", seed=7),
+        "7": node("Context (rgthree)", base_ctx=["2", 0], positive=["3", 0], negative=["4", 0]),
+        "10": node("KSampler", **SET, seed=["7", 8], model=["7", 1], positive=["7", 4], negative=["7", 5],
+                   latent_image=["7", 6]),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("graph", BUNDLED.values(), ids=BUNDLED)
+def test_comfyuis_nodes_that_hand_everything_on_in_one(graph: dict[str, Any]) -> None:
+    got = told(prompt=json.dumps(graph))
+    assert {name: value for name, value in got.fields.items() if name != "adapters"} == {
+        "prompt": "a pier, <b>", "negative_prompt": "rain", "seed": 7, "steps": 25, "guidance_scale": 6,
+        "scheduler": "dpmpp-2m-karras", "width": 768, "height": 512, "model": "real", "clip_skip": 2,
+    }  # fmt: skip
+    assert got.fields["adapters"] == [{"path": "ink", "weight": 0.4}]
+
+
+def test_comfyuis_workflow_names_its_values_in_the_order_of_its_inputs() -> None:
+    """As later editors write it; rgthree's loader has its LoRAs among the values."""
+    names = ["seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"]
+    sampler = [{"name": "model", "link": 1}, {"name": "positive", "link": 2}, *(
+        {"name": name, "widget": {"name": name}, "link": None} for name in names)]  # fmt: skip
+    lora = {"on": True, "lora": "ink.safetensors", "strength": 0.7, "strengthTwo": None}
+    nodes = [
+        {"id": 1, "type": "Power Lora Loader (rgthree)", "inputs": [{"name": "model", "link": 3}],
+         "widgets_values": [{}, {"type": "PowerLoraLoaderHeaderWidget"}, lora, {}, ""]},
+        {"id": 2, "type": "CLIPTextEncode", "inputs": [], "widgets_values": ["a pier"]},
+        {"id": 3, "type": "A sampler", "inputs": sampler,
+         "widgets_values": [9, "fixed", 20, 7, "euler", "normal", 1]},
+        {"id": 4, "type": "CheckpointLoaderSimple", "inputs": [], "widgets_values": ["real.safetensors"]},
+        {"id": 5, "type": "easy imageSize", "inputs": [], "widgets_values": ["Width: 64"]},
+    ]  # fmt: skip
+    links = [[1, 1, 0, 3, 0, "MODEL"], [2, 2, 0, 3, 1, "CONDITIONING"], [3, 4, 0, 1, 0, "MODEL"]]
+    got = told(workflow=json.dumps({"nodes": nodes, "links": links}))
+    assert got.fields == {
+        "seed": 9, "steps": 20, "guidance_scale": 7, "scheduler": "euler", "prompt": "a pier",
+        "model": "real.safetensors", "adapters": [{"path": "ink.safetensors", "weight": 0.7}],
+    }  # fmt: skip
+
+
 def test_invokeais_four_forms() -> None:
     third = {
         "app_version": "3.3.0post3", "generation_mode": "txt2img", "positive_prompt": "landscape",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from tui.library.recall.found import Found
+from tui.library.recall.lora_stacks import loras_of
 
 MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 64
@@ -29,9 +30,15 @@ _PROMPTS_INPUTS: Final = ("text", "prompt", "populated_text", "wildcard_text")
 """The same, where a node is not known to be a text encoder."""
 _VALUES: Final = (
     *("seed", "noise_seed", "value", "int", "float", "number", "Number", "text", "Text", "string", "STRING", "String"),
-    *("populated_text", "wildcard_text", "prompt", "multiline_text"),
+    *("populated_text", "wildcard_text", "prompt", "multiline_text", "positive", "negative"),
 )
 """The inputs of nodes that stand for one value."""
+_BUNDLES: Final = ("pipe", "base_ctx", "sdxl_tuple")
+"""The inputs through which a node is given all that others hold, of Easy-Use, rgthree and Efficiency."""
+_SIZES: Final = (("width", "height"), ("empty_latent_width", "empty_latent_height"))
+_PRINTED_SIZES: Final = ("dimensions", "resolution")
+_HOLDS_A_TEXT: Final = re.compile("text|prompt|string|positive|negative|primitive|note|clip", re.IGNORECASE)
+"""Nodes of one value that is a text, by their kind."""
 _OF_THE_EDITOR: Final = frozenset(
     {"control_after_generate", "filename_prefix", "upload", "choose file to upload", "batch_size"}
 )
@@ -39,6 +46,11 @@ _OF_THE_EDITOR: Final = frozenset(
 _NOT_OF_THE_MAKING: Final = frozenset({"Note", "MarkdownNote", "SaveImage", "PreviewImage", "SaveAnimatedWEBP"})
 _USUAL: Final = frozenset({("denoise", 1), ("add_noise", "enable"), ("start_at_step", 0), ("end_at_step", 10000)})
 """Values that a job has without being told."""
+_ONE_LORA: Final = ("lora_name", "lora_model_strength", "lora_clip_strength")
+_EASY_LOADER: Final = (
+    *("ckpt_name", "vae_name", "clip_skip", *_ONE_LORA, "resolution", *_SIZES[1]),
+    *("positive", "negative", "batch_size"),
+)
 _WIDGETS: Final[dict[str, tuple[str, ...]]] = {
     "KSampler": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": (
@@ -57,9 +69,48 @@ _WIDGETS: Final[dict[str, tuple[str, ...]]] = {
     "VAELoader": ("vae_name",),
     "CLIPSetLastLayer": ("stop_at_clip_layer",),
     "FluxGuidance": ("guidance",),
+    "easy seed": ("seed",),
+    "Seed (rgthree)": ("seed",),
     "RandomNoise": ("noise_seed", "control_after_generate"),
     "KSamplerSelect": ("sampler_name",),
     "BasicScheduler": ("scheduler", "steps", "denoise"),
+    "KSampler (Efficient)": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
+    "KSampler Adv. (Efficient)": (
+        "add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler",
+        "start_at_step", "end_at_step", "return_with_leftover_noise",
+    ),
+    "KSampler SDXL (Eff.)": ("noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler"),
+    "Efficient Loader": (
+        "ckpt_name", "vae_name", "clip_skip", *_ONE_LORA, "positive", "negative", "token_normalization",
+        "weight_interpretation", *_SIZES[1], "batch_size",
+    ),
+    "Eff. Loader SDXL": (
+        "base_ckpt_name", "base_clip_skip", "refiner_ckpt_name", "refiner_clip_skip", "positive_ascore",
+        "negative_ascore", "vae_name", "positive", "negative", "token_normalization", "weight_interpretation",
+        *_SIZES[1], "batch_size",
+    ),
+    "easy a1111Loader": _EASY_LOADER,
+    "easy comfyLoader": _EASY_LOADER,
+    "easy fullLoader": (
+        "ckpt_name", "config_name", "vae_name", "clip_skip", *_ONE_LORA, "resolution", *_SIZES[1], "positive",
+        "positive_token_normalization", "positive_weight_interpretation", "negative",
+    ),
+    "easy preSampling": ("steps", "cfg", "sampler_name", "scheduler", "denoise", "seed"),
+    "easy fullkSampler": (
+        "steps", "cfg", "sampler_name", "scheduler", "denoise", "image_output", "link_id", "save_prefix", "seed",
+    ),
+    "LoRA Stacker": (
+        "input_mode", "lora_count",
+        *(f"{name}_{n}" for n in range(1, 50) for name in ("lora_name", "lora_wt", "model_str", "clip_str")),
+    ),
+    "CR LoRA Stack": tuple(
+        f"{name}_{n}" for n in (1, 2, 3) for name in ("switch", "lora_name", "model_weight", "clip_weight")
+    ),
+    "easy loraStack": (
+        "toggle", "mode", "num_loras",
+        *(f"lora_{n}_{name}" for n in range(1, 11) for name in ("name", "strength", "model_strength", "clip_strength")),
+    ),
+    "Lora Loader Stack (rgthree)": tuple(f"{name}_{n:02}" for n in (1, 2, 3, 4) for name in ("lora", "strength")),
 }  # fmt: skip
 """What the values of a workflow's node are, in their order; the API graph names them itself."""
 
@@ -132,10 +183,38 @@ def _from_workflow(workflow: dict[str, Any]) -> dict[str, Node]:
         if isinstance(values, dict):
             inputs = values | inputs
         elif isinstance(values, list):
-            named = dict(zip(_WIDGETS.get(kind, ("text",) if len(values) == 1 else ()), values, strict=False))
-            inputs = named | inputs
+            inputs = dict(zip(_names(kind, node.get("inputs"), values), values, strict=False)) | inputs
+            slots = [one for one in values if isinstance(one, dict) and "lora" in one]  # rgthree's
+            inputs |= {f"lora_{number}": one for number, one in enumerate(slots, 1)}
         nodes[str(node.get("id"))] = {"class_type": kind, "inputs": inputs}
     return nodes
+
+
+def _bundle(inputs: dict[str, Any]) -> object:
+    """The link through which a node is given what it has no input for."""
+    return next((inputs[name] for name in _BUNDLES if name in inputs), None)
+
+
+def _samples(inputs: dict[str, Any]) -> bool:
+    """Whether a node with these inputs is a sampler, or tells one that follows what to do."""
+    if {"guider", "sigmas"} <= inputs.keys():
+        return True
+    fed = "positive" in inputs or ("sampler_name" in inputs and any(name in inputs for name in _BUNDLES))
+    return fed and bool({"seed", "noise_seed"} & inputs.keys())
+
+
+def _names(kind: str, entries: object, values: list[Any]) -> tuple[str, ...]:
+    """What the `values` of a workflow's node are called: later editors name each among the `entries`."""
+    if kind in _WIDGETS:
+        return _WIDGETS[kind]
+    widgets = [entry.get("widget") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    names = [str(widget.get("name")) for widget in widgets if isinstance(widget, dict)]
+    seed = next((place for place, name in enumerate(names) if name in ("seed", "noise_seed")), -1)
+    if seed >= 0 and len(values) > len(names):
+        names.insert(seed + 1, "control_after_generate")
+    if len(names) > 1 and len(names) == len(values):
+        return tuple(names)
+    return ("text",) if len(values) == 1 and _HOLDS_A_TEXT.search(kind) else ()
 
 
 class _Reader:
@@ -161,12 +240,7 @@ class _Reader:
 
     def _sampler(self) -> Node | None:
         """The sampler; of several, the one that comes first in the making, from an empty latent."""
-        candidates = [
-            node
-            for node in self._nodes.values()
-            if ("positive" in node["inputs"] and {"seed", "noise_seed"} & node["inputs"].keys())
-            or {"guider", "sigmas"} <= node["inputs"].keys()
-        ]
+        candidates = [node for node in self._nodes.values() if _samples(node["inputs"])]
         plain = [node for node in candidates if self._empty(node["inputs"]) is not None]
         return next(iter(plain or candidates), None)
 
@@ -181,10 +255,11 @@ class _Reader:
         """The first of `names` that is among `inputs`: as it is, or what the node that gives it holds."""
         name = next((one for one in names if one in inputs), "")
         self._told.add((id(inputs), name))
-        return self._value(inputs.get(name), depth)
+        return self._value(inputs.get(name), depth, name)
 
-    def _value(self, value: object, depth: int) -> object:
-        node = self._node(value)
+    def _value(self, value: object, depth: int, name: str) -> object:
+        """`value`, or what the node holds that it is a link to; of a node that holds many values, the one so called."""
+        node = self._bundled(self._node(value), name)
         if node is None or depth > MAX_DEPTH or self._values > MAX_NODES:
             return None if isinstance(value, list) else value
         self._values += 1
@@ -194,7 +269,18 @@ class _Reader:
             return str(self._take(given, "delimiter", depth=depth + 1) or "").join(
                 part for part in parts if isinstance(part, str)
             )
-        return self._take(given, *_VALUES, depth=depth + 1)
+        return self._take(given, *((name,) if name in given else _VALUES), depth=depth + 1)
+
+    def _bundled(self, node: Node | None, *names: str) -> Node | None:
+        """`node`, or the one before it that gave it one of `names` among all that it hands on."""
+        for _ in range(MAX_DEPTH):
+            if node is None or any(name in node["inputs"] for name in names):
+                break
+            bundle = _bundle(node["inputs"])
+            if bundle is None:
+                break
+            node = self._node(bundle)
+        return node
 
     def _upwards(self, link: object, side: str = "", seen: set[str] | None = None, depth: int = 0) -> Iterator[Node]:
         """The nodes that `link` depends on, nearest first, along one `side` where a node has both."""
@@ -237,7 +323,8 @@ class _Reader:
             found.number("strength", denoise)
 
     def _prompts(self, inputs: dict[str, Any]) -> None:
-        positive, negative = inputs.get("positive"), inputs.get("negative")
+        bundle = _bundle(inputs)
+        positive, negative = inputs.get("positive", bundle), inputs.get("negative", bundle)
         guider = self._node(inputs.get("guider"))
         if guider is not None:
             given = guider["inputs"]
@@ -261,6 +348,8 @@ class _Reader:
             held = self._take(given, side) if {"positive", "negative"} <= given.keys() else None
             if isinstance(held, str) and held.strip():  # a loader that has both
                 yield (held,)
+            if "loras" in given:  # its text is their tags
+                continue
             encodes = "clip" in given or "Encode" in str(node.get("class_type", ""))
             texts = [self._text(given, *names) for names in _ENCODERS]
             texts += [self._text(given, name) for name in (_TEXT_INPUTS if encodes else _PROMPTS_INPUTS)]
@@ -272,12 +361,17 @@ class _Reader:
         return text if isinstance(text, str) and text.strip() else ""
 
     def _empty(self, inputs: dict[str, Any]) -> Node | None:
-        """The empty latent that a sampler begins with."""
-        link = inputs.get("latent_image", inputs.get("latent"))
-        node = self._node(link)
+        """The empty latent that a sampler begins with, or the loader that makes one."""
+        names = ("latent_image", "latent", "image_to_latent")
+        node = self._node(next((inputs[name] for name in names if name in inputs), _bundle(inputs)))
+        sizes = [name for pair in _SIZES for name in pair]
+        node = self._bundled(node, "latent", "samples", *_PRINTED_SIZES, *sizes)
+        if node is not None and "latent" in node["inputs"]:  # one that hands on what it was given
+            node = self._node(node["inputs"]["latent"])
         if node is None or "samples" in node["inputs"]:  # what makes another latent larger has a size, too
             return None
-        sized = {"width", "height"} <= node["inputs"].keys() or "dimensions" in node["inputs"]
+        given = node["inputs"]
+        sized = any(name in given for name in _PRINTED_SIZES) or any(set(pair) <= given.keys() for pair in _SIZES)
         return node if sized else None
 
     def _size(self, inputs: dict[str, Any]) -> None:
@@ -285,28 +379,34 @@ class _Reader:
         if node is None:
             return
         given = node["inputs"]
-        if match := _DIMENSIONS.match(str(given.get("dimensions", ""))):
-            self._told.add((id(given), "dimensions"))
-            given = match.groupdict()
-        for name in ("width", "height"):
-            self._found.whole(name, self._take(given, name))
+        for printed in _PRINTED_SIZES:
+            match = _DIMENSIONS.match(str(given.get(printed, "")))
+            self._told.add((id(given), printed))
+            if match is not None:
+                self._told |= {(id(given), name) for pair in _SIZES for name in pair}
+                given = match.groupdict()
+                break
+        pair = next((pair for pair in _SIZES if set(pair) <= given.keys()), ())
+        for name, theirs in zip(("width", "height"), pair, strict=False):
+            self._found.whole(name, self._take(given, theirs))
 
     def _model(self, inputs: dict[str, Any]) -> None:
         guider = self._node(inputs.get("guider"))
         link = inputs.get("model", guider["inputs"].get("model") if guider else None)
-        for node in self._upwards(link):
+        for node in self._upwards(_bundle(inputs) if link is None else link):
             given = node["inputs"]
-            for name in ("ckpt_name", "unet_name"):
+            for name in ("ckpt_name", "unet_name", "base_ckpt_name"):
                 if name in given and "model" not in self._found.fields:
                     self._found.text("model", self._take(given, name))
-            if isinstance(given.get("lora_name"), str):
-                weight = self._take(given, "strength_model")
-                weight = 1.0 if weight is None else weight
-                text_weight = self._take(given, "strength_clip") if "strength_clip" in given else weight
-                self._found.adapter(self._take(given, "lora_name"), weight, text_weight)
-            for name, value in given.items():  # rgthree's loader: several in one node
-                if name.lower().startswith("lora_") and isinstance(value, dict) and value.get("on"):
-                    self._found.adapter(value.get("lora"), value.get("strength", 1.0), value.get("strengthTwo"))
+            loras, told = loras_of(given)
+            self._told |= {(id(given), name) for name in told}
+            for lora in loras:
+                weights = (self._value(one, 0, "strength") for one in (lora.weight, lora.text_weight))
+                self._found.adapter(self._value(lora.name, 0, "lora_name"), *weights)
+            for name in ("clip_skip", "base_clip_skip"):
+                if isinstance(given.get(name), int) and given[name] < 0:
+                    self._found.whole("clip_skip", -given[name])
+                    self._told.add((id(given), name))
         for node in self._nodes.values():
             if isinstance(node["inputs"].get("stop_at_clip_layer"), int):
                 self._found.whole("clip_skip", -node["inputs"]["stop_at_clip_layer"])
@@ -319,12 +419,14 @@ class _Reader:
             given = node["inputs"]
             kind = str(node.get("class_type", "")) or "node"
             kind = "VAE" if kind == "VAELoader" else kind
+            loras, of_loras = loras_of(given)
+            switched_off = frozenset(() if loras else of_loras)
             left = {
                 name: value
                 for name, value in given.items()
                 if isinstance(value, str | int | float)
-                and value not in ("", "default", "disable")
-                and name not in _OF_THE_EDITOR
+                and value not in ("", "default", "disable", "None", "Baked VAE", "CHOOSE")
+                and name not in _OF_THE_EDITOR | switched_off
                 and (id(given), name) not in self._told
                 and (name, value) not in _USUAL
             }
