@@ -60,6 +60,15 @@ def test_a_broken_file_of_paths_is_passed_over(tmp_path: Path) -> None:
     assert [place.path for place in places([tmp_path], others=False)] == [tmp_path]
 
 
+def test_brackets_in_brackets_end_a_file_of_paths_before_each_costs_a_look_at_all_others(tmp_path: Path) -> None:
+    comfy, more = tmp_path / "comfy", tmp_path / "more"
+    comfy.mkdir()
+    more.mkdir()
+    for deep, found in ((10, [comfy, more]), (30, [comfy])):
+        (comfy / "extra_model_paths.yaml").write_text(f"a:\n  b: {'[' * deep}{']' * deep}\n  vae: {more}\n")
+        assert [place.path for place in places([comfy], others=False)] == found
+
+
 def test_a_folder_that_links_lead_to_is_looked_through_once(tmp_path: Path) -> None:
     write_safetensors(tmp_path / "real" / "a b.safetensors", files.SDXL)
     (tmp_path / "real" / "loop").symlink_to(tmp_path)

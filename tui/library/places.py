@@ -25,10 +25,18 @@ EXTRA_PATHS: Final = "extra_model_paths.yaml"
 MAX_EXTRA: Final = 64_000
 """Bytes of such a file that is read."""
 
+MAX_DEEP: Final = 20
+"""Brackets within brackets in such a file; the reader looks at each open one again for every word."""
+
 
 class _Texts(yaml.BaseLoader):  # type: ignore[misc]
     """Reads YAML as texts, lists and tables; a name for anything but a text is refused, since a few lines of lists
     that name each other a few times over stand for more than any memory holds."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= MAX_DEEP:
+            raise yaml.YAMLError("too many brackets within each other")
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         alias = self.check_event(yaml.AliasEvent)
