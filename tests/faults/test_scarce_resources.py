@@ -183,6 +183,7 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
         await attached.until(lambda: attached.snapshot.engine.hold is not None)
         assert attached.snapshot.engine.hold is not None
         assert attached.snapshot.engine.hold.code == "disk_full"
+        assert "has less than 64 MiB left" in attached.snapshot.engine.hold.cause
         assert attached.snapshot.jobs[jobs[0].id].state == "waiting", "what was accepted waits"
         (folder / "filler").unlink()
         for round_ in range(times(2, 40)):
@@ -204,6 +205,7 @@ async def test_the_disk_for_pictures_is_full_or_read_only_in_the_middle_of_a_job
             hold = attached.snapshot.engine.hold
             assert hold is not None
             assert hold.code == ("disk_full" if round_ % 2 else "output_unwritable")
+            assert ("disk" if round_ % 2 else "Read-only") in hold.cause
             await attached.until(lambda job=job: attached.snapshot.jobs[job.id].state == "interrupted")
             remount("rw")
             (folder / "filler").unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Picture files: their names, writing them so that no half file is ever seen, and reading ours back."""
 
+import errno
 import os
 import re
 import time
@@ -68,16 +69,17 @@ def output_problem(folder: Path) -> Problem | None:
     except OSError as error:
         return write_problem(error, folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        return write_problem(PermissionError(13, "Permission denied"), folder)
+        code = errno.EROFS if free.f_flag & os.ST_RDONLY else errno.EACCES
+        return write_problem(OSError(code, os.strerror(code)), folder)
     if free.f_bavail * free.f_frsize < LOW_DISK:
-        return _disk_full(folder)
+        return _disk_full(folder, f"has less than {LOW_DISK >> 20} MiB left")
     return None
 
 
 def write_problem(error: OSError, folder: Path) -> Problem:
     """A failed write in words."""
     if is_full(error.errno):
-        return _disk_full(folder)
+        return _disk_full(folder, "is full")
     return Problem(
         code="output_unwritable",
         cause=f"No picture can be written to {folder}: {error.strerror}.",
@@ -85,10 +87,10 @@ def write_problem(error: OSError, folder: Path) -> Problem:
     )
 
 
-def _disk_full(folder: Path) -> Problem:
+def _disk_full(folder: Path, how: str) -> Problem:
     return Problem(
         code="disk_full",
-        cause=f"The disk that holds {folder} is full.",
+        cause=f"The disk that holds {folder} {how}.",
         hint="Free some space; waiting jobs go on by themselves.",
     )
 
