@@ -20,6 +20,8 @@ class Script:
         self.ran: list[str] = []
         self.kill_next = 0
         self.broken = False
+        self.mute = False
+        """Whether a worker never says that it has started."""
         self.gate: asyncio.Event | None = None
         self.opened: asyncio.Event | None = None
         """Until when a worker is still starting."""
@@ -52,7 +54,7 @@ class ScriptedHome:
             await self._script.opened.wait()
         if self._script.broken:
             self.kill()
-        else:
+        elif not self._script.mute:
             self._tell(WorkerChanged(state="idle"))
 
     async def send(self, order: Order) -> None:

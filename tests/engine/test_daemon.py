@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+from collections.abc import Collection
 
 import msgspec
 import pytest
@@ -12,6 +13,8 @@ from tests.conftest import Watching, make_job
 from tests.engine.conftest import Running
 from tui import client as client_module
 from tui.client import EngineAbsent, EngineClient, attach
+from tui.engine import daemon, listener, pool
+from tui.engine.queue import Queue
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.protocol import PROTOCOL_VERSION, events
@@ -238,6 +241,52 @@ async def test_a_stopped_engine_gives_its_job_back_and_the_next_one_does_it(runn
     await running.start()
     again = await running.attach()
     record = await again.end_of(job)
+    assert (record.state, record.attempts) == ("done", 1)
+
+
+async def test_an_engine_that_ends_while_its_worker_starts_tells_of_no_fault_and_leaves_no_socket(
+    home: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTTY_AUTOLOAD", "true")
+    monkeypatch.setattr(listener, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(daemon, "LAST_WORDS", 0.2)
+    running = Running(home)
+    running.script.mute = True
+    await running.start()
+    attached = await running.attach()
+    await attached.client.submit(make_job())
+    await attached.until(lambda: attached.snapshot.engine.worker == "starting")
+    await attached.client.request(Shutdown())
+    await running.ended()
+    assert attached.snapshot.engine.hold is None
+    assert not any(isinstance(event, events.Warning) for event in attached.watching.events)
+    assert not home.socket_file().exists()
+    await running.stop()
+
+
+async def test_a_worker_that_dies_before_its_job_begins_and_cannot_start_again_costs_the_job_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "START_AGAIN", 0.02)
+    claim = Queue.claim
+
+    async def claim_late(queue: Queue, warm: Collection[str]) -> events.JobRecord | None:
+        record = await claim(queue, warm)
+        if running.script.started == 1:
+            running.script.broken = True
+            running.script.homes[0].kill()
+        return record
+
+    monkeypatch.setattr(Queue, "claim", claim_late)
+    attached = await running.attach()
+    job = make_job()
+    await attached.client.submit(job)
+    await attached.until(lambda: running.script.started > 2)
+    assert attached.snapshot.engine.hold is not None
+    assert attached.snapshot.engine.hold.code == "worker_broken"
+    assert attached.snapshot.jobs[job.id].open
+    running.script.broken = False
+    record = await attached.end_of(job)
     assert (record.state, record.attempts) == ("done", 1)
 
 

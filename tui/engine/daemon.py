@@ -714,7 +714,8 @@ class Engine:
         try:
             await self._pool.order(command)
         except LatenttyError as error:
-            self._board.tell(Warning(problem=error.problem, lasting=True))
+            if not self._stop.is_set():  # which is why there is no worker any more
+                self._board.tell(Warning(problem=error.problem, lasting=True))
 
     async def _first_look(self) -> None:
         """Replace what the last engine found by what is there, and do what had to wait for that."""

@@ -38,6 +38,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._path: Path | None = None
         self._identity: tuple[int, int] | None = None
+        self._closed = False
         self._served: set[asyncio.Task[None]] = set()
 
     async def bind(self) -> None:
@@ -66,7 +67,7 @@ class Listener:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             assert self._path is not None
-            if identity(self._path) != self._identity:
+            if not self._closed and identity(self._path) != self._identity:
                 log.warning("the socket %s has vanished; listening again", self._path)
                 try:
                     await self.bind()
@@ -74,7 +75,8 @@ class Listener:
                     log.exception("there is no place for the socket now; the engine looks again")
 
     def close(self) -> None:
-        """Stop accepting and remove the socket."""
+        """Stop accepting and remove the socket, for good."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         if self._path is not None and identity(self._path) == self._identity:

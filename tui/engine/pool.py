@@ -333,7 +333,11 @@ class Pool:
             )
             await self._settle(job.id, await link.request(run))
         except LatenttyError as error:
-            await self._fail(job.id, error.problem)
+            if error.problem.code == "worker_broken":  # nothing that the job did
+                self._set_hold(error.problem)
+                await self._give_back(job.id)
+            else:
+                await self._fail(job.id, error.problem)
         except WorkerLost as lost:
             await self._lost(job.id, str(lost))
         except sqlite3.Error as error:
@@ -434,6 +438,8 @@ class Pool:
             ready.cancel()
             if not self._ready.is_set():
                 link.kill()
+                if self._stopping:
+                    raise WorkerLost("the engine ends")
                 raise _cannot_start(link.lost or "it takes too long")
             for command in self._first_orders():
                 await link.request(command)
