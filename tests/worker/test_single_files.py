@@ -209,19 +209,61 @@ def as_sanas_authors_have_it(weights: dict[str, torch.Tensor]) -> dict[str, torc
     return named
 
 
-@pytest.mark.parametrize("name", ["sana", "lumina2", "auraflow"])
+_KREA: Final = {
+    r"^img_in": "first", r"^time_embed\.linear_1": "tmlp.0", r"^time_embed\.linear_2": "tmlp.2",
+    r"^time_mod_proj": "tproj.1", r"^txt_in\.norm\.weight": "txtmlp.0.scale", r"^txt_in\.linear_1": "txtmlp.1",
+    r"^txt_in\.linear_2": "txtmlp.3", r"^text_fusion": "txtfusion", r"^transformer_blocks": "blocks",
+    r"^final_layer\.linear": "last.linear", r"^final_layer\.norm\.weight": "last.norm.scale",
+    r"^final_layer\.scale_shift_table": "last.modulation.lin", r"\.attn\.to_([qkv])\.": r".attn.w\1.",
+    r"\.to_out\.0": ".wo", r"\.to_gate": ".gate", r"\.norm_([qk])\.weight": r".qknorm.\1norm.scale",
+    r"\.ff\.": ".mlp.", r"\.norm1\.weight": ".prenorm.scale", r"\.norm2\.weight": ".postnorm.scale",
+    r"\.scale_shift_table": ".mod.lin",
+}  # fmt: skip
+
+
+def as_kreas_authors_have_it(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A Krea 2 transformer in their names: what changes a block is one row."""
+    named = {}
+    for name, tensor in weights.items():
+        theirs = name
+        for ours, other in _KREA.items():
+            theirs = re.sub(ours, other, theirs)
+        named[theirs] = tensor.flatten() if theirs.endswith(".mod.lin") else tensor
+    return named
+
+
+def as_comfyui_has_it(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A Qwen-Image 2.1 transformer with each block's gate and what it opens in one."""
+    gates = {n: w for n, w in weights.items() if n.endswith("gate_layer.weight")}
+    joined = {
+        n.replace("gate_layer", "gate_up"): torch.cat([w, weights[n.replace("gate_layer", "proj")]])
+        for n, w in gates.items()
+    }
+    split = [*gates, *(n.replace("gate_layer", "proj") for n in gates)]
+    return {n: w for n, w in weights.items() if n not in split} | joined
+
+
+AUTHORS: Final = {
+    "sana": as_sanas_authors_have_it,
+    "krea2": as_kreas_authors_have_it,
+    "qwen-image-2.1": as_comfyui_has_it,
+}
+
+
+@pytest.mark.parametrize("name", ["sana", "lumina2", "auraflow", "krea2", "qwen-image-2.1"])
 def test_a_transformer_alone_of_a_further_family_borrows_the_rest_from_one_as_wide(
     tiny_models: TinyModels, tmp_path: Path, name: str
 ) -> None:
     folder = tiny_models[name]
     weights = weights_of(folder)["transformer"]
     path, wider = tmp_path / "tune.safetensors", tmp_path / "wider.safetensors"
-    tensors = as_sanas_authors_have_it(weights) if name == "sana" else weights
+    tensors = AUTHORS[name](weights) if name in AUTHORS else weights
     save_file({f"{PREFIX}{label}": tensor for label, tensor in tensors.items()}, path)
     residents = Residents(CPU, torch.float32, PLENTY, [folder.parent])
     single, whole = residents.model("file", str(path)), residents.model("folder", str(folder))
     draws_the_same(residents, single, whole, tmp_path, "flow-euler" if name == "sana" else "own")
-    entry = next(n for n in ("x_embedder.weight", "patch_embed.proj.weight", "pos_embed.proj.weight") if n in weights)
+    entries = ("x_embedder.weight", "patch_embed.proj.weight", "pos_embed.proj.weight", "img_in.weight")
+    entry = next(n for n in entries if n in weights)
     save_file(weights | {entry: torch.cat([weights[entry]] * 2)}, wider)
     with pytest.raises(LatenttyError, match="holds the transformer alone"):
         read_single_file(wider, Lending([folder.parent]))

@@ -16,8 +16,9 @@ import diffusers
 import numpy
 import pytest
 import torch
+import transformers
 from PIL import Image, ImageDraw
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2VLProcessor
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from tests.worker.tiny_models import CONTROLNETS, MODELS, TinyModels
 from tui.library.safetensors_header import read_header
@@ -156,6 +157,7 @@ CASES: Final = [
     ),
     Case("qwen-image-edit", "QwenImageEditPipeline", SIZE | TRULY_GUIDED | PICTURE),
     Case("qwen-image-edit-plus", "QwenImageEditPlusPipeline", SIZE | TRULY_GUIDED | PICTURE),
+    Case("qwen-image-2.1", "QwenImage21Pipeline", SIZE | TRULY_GUIDED),
     Case("z-image", "ZImagePipeline", SIZE | GUIDED),
     Case("z-image", "ZImageImg2ImgPipeline", SIZE | GUIDED | CHANGED),
     Case("z-image", "ZImageInpaintPipeline", SIZE | GUIDED | FILLED),
@@ -175,15 +177,14 @@ CASES: Final = [
     Case("lumina2", "Lumina2Pipeline", SIZE | GUIDED),
     Case("auraflow", "AuraFlowPipeline", SIZE | GUIDED),
     Case("cogview4", "CogView4Pipeline", SIZE | GUIDED),
+    Case("krea2", "Krea2Pipeline", SIZE | GUIDED),
 ]
 
 
-class PicturesAndText(Qwen2VLProcessor):
-    """Qwen's processor without the part for films, which needs torchvision."""
-
-    @classmethod
-    def get_attributes(cls) -> list[str]:
-        return ["image_processor", "tokenizer"]
+def pictures_and_text(name: str) -> Any:
+    """One of Qwen's processors without the part for films, which needs torchvision."""
+    parts = classmethod(lambda cls: ["image_processor", "tokenizer"])
+    return type("PicturesAndText", (getattr(transformers, name),), {"get_attributes": parts})
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,9 @@ def load_pipeline(folder: Path) -> Any:
     index = read_index(folder)
     if index["_class_name"] == "Flux2Pipeline":
         return assemble(folder, index)
-    given = {"processor": PicturesAndText.from_pretrained(folder / "processor")} if "processor" in index else {}
+    given = {}
+    if "processor" in index:
+        given["processor"] = pictures_and_text(index["processor"][1]).from_pretrained(folder / "processor")
     cls = getattr(diffusers, index["_class_name"])
     return cls.from_pretrained(folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, **given)
 
@@ -259,7 +262,7 @@ def test_every_class_draws(tiny_models: TinyModels, loaded: Callable[[str], Any]
         # diffusers 0.42 asks the transformer for a setting that no Chroma has
         pipeline.transformer.register_to_config(guidance_embeds=False)
     first, second = draw(pipeline, case, seed=1), draw(pipeline, case, seed=2)
-    assert first.shape == (SIDE, SIDE, 3)
+    assert first.shape == (SIDE, SIDE, 4 if case.model == "qwen-image-2.1" else 3)
     assert numpy.isfinite(first).all()
     assert first.std() > 0.01
     assert numpy.abs(first - second).mean() > 0.001

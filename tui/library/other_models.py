@@ -33,8 +33,6 @@ _MARKS: Final = (
     ("a Playground 2.5 model", _NOT, r"^edm_mean$"),
     ("a Chroma Radiance model", _NOT, r"^nerf_(?:blocks|image_embedder)\."),
     ("a FLUX.3 model", _NOT, r"^early_stream_modulations\."),
-    ("a Krea 2 model", _NOT, r"^txtfusion\."),
-    ("a Qwen-Image 2 model", _NOT, r"^txt_in\.text_norm\."),
     ("FLUX.1 Redux", "Latentty has no use for pictures as prompts", r"^redux_up\."),
 )  # fmt: skip
 """What it is, why it cannot be used, and names that only it has."""

@@ -98,10 +98,14 @@ def _disk_full(folder: Path, how: str) -> Problem:
 def save_picture(image: Image.Image, path: Path, making: Making) -> None:
     """Write `image` with its metadata, in the format of its name: to a temporary name, synced, then renamed.
 
+    What is transparent in it becomes white in a JPEG, which has no transparency.
+
     Raises:
         LatenttyError: "disk_full" or "output_unwritable"; no temporary file stays.
     """
     options = _options(path, making)
+    if options["format"] == "JPEG" and image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     for attempt in range(TRIES):
         try:
             _write(image, path, options)

@@ -135,7 +135,15 @@ def _reads_alike(lender: Path, pack: Path) -> bool:
     )
 
 
-_ENTRIES: Final = ("img_in", "x_embedder", "x_embedder.proj", "patch_embed.proj", "init_x_linear", "pos_embed.proj")
+_ENTRIES: Final = (
+    "img_in",
+    "first",
+    "x_embedder",
+    "x_embedder.proj",
+    "patch_embed.proj",
+    "init_x_linear",
+    "pos_embed.proj",
+)
 """The layers through which a picture enters a transformer; what comes out of them is as wide as all that follows."""
 
 
@@ -526,6 +534,8 @@ _MARKS: Final[dict[str, tuple[str, ...]]] = {
     "qwen-image": ("transformer_blocks.0.img_mod.1.weight",),
     "sana-sprint": ("time_embed.guidance_embedder.linear_1.weight",),
     "sana": ("blocks.0.mlp.inverted_conv.conv.weight", "transformer_blocks.0.ff.conv_inverted.weight"),
+    "qwen-image-2.1": ("txt_in.text_norm.weight",),
+    "krea-2": ("txtfusion.projector.weight", "text_fusion.projector.weight"),
     "auraflow": ("double_layers.0.attn.w1q.weight", "joint_transformer_blocks.0.attn.add_q_proj.weight"),
 }
 
@@ -548,13 +558,14 @@ def _others(shapes: Shapes, hint: str) -> Variant | None:
             kin = (one for one, words in _KIN.get(name, ()) if any(word in hint for word in words))
             family = next(kin, name)
             editor = family.startswith("qwen-image-edit")
+            index = _EDIT_PROCESSOR if editor else {"is_distilled": "turbo" in hint} if family == "krea-2" else {}
             return Variant(
                 id=family,
                 like="qwen-image" if editor else "",
                 family=family,
                 pipeline=next(iter(FAMILIES[family].pipelines.values())),
                 config={"zero_cond_t": True} if _ZERO_TIME in shapes or (editor and "2511" in hint) else {},
-                index=_EDIT_PROCESSOR if editor else {},
+                index=index,
             )
     return None
 

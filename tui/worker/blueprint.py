@@ -168,7 +168,7 @@ def incomplete(path: Path, why: str) -> LatenttyError:
 
 
 def _is_entry(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2
+    return isinstance(value, list) and len(value) == 2 and all(one is None or isinstance(one, str) for one in value)
 
 
 def _listed(index: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:

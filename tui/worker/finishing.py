@@ -30,8 +30,15 @@ def finished_on_device(pipeline: Any) -> Iterator[None]:
         yield
 
 
+def without_idle_alpha(picture: Image.Image) -> Image.Image:
+    """`picture`, without its transparency where it is opaque everywhere: some families always draw four channels."""
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema()[0] == 255:
+        return picture.convert("RGB")
+    return picture
+
+
 def pictures(decoded: torch.Tensor) -> list[Image.Image]:
-    """The pictures of `decoded`, (n, 3, h, w) from -1 to 1, rounded as diffusers rounds them."""
+    """The pictures of `decoded`, (n, 3 or 4, h, w) from -1 to 1, rounded as diffusers rounds them."""
     levels = (decoded * 0.5 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float()
     shades = (levels * 255).round().to(torch.uint8).cpu().numpy()
     return [Image.fromarray(one.squeeze()) for one in shades]

@@ -27,9 +27,19 @@ def _flux(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torc
 
 def _qwen_image(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
     """Tokens as FLUX.1 has them, each channel with a mean and a deviation of its own."""
+    return _by_channel(_from_tokens(latents, pipeline, width, height), pipeline)
+
+
+def _qwen_image_later(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """The same, but a token for each latent: (h · w, channels)."""
+    step = int(pipeline.vae_scale_factor)
+    return _by_channel(latents.T.reshape(-1, height // step, width // step), pipeline)
+
+
+def _by_channel(grid: torch.Tensor, pipeline: Any) -> torch.Tensor:
+    """`grid` (channels, h, w) with the mean and the deviation that the VAE has for each channel."""
     config = pipeline.vae.config
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (config.latents_mean, config.latents_std))
-    grid = _from_tokens(latents, pipeline, width, height)
     return grid * deviation.to(grid) + mean.to(grid)
 
 
@@ -55,6 +65,7 @@ LAYOUTS: Final[dict[str, Unpack]] = {
     "flux": _flux,
     "flux2": _flux2,
     "qwen-image": _qwen_image,
+    "qwen-image-2.1": _qwen_image_later,
 }
 """By the name in :attr:`tui.library.families.family.Family.latents`."""
 

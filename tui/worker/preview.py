@@ -43,6 +43,8 @@ class LatentToRgb:
 
 def _encoded(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     """The latents (channels, h, w) of `picture` (1, 3, h, w): from a distribution, a video VAE, or a plain one."""
+    if getattr(vae.config, "in_channels", 3) == 4:  # with transparency, which the mosaic has none of
+        picture = torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
     video = len(getattr(vae.config, "temperal_downsample", ())) > 0
     encoded = vae.encode(picture[:, :, None] if video else picture)
     latents: torch.Tensor = encoded.latent_dist.mode() if hasattr(encoded, "latent_dist") else encoded.latent

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import PixtralProcessor, PreTrainedTokenizerFast, Qwen2VLProcessor
+from transformers import PixtralProcessor, PreTrainedTokenizerFast, Qwen2VLProcessor, Qwen3VLProcessor
 
 
 class PicturesAndText(Qwen2VLProcessor):  # type: ignore[misc]
@@ -15,10 +15,21 @@ class PicturesAndText(Qwen2VLProcessor):  # type: ignore[misc]
         return ["image_processor", "tokenizer"]
 
 
+class LaterPicturesAndText(Qwen3VLProcessor):  # type: ignore[misc]
+    """The same of Qwen3-VL, for Qwen-Image 2.1."""
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """The parts that it consists of."""
+        return ["image_processor", "tokenizer"]
+
+
 def load_processor_of(kind: Any, place: Path) -> Any:
     """The tokenizer or processor of class `kind` in the folder `place`."""
     if issubclass(kind, Qwen2VLProcessor):
         kind = PicturesAndText
+    elif issubclass(kind, Qwen3VLProcessor):
+        kind = LaterPicturesAndText
     elif issubclass(kind, PixtralProcessor):
         kind = PreTrainedTokenizerFast  # FLUX.2 asks its processor for nothing but the chat template
     return kind.from_pretrained(place, local_files_only=True)

@@ -29,7 +29,7 @@ from tui.worker.cancel import CancelToken
 from tui.worker.compiling import compiled
 from tui.worker.component import Component
 from tui.worker.conditioning import Conditioning, replaced, unpacked
-from tui.worker.finishing import finished_on_device
+from tui.worker.finishing import finished_on_device, without_idle_alpha
 from tui.worker.graphs import captured
 from tui.worker.inputs import fitted, kept_outside, open_picture
 from tui.worker.inversions import read_inversion
@@ -176,7 +176,7 @@ class JobRun:
         images = [fitted(open_picture(str(one.image)), job.width, job.height) for one in self._controls]
         call = call_for(job, model, pipeline, images, job.seed_of(index))
         with self._prepared(job, pipeline, scheduler, index), seeded(job.seed_of(index)):
-            drawn: Image.Image = pipeline(**call.arguments).images[0]
+            drawn = without_idle_alpha(pipeline(**call.arguments).images[0])
         if call.canvas is not None:
             drawn = kept_outside(drawn, call.canvas)
         return drawn, self._making(index, pipeline, scheduler)

@@ -44,6 +44,7 @@ MODELS: Final[dict[str, Write]] = {
     "qwen-image": qwen_image.write,
     "qwen-image-edit": qwen_image.write_edit,
     "qwen-image-edit-plus": qwen_image.write_edit_plus,
+    "qwen-image-2.1": qwen_image.write_later,
     "z-image": z_image.write,
     "chroma": chroma.write,
     "pixart-sigma": pixart.write,
@@ -52,6 +53,7 @@ MODELS: Final[dict[str, Write]] = {
     "lumina2": others.write_lumina2,
     "auraflow": others.write_auraflow,
     "cogview4": others.write_cogview4,
+    "krea2": others.write_krea2,
 }
 """Every model by its name."""
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import torch
-from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage
+from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLQwenImage, AutoencoderKLQwenImage21
 from torch import nn
 
 from tests.worker.tiny_models.folder import seeded
@@ -64,6 +64,13 @@ def qwen_image(seed: int = 23) -> Any:
     """
     model = seeded(lambda: AutoencoderKLQwenImage(base_dim=8, dim_mult=[1, 1, 1, 1], num_res_blocks=0), seed)
     return _with_contrast(model, model.quant_conv, 2.0)
+
+
+def qwen_image_later(seed: int = 25) -> Any:
+    """Qwen-Image 2.1's: a latent pixel for 16 × 16 pixels, whose transparency it keeps."""
+    channels = {"z_dim": 16, "latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
+    shape = {"base_dim": 8, "decoder_base_dim": 8, "dim_mult": [1] * 5, "num_res_blocks": 0}
+    return seeded(lambda: AutoencoderKLQwenImage21(**shape, **channels), seed)
 
 
 def deep_compression(seed: int = 24) -> Any:

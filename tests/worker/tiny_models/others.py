@@ -1,4 +1,4 @@
-"""Models of families that have no table of their own: Lumina 2, AuraFlow and CogView 4."""
+"""Models of families that have no table of their own: Lumina 2, AuraFlow, CogView 4 and Krea 2."""
 
 from pathlib import Path
 
@@ -6,12 +6,13 @@ from diffusers import (
     AuraFlowTransformer2DModel,
     CogView4Transformer2DModel,
     FlowMatchEulerDiscreteScheduler,
+    Krea2Transformer2DModel,
     Lumina2Transformer2DModel,
 )
 
 from tests.worker.tiny_models import autoencoders, text_encoders
 from tests.worker.tiny_models.folder import denoiser, part, write_model
-from tests.worker.tiny_models.vocabularies import gemma_tokenizer, glm_tokenizer, llama_tokenizer
+from tests.worker.tiny_models.vocabularies import gemma_tokenizer, glm_tokenizer, llama_tokenizer, qwen_tokenizer
 
 
 def write_lumina2(folder: Path) -> Path:
@@ -49,6 +50,39 @@ def write_cogview4(folder: Path) -> Path:
         "vae": part(autoencoders.sixteen_channels(1.0, 0.0)),
     }
     return write_model(folder, "CogView4Pipeline", parts)
+
+
+def write_krea2(folder: Path) -> Path:
+    """Krea 2: reads what several layers of its text encoder make of the prompt."""
+    shift = {"base_shift": 0.5, "max_shift": 1.15, "max_image_seq_len": 6400}
+    parts = {
+        "scheduler": part(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, **shift)),
+        "text_encoder": part(text_encoders.qwen3_vl(11, head=False)),
+        "tokenizer": part(qwen_tokenizer()),
+        "transformer": part(denoiser(_krea2, 243)),
+        "vae": part(autoencoders.qwen_image()),
+    }
+    taps = {"text_encoder_select_layers": [0, 1, 2], "is_distilled": False, "patch_size": 2}
+    return write_model(folder, "Krea2Pipeline", parts, **taps)
+
+
+def _krea2() -> Krea2Transformer2DModel:
+    return Krea2Transformer2DModel(
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=48,
+        timestep_embed_dim=16,
+        text_hidden_dim=text_encoders.WIDTH,
+        num_text_layers=3,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=48,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 6, 6),
+    )
 
 
 def _lumina2() -> Lumina2Transformer2DModel:

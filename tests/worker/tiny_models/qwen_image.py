@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import Any, Final
 
-from diffusers import FlowMatchEulerDiscreteScheduler, QwenImageControlNetModel, QwenImageTransformer2DModel
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    QwenImage21Transformer2DModel,
+    QwenImageControlNetModel,
+    QwenImageTransformer2DModel,
+)
 
 from tests.worker.tiny_models import autoencoders, text_encoders
 from tests.worker.tiny_models.folder import denoiser, part, write_model
@@ -32,6 +37,26 @@ def write_edit(folder: Path) -> Path:
 def write_edit_plus(folder: Path) -> Path:
     """Qwen-Image-Edit-2509 and later: several pictures."""
     return _write(folder, "QwenImageEditPlusPipeline", 142, sees=True)
+
+
+def write_later(folder: Path) -> Path:
+    """Qwen-Image 2.1: another transformer, another autoencoder, and a text encoder that its processor reads for."""
+    shape = {
+        "in_channels": 16,
+        "out_channels": 16,
+        "attention_head_dim": 16,
+        "num_attention_heads": 2,
+        "context_in_dim": text_encoders.WIDTH,
+        "axes_dims_rope": (4, 6, 6),
+    }
+    parts = {
+        "scheduler": part(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)),
+        "vae": part(autoencoders.qwen_image_later()),
+        "text_encoder": part(text_encoders.qwen3_vl(12)),
+        "processor": qwen_vl_processor("Qwen3VLProcessor"),
+        "transformer": part(denoiser(lambda: QwenImage21Transformer2DModel(num_layers=2, **shape), 144)),
+    }
+    return write_model(folder, "QwenImage21Pipeline", parts)
 
 
 def write_controlnet(folder: Path) -> Path:

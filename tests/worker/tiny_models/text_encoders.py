@@ -17,6 +17,9 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLModel,
     T5Config,
     T5EncoderModel,
     UMT5Config,
@@ -208,3 +211,42 @@ def qwen25_vl(seed: int = 9) -> Any:
         **{name: words.convert_tokens_to_ids(word) for name, word in tokens.items()},
     )
     return seeded(lambda: Qwen2_5_VLForConditionalGeneration(config), seed)
+
+
+def qwen3_vl(seed: int = 10, *, head: bool = True) -> Any:
+    """The text encoder of Krea 2, which does without the head, and of Qwen-Image 2.1; it sees pictures too."""
+    words = qwen_tokenizer()
+    text = {
+        "vocab_size": len(words),
+        "hidden_size": WIDTH,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 2048,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 5000000.0, "mrope_section": [2, 3, 3]},
+        "tie_word_embeddings": True,
+        **_HEADS,
+        **_LIVELY,
+    }
+    vision = {
+        "depth": 2,
+        "hidden_size": WIDTH,
+        "intermediate_size": 37,
+        "num_heads": 2,
+        "out_hidden_size": WIDTH,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    tokens = {
+        "image_token_id": "<|image_pad|>",
+        "video_token_id": "<|video_pad|>",
+        "vision_start_token_id": "<|vision_start|>",
+        "vision_end_token_id": "<|vision_end|>",
+    }
+    config = Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        tie_word_embeddings=True,
+        **{name: words.convert_tokens_to_ids(word) for name, word in tokens.items()},
+    )
+    kind = Qwen3VLForConditionalGeneration if head else Qwen3VLModel
+    return seeded(lambda: kind(config), seed)

@@ -51,8 +51,10 @@ QWEN_SPECIAL: Final = (
 )
 
 QWEN_CHAT: Final = (
-    "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
-    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+    "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' }}"
+    "{%- if message.content is string %}{{- message.content }}{%- else %}"
+    "{%- for block in message.content %}{{- block.text }}{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
     "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}"
     "{%- endif %}{%- endif %}"
 )
@@ -153,12 +155,10 @@ def mistral_processor() -> Part:
     return _together("PixtralProcessor", part(mistral_tokenizer()), part(pictures), settings)
 
 
-def qwen_vl_processor() -> Part:
-    """Qwen-Image-Edit's processor. It is not made as an object: that needs torchvision, for films."""
+def qwen_vl_processor(name: str = "Qwen2VLProcessor") -> Part:
+    """The processor of Qwen-Image's editors. It is not made as an object: that needs torchvision, for films."""
     pictures = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56)
-    return _together(
-        "Qwen2VLProcessor", part(qwen_tokenizer()), part(pictures), {"processor_class": "Qwen2VLProcessor"}
-    )
+    return _together(name, part(qwen_tokenizer()), part(pictures), {"processor_class": name})
 
 
 def _together(class_name: str, tokenizer: Part, pictures: Part, settings: dict[str, object]) -> Part:

@@ -16,14 +16,12 @@ _LABELS: Final = {
     "HunyuanDiTPipeline": "Hunyuan-DiT",
     "Ideogram4Pipeline": "Ideogram 4",
     "Kandinsky3Pipeline": "Kandinsky 3",
-    "Krea2Pipeline": "Krea 2",
     "LatentConsistencyModelPipeline": "Latent Consistency",
     "LuminaPipeline": "Lumina",
     "Lumina2Pipeline": "Lumina 2",
     "NucleusMoEImagePipeline": "Nucleus",
     "OvisImagePipeline": "Ovis-Image",
     "PRXPipeline": "PRX",
-    "QwenImage21Pipeline": "Qwen-Image 2.1",
 }
 
 _FURTHER: Final[dict[str, dict[Mode, str]]] = {

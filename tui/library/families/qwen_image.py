@@ -1,4 +1,4 @@
-"""Qwen-Image and its editors."""
+"""Qwen-Image, its editors, and Qwen-Image 2.1."""
 
 from tui.library.families.family import ControlClasses, Family
 
@@ -60,4 +60,20 @@ EDIT_PLUS = Family(
     guidance_argument="true_cfg_scale",
     blank_negative=" ",
     latents="qwen-image",
+)
+
+LATER = Family(
+    id="qwen-image-2.1",
+    label="Qwen-Image 2.1",
+    saved_as=frozenset({"QwenImage21Pipeline"}),
+    # it reads pictures, too, at a megapixel whatever is asked for; editing is not offered
+    pipelines={"txt2img": "QwenImage21Pipeline"},
+    schedulers=("own",),
+    size_multiple=32,
+    size=1024,
+    steps=40,
+    guidance_scale=4.0,
+    guidance_argument="true_cfg_scale",
+    blank_negative=" ",
+    latents="qwen-image-2.1",
 )
