@@ -130,7 +130,8 @@ def _reasons(files: list[ModelFile]) -> dict[str, list[str]]:
     for file in files:
         if file.problem is not None:
             path = plain(file.path)
-            why = plain(str(file.problem)).replace(path, "This").replace(plain(Path(file.path).name), "This")
+            why = plain(str(file.problem)).replace(f"The model {path}", "This model")
+            why = why.replace(path, "This").replace(plain(Path(file.path).name), "This")
             reasons.setdefault(why, []).append(path)
     return reasons
 

@@ -11,8 +11,13 @@ Shapes = Mapping[str, list[int]]
 """Of a file's weights, by their names without :data:`PREFIX`."""
 
 _VIDEO: Final = "Latentty makes pictures, not films"
-_FOLDER: Final = "draw with it as a diffusers folder"
-_NOT: Final = "Latentty cannot draw with it"
+_FOLDER: Final = "diffusers reads no single files of it; as a folder it works: latentty models get hf:"
+_NOT: Final = (
+    "Latentty draws with none of its kind; it does with SDXL, SD 3.5, FLUX.1 and 2, Qwen-Image, Z-Image, Chroma, Krea 2"
+)
+_PIXART: Final = "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"
+_SPRINT: Final = "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"
+_LLAMA: Final = "Latentty does not draw with it: one of its four text encoders, Llama 3.1 8B, is no part of its folders"
 _CONTROL: Final = (
     "it reads a control picture in its input, which Latentty cannot give it: use FLUX.1 dev with a ControlNet"
 )
@@ -26,9 +31,9 @@ _MARKS: Final = (
     ("an AnimateDiff motion module", _VIDEO, r"\.motion_modules\.0\."),
     ("a Cosmos or Anima model", _NOT, r"^net\.(?:x_embedder\.proj\.1|llm_adapter\.|blocks\.0\.self_attn\.q_proj)"),
     ("a Stable Cascade model", _NOT, r"(?:^|\.)(?:clip_txt_mapper|effnet_mapper\.0)\.weight$"),
-    ("a HiDream model", _NOT, r"(?:^|\.)double_stream_blocks\.0\.block\."),
-    ("a PixArt model", _FOLDER, r"^blocks\.0\.mlp\.fc1\.weight$|^caption_projection\.y_emb"),
-    ("a Sana Sprint model under its authors' names", _FOLDER, r"^cfg_embedder\.mlp\.0\.weight$"),
+    ("a HiDream model", _LLAMA, r"(?:^|\.)double_stream_blocks\.0\.block\."),
+    ("a PixArt model", f"{_FOLDER}{_PIXART}", r"^blocks\.0\.mlp\.fc1\.weight$|^caption_projection\.y_emb"),
+    ("a Sana Sprint model under its authors' names", f"{_FOLDER}{_SPRINT}", r"^cfg_embedder\.mlp\.0\.weight$"),
     ("a Kolors model", _NOT, r"^encoder_hid_proj\.weight$"),
     ("a Playground 2.5 model", _NOT, r"^edm_mean$"),
     ("a Chroma Radiance model", _NOT, r"^nerf_(?:blocks|image_embedder)\."),
@@ -63,7 +68,7 @@ def not_drawn_with(shapes: Shapes) -> str:
     if len(first) == 4 and first[1] in _INPUTS:
         return f"it is {_INPUTS[first[1]]}: {_NOT}"
     if _DISTILLED.format(0) in shapes and "label_emb.0.0.weight" in shapes and _DISTILLED.format(9) not in shapes:
-        return f"it is a small form of SDXL, such as SSD-1B or Vega: {_FOLDER}"
+        return f"it is a small form of SDXL, such as SSD-1B or Vega: {_FOLDER}segmind/SSD-1B"
     return ""
 
 

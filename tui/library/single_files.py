@@ -273,17 +273,36 @@ def _weights(pack: Path) -> list[str]:
 def _lacking(alone: SingleFile, missing: Sequence[str]) -> LatenttyError:
     """The error for a checkpoint that nothing lends what it lacks; `missing` are the files that would do."""
     variant = alone.variant
+    label = FAMILIES[variant.family].label
+    encoder, repository = _BORROWED.get(variant.family, ("", ""))
     if variant.complete:
         what = f"it lacks the {', '.join(part for part in _weights(alone.pack) if not alone.holds(part))}"
     else:
-        what = "it holds the transformer alone, without text encoders, their tokenizers and the VAE"
+        parts = f"its text encoder ({encoder}), the tokenizer" if encoder else "text encoders, their tokenizers"
+        what = f"it holds the transformer alone, without {parts} and the VAE"
     files = f" these files: {', '.join(missing)}; or" if missing else ""
+    size = "" if variant.complete or missing else " of its size"
+    get = f" One comes with: latentty models get hf:{repository}" if repository else ""
     return _unusable(
         alone.path,
         what,
-        f"Put into one of the model folders{files} a diffusers folder of any {FAMILIES[variant.family].label} model,"
-        " which lends them (its model_index.json, tokenizer*/, text_encoder*/, vae/ and scheduler/ are what is used).",
+        f"Put into one of the model folders{files} a diffusers folder of any {label} model{size},"
+        " which lends them (its model_index.json, tokenizer*/, text_encoder*/, vae/ and scheduler/ are what is used)."
+        f"{get}",
     )
+
+
+_BORROWED: Final = {
+    "flux2": ("Mistral Small 3.2", "black-forest-labs/FLUX.2-dev"),
+    "flux2-klein": ("Qwen3", "black-forest-labs/FLUX.2-klein-4B"),
+    "lumina-2": ("Gemma 2 2B", "Alpha-VLLM/Lumina-Image-2.0"),
+    "sana": ("Gemma 2 2B", "Efficient-Large-Model/Sana_1600M_1024px_diffusers"),
+    "sana-sprint": ("Gemma 2 2B", "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"),
+    "auraflow": ("Pile-T5 XL", "fal/AuraFlow-v0.3"),
+    "krea-2": ("Qwen3-VL 4B", "krea/Krea-2-Raw"),
+    "qwen-image-2.1": ("Qwen3-VL", "Qwen/Qwen-Image-2.1"),
+}
+"""By family: the text encoder that no file beside the transformer is known for, and a repository that has it."""
 
 
 def family_of(single: SingleFile) -> Family:
