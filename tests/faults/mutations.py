@@ -1,9 +1,11 @@
-"""Damaged and hostile variants of a file's bytes."""
+"""Damaged and hostile variants of a file's bytes, and of a text that is JSON."""
 
+import json
 import random
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 HUGE = (0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -95,3 +97,38 @@ def mutated_png(seed: bytes, chance: random.Random) -> bytes:
     if chance.random() < 0.2:
         parts.insert(chance.randrange(len(parts)), (chance.choice((b"tEXt", b"zTXt", b"iTXt", b"eXIf")), body))
     return seed[:8] + b"".join(chunk(kind, body) for kind, body in parts)
+
+
+ODD: tuple[Any, ...] = (
+    None, True, False, 0, -1, 5, 0.5, 2**70, 1e308, float("nan"), float("inf"), "", "x", "5", "1e999", "x" * 300,
+    "\x1b[2J", "\ud800", [], [[]], [1, 2], ["x", 0], [None], {}, {"a": 1}, {"a": {"b": []}},
+)  # fmt: skip
+"""What may stand where something else is expected."""
+
+
+def mutated_text(seed: str, chance: random.Random) -> str:
+    """`seed` with a few letters changed or, when it is JSON, with something odd in one of its places, or nothing."""
+    try:
+        value = json.loads(seed)
+    except ValueError:
+        at = chance.randrange(len(seed) + 1)
+        more = chance.choice(("", ":", ",", "\n", "{", '"', "1e999", "-1", "\u0663", "\u00b2", "Steps: ", "<lora:"))
+        return seed[:at] + more + seed[at + chance.choice((0, 1, 5, 40)) :]
+    places = list(_places(value))
+    if not places:
+        return json.dumps(chance.choice(ODD))
+    where, key = chance.choice(places)
+    if isinstance(where[key], str) and chance.random() < 0.5:
+        where[key] = mutated_text(where[key], chance)
+    elif chance.random() < 0.1:
+        del where[key]
+    else:
+        where[key] = chance.choice(ODD)
+    return json.dumps(value)
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every list or table in `value`, with each of its keys."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from _places(value[key])

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from tests.faults.conftest import Tally, most_memory
-from tests.faults.mutations import chunk, mutated, mutated_png
+from tests.faults.foreign_texts import TEXTS
+from tests.faults.mutations import chunk, mutated, mutated_png, mutated_text
 from tests.library.model_files import FLUX, gguf
 from tests.library.test_pictures import making_of
 from tui.keymap_files import complaints, new_clashes, read_keymap
@@ -29,7 +30,7 @@ from tui.library.identify import identify_file
 from tui.library.lending import Lending
 from tui.library.models import BUNDLED, describe_model, read_model
 from tui.library.paths import Paths, bundled_models, shipped_themes
-from tui.library.picture_texts import read_texts
+from tui.library.picture_texts import PictureTexts, read_texts
 from tui.library.pictures import read_making, save_picture
 from tui.library.places import places
 from tui.library.prompt.composition import subprompts
@@ -38,12 +39,13 @@ from tui.library.prompt.expansion import MAX_LENGTH, expand
 from tui.library.prompt.reading import features, is_plain, notices, read
 from tui.library.prompt.tags import lora_tags
 from tui.library.prompt.wildcards import Wildcards
-from tui.library.recall import recall
+from tui.library.recall import recall, recall_texts
 from tui.library.safetensors_header import read_header
 from tui.library.saved_prompts import read_saved_prompts
 from tui.library.settings import load_settings
 from tui.library.single_files import read_single_file
 from tui.library.thumbnails import shrunk_png
+from tui.library.xmp import xmp_texts
 from tui.protocol.problem import LatenttyError
 from tui.theme_files import read_theme
 from tui.worker.inputs import open_picture
@@ -62,6 +64,13 @@ def small_safetensors() -> bytes:
     return struct.pack("<Q", len(head)) + head + bytes(32)
 
 
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a CreatorTool="Draw Things"><exif:UserComment xmlns:exif="e"><li>'
+    b'{"c": "a fox", "uc": "blurry", "seed": 5, "steps": 20, "scale": 4.5, "sampler": "DPM++ 2M", "size": "24x24", '
+    b'"lora": [{"model": "ink", "weight": 0.6}], "v2": {"loras": []}}</li></exif:UserComment></a></x:xmpmeta>'
+)
+
+
 def small_picture(form: str, folder: Path) -> bytes:
     path = folder / "seed.png"
     save_picture(Image.radial_gradient("L").resize((24, 24)).convert("RGB"), path, making_of(prompt="a fox, (red:1.2)"))
@@ -71,7 +80,7 @@ def small_picture(form: str, folder: Path) -> bytes:
         exif = image.getexif()
         exif[0x9286] = b"UNICODE\0" + "a fox\nSteps: 5, Seed: 7, Size: 24x24".encode("utf-16-be")
         buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, form, exif=exif)
+        image.convert("RGB").save(buffer, form, exif=exif, xmp=XMP)
     return buffer.getvalue()
 
 
@@ -82,6 +91,11 @@ def look_at_picture(path: Path) -> None:
         except LatenttyError:
             continue
     read_making(path)
+
+
+def look_at_xmp(path: Path) -> None:
+    texts = xmp_texts(path.read_bytes().decode(errors="replace"))
+    recall_texts(PictureTexts(width=24, height=24, texts=texts))
 
 
 def look_at_weights(path: Path) -> None:
@@ -169,6 +183,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "png behind checksums": ("x.png", look_at_picture),
     "jpeg": ("x.jpg", look_at_picture),
     "webp": ("x.webp", look_at_picture),
+    "avif": ("x.avif", look_at_picture),
+    "xmp": ("x.xmp", look_at_xmp),
     "settings": ("settings.toml", look_at_settings),
     "theme": ("x.toml", read_theme),
     "keymap": ("keymap.toml", look_at_keymap),
@@ -196,8 +212,10 @@ def seed_of(kind: str, folder: Path) -> bytes:
             return WILDCARDS
         case "extra model paths":
             return EXTRA_PATHS
+        case "xmp":
+            return XMP
         case _:
-            return small_picture({"jpeg": "JPEG", "webp": "WEBP"}.get(kind, "PNG"), folder)
+            return small_picture({"jpeg": "JPEG", "webp": "WEBP", "avif": "AVIF"}.get(kind, "PNG"), folder)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about files that are cut or claim to be large
@@ -262,6 +280,27 @@ def test_a_damaged_model_folder(
         place.unlink()
         place.symlink_to(MODEL / name)
     assert read_model(folder).problem is None
+
+
+def test_a_damaged_text_of_another_program(
+    tally: Tally, chance: random.Random, times: Callable[[int, int], int]
+) -> None:
+    """Recall takes nothing of it for granted."""
+    sources = set()
+    for _ in range(times(1_000, 100_000)):
+        texts = dict(chance.choice(TEXTS))
+        for _ in range(chance.choice((0, 1, 1, 2, 4))):
+            name = chance.choice(list(texts))
+            texts[name] = mutated_text(texts[name], chance)
+        begun = time.process_time()
+        try:
+            sources.add(recall_texts(PictureTexts(width=8, height=8, texts=texts)).source)
+        except BaseException:
+            print(f"the texts were {texts}")
+            raise
+        tally.tried += 1
+        tally.most["s for one"] = max(tally.most.get("s for one", 0), time.process_time() - begun)
+    tally.note = f"{len(sources)} sources"
 
 
 PIECES = [

@@ -35,15 +35,18 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """The picture at `path`, not decoded yet, but sure to cost no more than its bytes are worth when it is.
 
     Raises:
-        ValueError: it claims more than that.
+        ValueError: it claims more than that, or is damaged in a way that Pillow has no better error for.
         OSError: it is gone, or no picture.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
         raise ValueError("it is no ordinary file")
-    with Image.open(path, formats=FORMATS) as image:
-        check_claims(image, found.st_size)
-        yield image
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            check_claims(image, found.st_size)
+            yield image
+    except RuntimeError as error:  # AVIF's decoder
+        raise ValueError(str(error)) from None
 
 
 def check_claims(image: Image.Image, size: int) -> None:

@@ -67,7 +67,7 @@ def read_texts(path: Path) -> PictureTexts:
             return _with_xmp(PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image))))
     except OSError as error:
         raise unreadable(path, error.strerror or "it is no PNG, JPEG, WEBP or AVIF picture") from None
-    except (ValueError, SyntaxError, KeyError, TypeError, struct.error, RecursionError) as error:
+    except (ValueError, SyntaxError, KeyError, TypeError, struct.error, RuntimeError) as error:
         raise unreadable(path, f"it is malformed ({error})") from None
     except Image.DecompressionBombError:
         raise unreadable(path, "it claims to have more pixels than any picture") from None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tui.library.recall.found import Found
+from tui.library.recall.found import Found, listed
 from tui.library.recall.lora_stacks import loras_of
 
 MAX_NODES: Final = 20_000
@@ -128,7 +128,7 @@ def read_comfyui(texts: Mapping[str, str], found: Found) -> str:
 def _graph(texts: Mapping[str, str]) -> dict[str, Node] | None:
     for text in _candidates(texts, "prompt"):
         nodes = {name: node for name, node in (_object(text) or {}).items() if _is_node(node)}
-        if any(isinstance(node.get("class_type"), str) for node in nodes.values()):
+        if nodes:
             return nodes
     for text in _candidates(texts, "workflow"):
         workflow = _object(text)
@@ -138,7 +138,7 @@ def _graph(texts: Mapping[str, str]) -> dict[str, Node] | None:
 
 
 def _is_node(node: object) -> bool:
-    return isinstance(node, dict) and isinstance(node.get("inputs"), dict)
+    return isinstance(node, dict) and isinstance(node.get("inputs"), dict) and isinstance(node.get("class_type"), str)
 
 
 def _candidates(texts: Mapping[str, str], name: str) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _from_workflow(workflow: dict[str, Any]) -> dict[str, Node]:
     """The editor's graph in the API's form, as far as its nodes are known."""
     links = {
         link[0]: [str(link[1]), link[2]]
-        for link in workflow.get("links", [])
+        for link in listed(workflow.get("links"))
         if isinstance(link, list) and len(link) >= 3 and isinstance(link[0], int)
     }
     nodes: dict[str, Node] = {}
@@ -176,8 +176,8 @@ def _from_workflow(workflow: dict[str, Any]) -> dict[str, Node]:
             continue
         kind = str(node.get("type", ""))
         inputs: dict[str, Any] = {}
-        for entry in node.get("inputs") or []:
-            if isinstance(entry, dict) and entry.get("link") in links:
+        for entry in listed(node.get("inputs")):
+            if isinstance(entry, dict) and isinstance(entry.get("link"), int) and entry["link"] in links:
                 inputs[str(entry.get("name"))] = links[entry["link"]]
         values = node.get("widgets_values")
         if isinstance(values, dict):

@@ -82,6 +82,11 @@ def _exact(value: float | str, number: float) -> float:
     return number
 
 
+def listed(value: object) -> list[Any]:
+    """`value` as a list: what stands where others have one may be anything."""
+    return value if isinstance(value, list) else []
+
+
 def number_or(value: object, otherwise: float) -> float:
     """`value` as a number, or `otherwise`."""
     number = number_of(value)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tui.library.prompt.emphasis import escaped
 from tui.library.recall.a1111 import is_parameters, read_a1111
-from tui.library.recall.found import Found, number_or
+from tui.library.recall.found import Found, listed, number_or
 
 MAX_OPTIONS: Final = 2_000
 MAX_SIZE: Final = 64
@@ -106,7 +106,7 @@ def _invoke_now(told: dict[str, Any], found: Found) -> None:
     if isinstance(scheduler, str) and scheduler:
         found.scheduler(scheduler)
     found.text("model", _name_of(told.pop("model", None)))
-    for lora in told.pop("loras", None) or []:
+    for lora in listed(told.pop("loras", None)):
         if isinstance(lora, dict):
             found.adapter(_name_of(lora.get("model") or lora.get("lora")), lora.get("weight", 1.0))
     for name, value in told.items():
@@ -258,12 +258,12 @@ def _fooocus(told: dict[str, Any], found: Found) -> None:
         found.whole("height", match[2])
     found.scheduler(str(told.pop("sampler", "")), str(told.pop("scheduler", "")))
     found.text("model", told.pop("base_model", ""))
-    listed = [lora for lora in told.pop("loras", None) or [] if isinstance(lora, list) and len(lora) >= 2]
-    for lora in listed:
+    pairs = [lora for lora in listed(told.pop("loras", None)) if isinstance(lora, list) and len(lora) >= 2]
+    for lora in pairs:
         found.adapter(lora[0], lora[1])
     for name in [name for name in told if name.startswith("lora_combined_")]:
         title, _, weight = str(told.pop(name)).rpartition(" : ")
-        if not listed:  # or it is the same once more
+        if not pairs:  # or it is the same once more
             found.adapter(title, weight)
     for name, value in told.items():
         if name not in _FOOOCUS_SILENT and value not in (None, "None", "", [], "[]", "Default (model)"):
@@ -335,7 +335,7 @@ def read_draw_things(texts: Mapping[str, str], found: Found) -> str:
     found.text("model", told.pop("model", ""))
     found.scheduler(str(told.pop("sampler")))
     more = told.get("v2")
-    for lora in told.get("lora") or (more.get("loras") if isinstance(more, dict) else None) or []:
+    for lora in listed(told.get("lora") or (more.get("loras") if isinstance(more, dict) else None)):
         if isinstance(lora, dict):
             found.adapter(lora.get("model") or lora.get("file"), lora.get("weight", 1.0))
     for name, value in told.items():
@@ -378,7 +378,7 @@ def _swarm(told: dict[str, Any], found: Found) -> None:
         found.scheduler(str(sampler), str(told.pop("scheduler", "")))
     found.number("strength", told.pop("initimagecreativity", None))
     weights = told.pop("loraweights", None)
-    for number, lora in enumerate(told.pop("loras", None) or []):
+    for number, lora in enumerate(listed(told.pop("loras", None))):
         found.adapter(lora, weights[number] if isinstance(weights, list) and number < len(weights) else 1.0)
     for name, value in told.items():
         if name not in _SWARM_SILENT and value not in (None, "", [], False):
