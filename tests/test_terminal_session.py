@@ -14,11 +14,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import pictures_below
+from tui.cli import main
 from tui.client import attach
+from tui.headless import plain
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
 from tui.protocol import PROTOCOL_VERSION
@@ -147,3 +150,14 @@ def test_without_a_terminal_the_app_says_what_to_do_instead(home: Paths) -> None
     told = subprocess.run([sys.executable, "-m", "tui"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert told.returncode == 2
     assert "latentty generate" in told.stderr
+
+
+def test_where_nothing_can_be_drawn_the_session_goes_line_by_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, stream, SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(plain, "plain_session", lambda paths: 7)
+    assert main([]) == 7
+    assert "set TERM" in capsys.readouterr().err

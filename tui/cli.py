@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from tui import __version__
 from tui.headless.options import add_options, request
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from tui.library.paths import Paths
 
 DESCRIPTION = "Make pictures with diffusion models from a terminal. Without a command, the app opens."
+
+CANNOT_DRAW: Final = ("dumb", "unknown")
+"""Terminals, by TERM, that have no cursor to move: the app would stay empty on them."""
+
+LINE_BY_LINE: Final = (
+    "This terminal shows lines only, says TERM, so Latentty goes line by line. For the app, set TERM to what the "
+    "terminal is, such as xterm-256color."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -149,11 +157,15 @@ def _add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _app(arguments: argparse.Namespace, paths: "Paths") -> int:
-    if arguments.plain:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    cannot_draw = os.environ.get("TERM", "").lower() in CANNOT_DRAW
+    if is_terminal and cannot_draw and not arguments.plain:
+        print(LINE_BY_LINE, file=sys.stderr)
+    if arguments.plain or (is_terminal and cannot_draw):
         from tui.headless.plain import plain_session
 
         return plain_session(paths)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_terminal:
         print('latentty: the app needs a terminal; without one use: latentty generate "a prompt"', file=sys.stderr)
         return 2
     from tui.client import begin_engine
