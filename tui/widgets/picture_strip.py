@@ -76,7 +76,7 @@ class PictureStrip(Widget):
                 segments += [self._blank(spot.offset.x - used), *spot.line(y - spot.offset.y)]
                 used = spot.offset.x + spot.area.columns
         segments.append(self._blank(max(self.size.width - used, 0)))
-        return Strip(segments, self.size.width)
+        return Strip(segments, self.size.width).apply_style(self.rich_style.background_style)
 
     def _blank(self, width: int) -> Segment:
         return Segment(" " * width, self.rich_style)

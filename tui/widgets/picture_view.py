@@ -87,7 +87,7 @@ class PictureView(Widget):
             return Strip([self._blank(width)], width)
         left, columns = spot.offset.x, spot.area.columns
         segments = [self._blank(left), *spot.line(y - spot.offset.y), self._blank(width - left - columns)]
-        return Strip(segments, width)
+        return Strip(segments, width).apply_style(self.rich_style.background_style)
 
     def _settle(self) -> None:
         if self._spot is not None:
