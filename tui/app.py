@@ -104,7 +104,7 @@ class Command(Struct, frozen=True):
     @property
     def line(self) -> str:
         """The key, the name, what it does."""
-        return f"{self.key:<{KEYS_WIDTH}} {self.name:<17} {self.help}".rstrip()
+        return f"{self.key:<{KEYS_WIDTH}} {self.name:<18} {self.help}".rstrip()
 
 
 class LatenttyApp(PictureApp[int]):

@@ -39,8 +39,13 @@ class AdapterRow(Vertical):
         yield self._words
 
     def on_mount(self) -> None:
-        """No line before there are words."""
+        """No line before there are words, and no weight of nothing."""
         self._words.display = False
+        self.weight.visible = bool(self.path.value)
+
+    @on(Input.Changed, ".lora")
+    def _show_weight(self) -> None:
+        self.weight.visible = bool(self.path.value)
 
     def take(self, path: str, words: list[str]) -> None:
         """Name the file at `path`, and tell its trigger words."""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from rich.cells import cell_len
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -39,6 +40,13 @@ FIELDS: Final = (
     "controls",
 )
 """Of a job, in the order in which they are told."""
+
+GAP: Final = " · "
+INDENT: Final = 3
+"""Cells before each line of a caption; the number of the picture stands in those of the first."""
+
+LEAST: Final = 20
+"""Cells that a caption is written for at least, before it is known how many there are."""
 
 FROM_NOTHING: Final = frozenset({"txt2img", "outpaint"})
 """Modes that a strength has no effect in."""
@@ -103,6 +111,11 @@ class CompareScreen(EngineScreen):
         """Fetch once it is known how large they are shown."""
         self.call_after_refresh(self._fetch)
 
+    def on_resize(self) -> None:
+        """Captions are as wide as their pictures."""
+        if self._settings:
+            self.call_after_refresh(self._show_captions)
+
     @work(group="compare", exclusive=True)
     async def _fetch(self) -> None:
         if not self._settings:
@@ -125,7 +138,8 @@ class CompareScreen(EngineScreen):
         names = list(self._settings[0]) if self._all else differences(self._settings)
         for number, (settings, caption) in enumerate(zip(self._settings, self._captions, strict=True), 1):
             told = [(name, settings[name]) for name in names if settings.get(name)]
-            caption.update(_caption(number, told or [("alike in all settings", "")]))
+            room = max(caption.content_size.width, LEAST)
+            caption.update(_caption(number, told or [("alike in all settings", "")], room))
         self._level()
 
     def _level(self) -> None:
@@ -158,7 +172,7 @@ class CompareScreen(EngineScreen):
         for number, cell in enumerate(self._cells):
             cell.display = which in (None, number)
         self.query_one("#pictures").set_class(which is not None, "-alone")
-        self._level()
+        self.call_after_refresh(self._show_captions)
         self.call_after_refresh(self._fetch)
 
     def action_settings(self) -> None:
@@ -168,9 +182,20 @@ class CompareScreen(EngineScreen):
             self._show_captions()
 
 
-def _caption(number: int, told: list[tuple[str, str]]) -> Content:
-    """The number of a picture, and its settings, of which the values stand out."""
-    parts: list[str | tuple[str, str]] = [(f"{number}  ", "$accent")]
+def _caption(number: int, told: list[tuple[str, str]], width: int) -> Content:
+    """The number of a picture, and its settings, of which the values stand out; lines end between two of them."""
+    parts: list[str | tuple[str, str]] = [(f"{number}", "$accent")]
+    left = width - INDENT
     for place, (name, value) in enumerate(told):
-        parts += [f"{' · ' if place else ''}{name} ", (plain(value), "$foreground")]
+        room = cell_len(f"{name} {plain(value)}")
+        if place and room + len(GAP) > left:
+            parts.append("\n")
+            left = width - INDENT
+        if left < width - INDENT:
+            parts.append(GAP)
+            left -= len(GAP)
+        else:
+            parts.append(" " * (INDENT if place else INDENT - 1))
+        parts += [f"{name} ", (plain(value), "$foreground")]
+        left -= room
     return Content.assemble(*parts)

@@ -1,7 +1,9 @@
 """Help: every key that works now, made from the live bindings."""
 
 from collections.abc import Iterable
+from typing import Final
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -9,6 +11,11 @@ from textual.binding import ActiveBinding, Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
+
+GAP: Final = "  "
+
+KEYS_WIDTH: Final = 18
+"""Cells of the keys that do one thing; more of them stand below each other."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -41,17 +48,26 @@ class HelpScreen(ModalScreen[None]):
                 if heading and bindings:
                     yield Static(heading, classes="heading")
                 if bindings:
-                    yield Static(self._keys(bindings))
+                    yield Static(_table(self._keys(bindings)))
 
-    def _keys(self, bindings: Iterable[ActiveBinding]) -> Table:
-        """A line for each action: its keys and what they do."""
-        keys: dict[str, list[str]] = {}
+    def _keys(self, bindings: Iterable[ActiveBinding]) -> dict[str, str]:
+        """What can be done, and the keys that do it."""
+        keys: dict[str, dict[str, None]] = {}
         for active in bindings:
             told = active.binding.tooltip or active.binding.description
             if told:
-                keys.setdefault(told, []).append(self.app.get_key_display(active.binding))
-        table = Table.grid(padding=(0, 3, 0, 0))
-        table.add_column(min_width=16)
-        for told, names in keys.items():
-            table.add_row(Text("  ".join(names), "bold"), Text(told))
-        return table
+                keys.setdefault(told, {})[self.app.get_key_display(active.binding)] = None
+        return {told: GAP.join(names) for told, names in keys.items()}
+
+
+def _table(keys: dict[str, str]) -> Table:
+    """A line for each: its keys, in a column as wide in all groups, and what they do."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=KEYS_WIDTH)
+    table.add_column()
+    for told, names in keys.items():
+        text = Text(names, "bold")
+        if cell_len(names) > KEYS_WIDTH:
+            text = Text("\n".join(names.split(GAP)), "bold")
+        table.add_row(text, Text(told))
+    return table

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from rich.highlighter import Highlighter
+from rich.text import Text
 from textual import work
+from textual.app import App
 from textual.binding import Binding
 from textual.events import ScreenResume
 from textual.widget import Widget
@@ -19,8 +22,31 @@ from tui.screens.engine_screen import EngineScreen, tell
 STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ ([A-Z]+) [\w.]+: ")
 """What each line begins with; the day and the module are left out here, where room is short."""
 
+USUAL: Final = "INFO"
+"""The level that is not told: nearly all lines have it."""
+
+LOUD: Final = {"WARNING": "warning", "ERROR": "error", "CRITICAL": "error"}
+"""Levels that are to be seen at a glance, and the theme's colours for them."""
+
+TIME: Final = re.compile(r"^\d\d:\d\d:\d\d")
+LEVEL: Final = re.compile(rf"\b({'|'.join(LOUD)})\b")
+
 MOST_LINES: Final = 5000
 LOOK_EVERY: Final = 1.0
+
+
+class _Levels(Highlighter):
+    """Times recede, and what went wrong stands out."""
+
+    def __init__(self, app: App[Any]) -> None:
+        self._app = app
+
+    def highlight(self, text: Text) -> None:
+        """Style one line."""
+        if time := TIME.match(text.plain):
+            text.stylize("dim", 0, time.end())
+        if (level := LEVEL.search(text.plain)) and level.start() <= (time.end() + 2 if time else 0):
+            text.stylize(f"bold {self._app.theme_variables[LOUD[level[1]]]}", *level.span())
 
 
 class LogScreen(EngineScreen):
@@ -44,7 +70,7 @@ class LogScreen(EngineScreen):
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
-        self._log = Log(id="log", max_lines=MOST_LINES)
+        self._log = Log(id="log", max_lines=MOST_LINES, highlight=True)
         self._place = LogPlace()
         self._asking = False
 
@@ -54,6 +80,7 @@ class LogScreen(EngineScreen):
 
     def on_mount(self) -> None:
         """Look now, and again while the log is seen."""
+        self._log.highlighter = _Levels(self.app)
         self.set_interval(LOOK_EVERY, self._look)
 
     def on_screen_resume(self, event: ScreenResume) -> None:
@@ -79,7 +106,7 @@ class LogScreen(EngineScreen):
             self._asking = False
         self._place = part.place
         if part.text:
-            self._log.write_lines([plain(STAMP.sub(r"\1 \2 ", line)) for line in part.text.splitlines()])
+            self._log.write_lines([plain(STAMP.sub(_stamp, line)) for line in part.text.splitlines()])
 
     def action_top(self) -> None:
         """The first line that is shown."""
@@ -92,3 +119,8 @@ class LogScreen(EngineScreen):
     def action_lines(self, by: int) -> None:
         """Move by lines."""
         self._log.scroll_relative(y=by, animate=False)
+
+
+def _stamp(found: re.Match[str]) -> str:
+    """The time, and the level unless it is the usual one."""
+    return f"{found[1]}  " if found[2] == USUAL else f"{found[1]}  {found[2]} "

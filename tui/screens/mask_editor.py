@@ -84,7 +84,9 @@ class MaskEditor(StillScreen[Painted | None]):
 
     DEFAULT_CSS = """
     MaskEditor { layout: vertical; }
-    MaskEditor #mask-title { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    MaskEditor #mask-title {
+        height: 1; background: $panel; color: $text-muted; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     MaskEditor MaskCanvas { height: 1fr; width: 1fr; }
     """
     ABOUT = (
@@ -210,7 +212,7 @@ class MaskEditor(StillScreen[Painted | None]):
         canvas = self._canvas
         yield f"{'erase' if canvas.value == KEPT else 'paint'} {2 * canvas.radius + 1} px"
         if canvas.begun:
-            yield f"{canvas.begun[1]} begun"
+            yield str(canvas.begun[1])
         if canvas.pen:
             yield "pen down"
         yield f"{100 * canvas.mask.share:.0f} % drawn anew"

@@ -30,6 +30,10 @@ KEYS: Final = "keys."
 """What the names of keys begin with, among the settings."""
 
 NAME_WIDTH: Final = 28
+NUMBER_WIDTH: Final = 6
+KEY_WIDTH: Final = 24
+ROOMY: Final = 50
+"""Columns of a value from which on there is room beside a key for what it does."""
 OWN_WIDTH: Final = 16
 """Columns that the word "changed" takes, with all gaps."""
 
@@ -136,7 +140,8 @@ class SettingsScreen(EngineScreen):
             self._add(name, value, own, field.values if field.kind == "number" else "")
         self._add(PRESET, preset, "" if preset == "default" else "changed")
         for name, keys in sorted(self.built_in.items()):
-            self._add(KEYS + name, keymap.all.get(name, keys), "changed" if name in keymap.all else "")
+            own = "changed" if name in keymap.all else ""
+            self._add(KEYS + name, keymap.all.get(name, keys), own, KEY_HELP.get(name, ""))
         self._table.move_cursor(row=row)
 
     def _keymap(self) -> tuple[Keymap, str]:
@@ -148,12 +153,16 @@ class SettingsScreen(EngineScreen):
             return Keymap(), "the file cannot be used"
         return keymap, keymap.preset
 
-    def _add(self, name: str, value: str, own: str, values: str = "") -> None:
+    def _add(self, name: str, value: str, own: str, about: str = "") -> None:
+        """A line; `about` stands beside the value, in a column of its own for settings and one for keys."""
         shown = Text(plain(value)) if value else Text("none", "dim")
-        if values:
-            shown.append(f"  {values}", "dim")
+        if about and (self._value_width >= ROOMY or not name.startswith(KEYS)):
+            shown.pad_right(max((KEY_WIDTH if name.startswith(KEYS) else NUMBER_WIDTH) - len(shown), 1))
+            shown.append(about, "dim")
         shown.truncate(self._value_width, overflow="ellipsis")
-        self._table.add_row(Text(name), shown, Text(own, "italic"), key=name)
+        group, dot, rest = name.partition(".")
+        told = Text.assemble((group + dot, "dim"), rest) if dot else Text(name)
+        self._table.add_row(told, shown, Text(own, "italic"), key=name)
         self._values[name] = value
 
     @property

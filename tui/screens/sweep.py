@@ -123,6 +123,11 @@ class SweepScreen(UndoingScreen):
         """How to begin, until there is a sweep."""
         self._grid.tell(EMPTY)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What needs a sweep is dimmed until there is one."""
+        needs = action in ("cancel", "retry", "sheet", "other")
+        return True if self._state is not None or not needs else None
+
     # ---- what the engine tells ---------------------------------------------------------------------------------
 
     def show_state(self, snapshot: Snapshot) -> None:

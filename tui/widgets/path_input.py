@@ -1,10 +1,13 @@
 """A one-line path on the engine's box."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from rich.segment import Segment
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 
+from tui.library.plain_text import plain, shortened
 from tui.protocol.library import FileKind
 from tui.protocol.paths import PathFound
 from tui.widgets.completing_input import Completes, CompletingInput
@@ -67,8 +70,14 @@ class PathInput(CompletingInput):
         else:
             self.complaint = None
         self.set_class(self.complaint is not None and bool(value), "-wrong")
-        if value and not self.has_focus:
-            self.call_after_refresh(self._show_end)
+
+    def render_line(self, y: int) -> Strip:
+        """While nobody types, the whole path where it fits, else its name: a path cut anywhere tells little."""
+        width = self.size.width
+        if self.has_focus or y or len(self.value) <= width:
+            return super().render_line(y)
+        name = shortened(plain(PurePath(self.value).name or self.value), max(width - 1, 1))
+        return Strip([Segment(name)]).adjust_cell_length(width).apply_style(self.rich_style)
 
     def take(self, text: str, found: PathFound) -> None:
         """Say what is not there; a folder for pictures is made when it is needed."""
@@ -76,8 +85,3 @@ class PathInput(CompletingInput):
         if text == self.value and self.completes == "file" and text.startswith(("/", "~")):
             self.doubt = None if found.kind or found.completions else "Nothing is there yet."
             self.post_message(self.Looked())
-
-    def _show_end(self) -> None:
-        """The end of a path tells more than its beginning."""
-        self.cursor_position = len(self.value)
-        self.scroll_to(x=self.virtual_size.width, animate=False, force=True)
