@@ -67,6 +67,9 @@ class Flow(Protocol):
     def acknowledged(self) -> bool:
         """The terminal answered a fence; False when none was out."""
 
+    def seconds(self, size: int) -> float:
+        """How long `size` bytes take, as far as is known; 0 while nothing was sent."""
+
 
 @dataclass(frozen=True)
 class _Fence:
@@ -165,6 +168,10 @@ class FencedFlow:
         self._moved.set()
         return True
 
+    def seconds(self, size: int) -> float:
+        """At the rate that was seen."""
+        return size / self._rate if self._rate else 0.0
+
     def _adapt(self, trip: float) -> None:
         shortest = min(self._trips, default=trip)
         least = SMALLEST if self._rate * TOO_LONG < 2 * SMALLEST else 2 * SMALLEST
@@ -201,3 +208,7 @@ class SteadyFlow:
     def acknowledged(self) -> bool:
         """No answer is expected."""
         return False
+
+    def seconds(self, size: int) -> float:
+        """At the fixed rate."""
+        return size / self._rate

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks, in_palette
@@ -30,6 +31,15 @@ WIDE: Final = 160
 
 MOST_CUT: Final = 24
 """Columns of a tile from which on half blocks are fine enough, and sooner drawn than quarters."""
+
+REST: Final = 0.3
+"""Seconds without scrolling after which pixels are sent that lie over cells: they cannot be scrolled."""
+
+LONGEST: Final = 4.0
+"""Seconds that those of all tiles in sight may take; on a slower line the pictures stay text."""
+
+BYTES_PER_PIXEL: Final = 0.4
+"""Of such a picture, roughly."""
 
 Lines = list[list[Segment]]
 
@@ -101,6 +111,9 @@ class PictureGrid(ScrollView, can_focus=True):
         self._drawn: dict[tuple[int, int], Lines] = {}
         self._spots = Spots(self)
         """Of the pictures that the terminal shows in all their pixels, by key."""
+        self._placed: dict[int, Region] = {}
+        """Where they are, in the widget."""
+        self._resting: Timer | None = None
         self._selected: frozenset[int] = frozenset()
         self._told = ""
 
@@ -138,7 +151,7 @@ class PictureGrid(ScrollView, can_focus=True):
     async def bring(self, key: int, image: Image.Image) -> None:
         """The same, when the line has carried the pictures before it: as text it would come before the next keys."""
         pictures = pictures_of(self)
-        if self._shows_pixels:
+        if pictures.shows_pixels and not pictures.overlay:
             self.show_image(key, image)
             return
         pictures.send(await pictures.pump.flow.room())
@@ -190,13 +203,8 @@ class PictureGrid(ScrollView, can_focus=True):
     @property
     def pixels(self) -> int:
         """The most pixels, across or down, that a tile can show."""
-        return self.tile_width * (pictures_of(self).cell[0] if self._shows_pixels else 2)
-
-    @property
-    def _shows_pixels(self) -> bool:
-        """Whether the terminal shows pictures in cells that can be scrolled like text."""
         pictures = pictures_of(self)
-        return pictures.shows_pixels and not pictures.overlay
+        return self.tile_width * (pictures.cell[0] if pictures.shows_pixels else 2)
 
     @property
     def in_sight(self) -> tuple[int, int]:
@@ -224,9 +232,29 @@ class PictureGrid(ScrollView, can_focus=True):
         self._spots.close()
 
     def _arrange(self) -> None:
-        """Have the terminal show the pictures that are in sight."""
-        rooms = self._picture_rooms() if self.is_mounted and self._shows_pixels else {}
+        """Have the terminal show the pictures that are in sight: at once where they scroll with the text."""
+        pictures = pictures_of(self)
+        rooms = self._picture_rooms() if self.is_mounted and pictures.shows_pixels else {}
+        if pictures.overlay and rooms != self._placed:
+            if self._resting is not None:
+                self._resting.stop()
+            self._resting = self.set_timer(REST, self._lay_over)
+            rooms = {key: room for key, room in rooms.items() if self._placed.get(key) == room}
+        self._placed = rooms
         self._spots.arrange(rooms, self._images)
+
+    def _lay_over(self) -> None:
+        """Send the pixels of every tile that is seen whole, if the line carries them soon; until then it is text."""
+        pictures = pictures_of(self)
+        if not self.is_mounted or not pictures.overlay:
+            return
+        whole = Region(0, 0, *self.size)
+        rooms = {key: room for key, room in self._picture_rooms().items() if whole.contains_region(room)}
+        width, height = pictures.cell
+        size = sum(room.area for room in rooms.values()) * width * height * BYTES_PER_PIXEL
+        if pictures.pump.flow.seconds(int(size)) <= LONGEST:
+            self._placed = rooms
+            self._spots.arrange(rooms, self._images)
 
     def _picture_rooms(self) -> dict[int, Region]:
         """Where the pictures are that are there and in sight, in the widget, by key."""
@@ -275,7 +303,9 @@ class PictureGrid(ScrollView, can_focus=True):
         if line < self.tile_height - 2:
             if tile is not None and (spot := self._spots.get(tile.key)) is not None and spot.is_there:
                 return self._spot_cells(spot, line)
-            drawn = self._picture(tile.key, width, self.tile_height - 2) if tile and not self._shows_pixels else None
+            pictures = pictures_of(self)
+            as_text = not pictures.shows_pixels or pictures.overlay
+            drawn = self._picture(tile.key, width, self.tile_height - 2) if tile and as_text else None
             return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
         caption = f"{tile.marks + ' ' if tile.marks else ''}{plain(tile.caption)}" if tile is not None else ""
         chosen = tile is not None and tile.key in self._selected
@@ -308,7 +338,8 @@ class PictureGrid(ScrollView, can_focus=True):
             return None
         found = self._drawn.get((key, width))
         if found is None:
-            columns, rows = fit(*image.size, width, height)
+            cell_width, cell_height = pictures_of(self).cell
+            columns, rows = fit(*image.size, width, height, cell_height / cell_width)
             left, top = (width - columns) // 2, (height - rows) // 2
             blank = [Segment(" " * width)]
             cut = self._cut(width)
