@@ -1,10 +1,11 @@
 """Everything below the user's folders is found, once, and nothing is opened twice."""
 
+import os
 from pathlib import Path
 
 from tests.library import model_files as files
 from tests.library.model_files import write_safetensors
-from tui.library.places import Place, places
+from tui.library.places import Place, out_of_reach, places
 from tui.library.scanning import candidates, changed, look_at
 
 
@@ -75,3 +76,17 @@ def test_a_folder_that_links_lead_to_is_looked_through_once(tmp_path: Path) -> N
     (tmp_path / "way").symlink_to(tmp_path / "real")
     found = list(candidates([Place(path=tmp_path, owner="folder"), Place(path=tmp_path / "way", owner="folder")]))
     assert [one.path for one in found] == [tmp_path / "real" / "a b.safetensors"]
+
+
+def test_what_cannot_be_looked_through_is_told_and_keeps_nothing_else_from_being_found(tmp_path: Path) -> None:
+    """A disk that is not mounted, a file in place of a folder, and a pipe, which would be waited for without end."""
+    (tmp_path / "there").mkdir()
+    os.mkfifo(tmp_path / "there" / "pipe.safetensors")
+    write_safetensors(tmp_path / "there" / "lora.safetensors", files.KOHYA)
+    folders = [tmp_path / "unmounted", tmp_path / "there" / "lora.safetensors", tmp_path / "there"]
+    found = [one for candidate in candidates(places(folders, others=False)) for one in look_at(candidate)]
+    assert [(one.name, str(one.problem or "")[-70:]) for one in found if one.kind == "lora"] == [("lora", "")]
+    assert "no ordinary file" in str(next(one for one in found if one.name == "pipe").problem)
+    absent, misplaced = out_of_reach(folders)
+    assert absent.endswith("unmounted is not there: is its disk mounted?")
+    assert misplaced.endswith("lora.safetensors cannot be read (Not a directory)")

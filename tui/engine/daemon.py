@@ -42,7 +42,7 @@ from tui.library.folders import make_folder
 from tui.library.log_reading import read_log
 from tui.library.mask_files import draft_of, store_draft, store_mask
 from tui.library.paths import Paths, expanded, short_path
-from tui.library.places import lending, places
+from tui.library.places import lending, out_of_reach, places
 from tui.library.preparation import missing_from, prepare
 from tui.library.private_files import open_private
 from tui.library.prompt.wildcards import Wildcards
@@ -168,6 +168,7 @@ class Engine:
         self._library = Library(
             self._database,
             lambda: places(self._settings.models(), others=self._settings.other_programs),
+            lambda: out_of_reach(self._settings.models()),
             tell=self._tell,
             on_change=self._models_changed,
             is_busy=lambda: self._pool.busy,

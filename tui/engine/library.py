@@ -49,6 +49,7 @@ class Library:
         self,
         database: Database,
         find_places: Callable[[], list[Place]],
+        out_of_reach: Callable[[], list[str]],
         *,
         tell: Callable[[ClientEvent], None],
         on_change: Callable[[list[ModelFile]], Awaitable[None]],
@@ -56,6 +57,7 @@ class Library:
     ) -> None:
         self._database = database
         self._find_places = find_places
+        self._out_of_reach = out_of_reach
         self._tell = tell
         self._on_change = on_change
         self._is_busy = is_busy
@@ -130,7 +132,8 @@ class Library:
         where = await asyncio.to_thread(self._find_places)
         found = await asyncio.to_thread(self._list, where)
         todo = changed(found, {path: entry.stamp for path, entry in self._entries.items()})
-        self._report(replace(self.state, found=len(found), changed=len(todo)))
+        missed = await asyncio.to_thread(self._out_of_reach)
+        self._report(replace(self.state, found=len(found), changed=len(todo), out_of_reach=missed))
         for start in range(0, len(todo), BATCH):
             if self._stop.is_set():
                 break

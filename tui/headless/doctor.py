@@ -23,6 +23,7 @@ from tui.library.budget import bytes_on_device, weight_budget
 from tui.library.families import FAMILIES
 from tui.library.kinds import count_of, counted
 from tui.library.paths import Paths, expanded, short_path
+from tui.library.places import out_of_reach
 from tui.library.plain_text import plain
 from tui.library.settings import EngineSettings, load_settings
 from tui.protocol.library import ModelFile
@@ -156,6 +157,7 @@ def _disks(examined: Examined, paths: Paths) -> None:
     if settings.models():
         folders["models"] = settings.models()[0]
     told: dict[int, str] = {}
+    examined.advice += [f"The model folder {one}" for one in out_of_reach(settings.models())]
     for label, folder in folders.items():
         there = next(one for one in (folder, *folder.parents) if one.is_dir())
         free = shutil.disk_usage(there).free

@@ -20,7 +20,7 @@ from tui.library.identify import identify_folder
 from tui.library.lending import Lending
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models, short_path
-from tui.library.places import places
+from tui.library.places import out_of_reach, places
 from tui.library.plain_text import plain, shortened
 from tui.library.scanning import candidates, look_at
 from tui.library.settings import load_settings
@@ -41,6 +41,8 @@ SHOWN: Final = 10
 def list_models(paths: Paths, *, as_json: bool, kinds: list[str] | None = None, text: str = "") -> int:
     """Print every model of any kind: those that come with the program, then what the settings lead to."""
     files = [file for file in find_files(paths) if _fits(file, kinds or [], text.lower())]
+    for one in out_of_reach(load_settings(paths).models()):
+        print(plain(f"latentty: the model folder {one}"), file=sys.stderr)
     if as_json:
         print(json_line(files))
         return 0

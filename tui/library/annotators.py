@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.bounded import read_small
 from tui.library.listing import matches
 from tui.protocol.events import AnnotatorInfo
 from tui.protocol.job import ANNOTATORS, Annotator
@@ -99,7 +100,7 @@ def find_seer(seer: Seer, folders: Sequence[Path]) -> Path:
 
 def _model_type(path: Path) -> str:
     try:
-        config = json.loads(path.read_bytes()[:MAX_JSON])
+        config = json.loads(read_small(path, MAX_JSON))
     except (OSError, ValueError, RecursionError):
         return ""
     return str(config.get("model_type", "")) if isinstance(config, dict) else ""

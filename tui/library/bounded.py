@@ -1,6 +1,9 @@
-"""Small files, read whole: one that is not small is refused before it is read."""
+"""Files that others may have put there: only ordinary ones are read, and small ones are small."""
 
 import errno
+import io
+import os
+import stat
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,13 +17,30 @@ MAX_CONFIGURATION: Final = 1_000_000
 """Bytes of the largest settings, theme or defaults file that is read."""
 
 
+def open_ordinary(path: Path) -> io.BufferedReader:
+    """The file at `path`, for reading; its folder may hold pipes, which would be waited for without end, and devices.
+
+    Raises:
+        OSError: it cannot be opened, or is no ordinary file.
+    """
+    file = io.FileIO(path, opener=_without_waiting)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+    return io.BufferedReader(file)
+
+
+def _without_waiting(path: str | os.PathLike[str], flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
 def read_small(path: Path, limit: int = MAX_CONFIGURATION) -> bytes:
     """The bytes of the file at `path`.
 
     Raises:
         OSError: it cannot be read, or holds more than `limit` bytes.
     """
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it holds more than {limit} bytes", str(path))
@@ -44,7 +64,9 @@ def read_toml(path: Path, kind: type[T]) -> T:
 
 def unreadable(path: Path, error: OSError) -> LatenttyError:
     """The error for a file of weights that cannot be opened because of `error`."""
-    cause = (
-        f"{path} is not there." if isinstance(error, FileNotFoundError) else f"{path} cannot be read: {error.strerror}."
-    )
-    return LatenttyError(Problem(code="model_missing", cause=cause, hint="Put it back."))
+    cause, hint = f"{path} cannot be read: {error.strerror}.", "Look at it, and at the disk that it lies on."
+    if isinstance(error, FileNotFoundError):
+        cause, hint = f"{path} is not there.", "Put it back."
+    elif isinstance(error, PermissionError):
+        hint = "Let your user read it: chmod u+r, or ask whom it belongs to."
+    return LatenttyError(Problem(code="model_missing", cause=cause, hint=hint))

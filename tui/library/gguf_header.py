@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tui.library.bounded import unreadable
+from tui.library.bounded import open_ordinary, unreadable
 from tui.library.safetensors_header import Header, Tensor, read_header
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -114,7 +114,7 @@ def read_gguf_header(path: Path) -> GgufHeader:
         LatenttyError: "model_missing" when it cannot be opened, "model_damaged" with the reason otherwise.
     """
     try:
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             return _read(_Reader(file, os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise unreadable(path, error) from None

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tui.library.bounded import read_toml
+from tui.library.bounded import read_small, read_toml
 from tui.library.families import Family, family_of
 from tui.library.listing import matches
 from tui.library.paths import bundled_models
@@ -141,9 +141,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     # the standard library's parser: diffusers writes -Infinity into scheduler configurations
     path = folder / name
     try:
-        if path.stat().st_size > MAX_JSON:
-            raise _unusable(folder, f"{name} is larger than {MAX_JSON} bytes")
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_small(path, MAX_JSON))
     except OSError as error:
         raise _unusable(folder, f"{name} cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -154,7 +152,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _is_component(entry: object) -> bool:
-    return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None
+    return isinstance(entry, list) and len(entry) == 2 and all(isinstance(one, str) for one in entry)
 
 
 def _check_component(folder: Path, name: str) -> int:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from PIL import ExifTags, Image
 
+from tui.library.bounded import open_ordinary
 from tui.library.xmp import xmp_texts
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -59,12 +60,12 @@ def read_texts(path: Path) -> PictureTexts:
         LatenttyError: it is gone, no picture that we read, or malformed.
     """
     try:
-        with path.open("rb") as file:
-            png = file.read(8) == PNG_SIGNATURE
-            if png:
+        with open_ordinary(path) as file:
+            if file.read(8) == PNG_SIGNATURE:
                 return _with_xmp(_png(path, file))
-        with Image.open(path, formats=["JPEG", "WEBP", "AVIF"]) as image:
-            return _with_xmp(PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image))))
+            file.seek(0)
+            with Image.open(file, formats=["JPEG", "WEBP", "AVIF"]) as image:
+                return _with_xmp(PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image))))
     except OSError as error:
         raise unreadable(path, error.strerror or "it is no PNG, JPEG, WEBP or AVIF picture") from None
     except (ValueError, SyntaxError, KeyError, TypeError, struct.error, RuntimeError) as error:

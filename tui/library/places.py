@@ -9,7 +9,7 @@ import yaml
 from msgspec import Struct
 
 from tui.library.bounded import read_small
-from tui.library.paths import expanded
+from tui.library.paths import expanded, short_path
 from tui.library.settings import Settings
 
 WEB_UIS: Final = (
@@ -58,7 +58,7 @@ def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] 
 
     A folder of the settings may be another program's own: its `extra_model_paths.yaml` is followed.
     """
-    found = [one for folder in folders for one in _given(folder)]
+    found = [one for folder in folders if not why_not(folder) for one in _given(folder)]
     if others:
         found += _others(environment)
     kept: list[Place] = []
@@ -76,6 +76,24 @@ def places(folders: list[Path], *, others: bool, environment: Mapping[str, str] 
     return kept
 
 
+def out_of_reach(folders: list[Path]) -> list[str]:
+    """Of the folders that the settings name, those that cannot be looked through now, each with the reason."""
+    return [f"{short_path(folder)} {why}" for folder in folders if (why := why_not(folder))]
+
+
+def why_not(folder: Path) -> str:
+    """Why `folder` cannot be looked through, such as "may not be entered"; empty when it can."""
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        return "is not there: is its disk mounted?"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    except ValueError:
+        return "is no path"
+    return "" if os.access(folder, os.X_OK) else "may not be entered"
+
+
 def lending(settings: Settings) -> list[Path]:
     """The folders in which what a checkpoint in a single file lacks is searched for."""
     return [place.path for place in places(settings.models(), others=settings.other_programs)]
@@ -83,14 +101,21 @@ def lending(settings: Settings) -> list[Path]:
 
 def _given(folder: Path) -> Iterator[Place]:
     owner = "folder"
-    if (folder / "models" / "Stable-diffusion").is_dir():
+    if _is_there(folder / "models" / "Stable-diffusion"):
         owner = "A1111"
-    elif (folder / "invokeai.yaml").is_file():
+    elif _is_there(folder / "invokeai.yaml"):
         owner = "InvokeAI"
-    elif (folder / EXTRA_PATHS).is_file() or (folder / "models" / "checkpoints").is_dir():
+    elif _is_there(folder / EXTRA_PATHS) or _is_there(folder / "models" / "checkpoints"):
         owner = "ComfyUI"
     yield Place(path=folder, owner=owner)
     yield from _extra(folder / EXTRA_PATHS)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False  # its folder may not be entered
 
 
 def _others(environment: Mapping[str, str]) -> Iterator[Place]:

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from tui.library.bounded import unreadable
+from tui.library.bounded import open_ordinary, unreadable
 from tui.protocol.problem import LatenttyError, Problem
 
 MAX_HEADER: Final = 100_000_000
@@ -79,7 +79,7 @@ def read_header(path: Path) -> Header:
         LatenttyError: "model_missing" when it cannot be opened, "model_damaged" with the reason otherwise.
     """
     try:
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             size = os.fstat(file.fileno()).st_size
             head = file.read(HEAD)
             if _PICKLE.match(head):

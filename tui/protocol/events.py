@@ -359,6 +359,8 @@ class LibraryScan(Event, frozen=True):
     cancelled: bool = False
     counts: dict[str, int] = {}
     """Files in the library, by kind."""
+    out_of_reach: list[str] = []
+    """Folders of the settings that could not be looked through, each with the reason."""
 
 
 class ModelsFound(Event, frozen=True):

@@ -508,6 +508,9 @@ def _scan(snapshot: Snapshot) -> str:
         far = f"{scan.looked:,} of {scan.changed:,} that are new" if scan.changed else f"{scan.found:,} so far"
         return f"looking through the folders: {far}   (r stops)"
     kinds = counted(scan.counts)
+    if scan.out_of_reach:
+        found = f"found {kinds}; " if kinds else ""
+        return plain(f"{found}{', '.join(scan.out_of_reach)}   (r looks again)")
     if kinds or not all(model.bundled for model in snapshot.models):
         return f"found {kinds}" if kinds else ""
     return "No models of your own yet: F7 names folders of them, g fetches one."

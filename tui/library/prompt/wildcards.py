@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tui.library.bounded import open_ordinary
 from tui.library.listing import is_tellable
 
 MAX_BYTES: Final = 4_000_000
@@ -78,7 +79,7 @@ def read_values(path: Path) -> list[Value]:
     Raises:
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         text = file.read(MAX_BYTES).decode("utf-8", errors="replace")
     lines = (line.strip() for line in text.splitlines())
     return [_value(line) for line in lines if line and not line.startswith("#")]
