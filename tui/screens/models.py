@@ -295,7 +295,7 @@ class ModelsScreen(EngineScreen):
         self._show_rows(found)
         self._left = len(fitting) - len(found)
         more = f"{self._left:,} more below; / finds by a part of a name"
-        self._scan.update(more if self._left and not _is_at_work(snapshot) else _scan(snapshot))
+        self._scan.update(more if self._left and not _has_news(snapshot) else _scan(snapshot))
         self._show_details()
 
     def _show_rows(self, found: dict[str, ModelRow]) -> None:
@@ -493,6 +493,10 @@ USED_ELSEWHERE: Final = {
 def _is_at_work(snapshot: Snapshot) -> bool:
     searching = snapshot.library is not None and snapshot.library.running
     return searching or any(state.open for state in snapshot.downloads.values())
+
+
+def _has_news(snapshot: Snapshot) -> bool:
+    return _is_at_work(snapshot) or (snapshot.library is not None and bool(snapshot.library.out_of_reach))
 
 
 def _scan(snapshot: Snapshot) -> str:
