@@ -128,6 +128,7 @@ def test_what_only_gpus_compute_with_says_so(model_copy: Path, monkeypatch: pyte
     config = json.loads((model_copy / "unet" / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
     (model_copy / "unet" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr(models, "find_spec", lambda _: None)
     with pytest.raises(LatenttyError, match=r"package bitsandbytes is not installed.*latentty\[bitsandbytes\]"):
         read_and_place(model_copy)
     monkeypatch.setattr(models, "find_spec", lambda _: object())

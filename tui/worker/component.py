@@ -17,6 +17,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from tui.worker.bitsandbytes_weights import is_packed, let_go, scales_of, sent_to
 from tui.worker.cancel import CancelToken
 from tui.worker.lost_device import device_watched
 from tui.worker.mapped_pages import MappedPages
@@ -67,7 +68,7 @@ class _Weight:
         if self.owner is None:
             self.tensor.data = self.mapped.to(device=device, dtype=self.dtype)
         else:
-            self._exchange(self.mapped.to(device=device))
+            self._exchange(sent_to(device, self.mapped) if is_packed(self.mapped) else self.mapped.to(device=device))
 
     def leave(self) -> None:
         """Free its memory."""
@@ -75,10 +76,11 @@ class _Weight:
             self.tensor.data = self.hollow
         else:
             self._exchange(self.hollow)
+            let_go(self.owner)
 
     def _exchange(self, tensor: torch.Tensor) -> None:
         assert self.owner is not None
-        # those of bitsandbytes are parameters already and carry their scales along
+        # those of bitsandbytes are parameters already
         whole = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
         self.tensor = self.owner._parameters[self.label] = whole
 
@@ -90,13 +92,13 @@ class _Weight:
 
 def is_quantised(tensor: torch.Tensor) -> bool:
     """Whether `tensor` is several in one: blocks of few bits with their scales."""
-    return hasattr(tensor, "quant_state") or hasattr(tensor.data, "__tensor_flatten__")
+    return is_packed(tensor) or hasattr(tensor.data, "__tensor_flatten__")
 
 
 def bytes_of(tensor: torch.Tensor) -> int:
     """Of all that a tensor consists of."""
     if not hasattr(tensor.data, "__tensor_flatten__"):
-        return int(tensor.nbytes)
+        return tensor.nbytes + sum(scales.nbytes for scales in scales_of(tensor))
     names, _ = tensor.data.__tensor_flatten__()
     return sum(bytes_of(getattr(tensor.data, name)) for name in names)
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tui.protocol.problem import LatenttyError, Problem
+from tui.worker.bitsandbytes_weights import bring_to_host
 from tui.worker.blueprint import Part, incomplete
 from tui.worker.memory import is_out_of_memory
 from tui.worker.processors import load_processor_of
@@ -60,7 +61,10 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
             output_loading_info=True,
         )
 
-    return _whole(part, *_guarded(part, read))
+    module = _whole(part, *_guarded(part, read))
+    if part.needs_gpu:
+        bring_to_host(module)  # where the weights of other modules are, too, until they are needed
+    return module
 
 
 def _whole(part: Part, module: Any, info: dict[str, Any]) -> nn.Module:
