@@ -89,7 +89,7 @@ WAN = {"blocks.0.cross_attn.norm_k.weight": [8], "patch_embedding.weight": [8, 4
         (XLABS, "lora", "flux"),
         (QWEN_LOKR, "lora", "qwen-image"),
         (SD3_LORA, "lora", "stable-diffusion-3"),
-        (KREA_LORA, "lora", ""),
+        (KREA_LORA, "lora", "krea-2"),
         ({"emb_params": [4, 768]}, "embedding", "stable-diffusion"),
         ({"clip_g": [4, 1280], "clip_l": [4, 768]}, "embedding", "stable-diffusion-xl"),
         (CONTROL_LDM, "controlnet", ""),
@@ -113,7 +113,7 @@ def test_each_kind_is_known_by_the_names_of_its_weights(
 ) -> None:
     found = identify_file(write_safetensors(tmp_path / "renamed.safetensors", shapes))
     assert (found.kind, found.family, found.precision) == (kind, family, "F16")
-    assert (found.problem is not None) == (shapes in (WAN, KREA_LORA, ANIMA_LOKR) or kind == "unknown")
+    assert (found.problem is not None) == (shapes in (WAN, ANIMA_LOKR) or kind == "unknown")
 
 
 @pytest.mark.parametrize("shapes", [CONTROL_FLUX, CONTROL_QWEN, KLEIN, {"task_embedding": []}], ids=str)

@@ -392,6 +392,12 @@ FUSED = {
     },
     "qwen-image": {},
     "chroma": {"transformer_blocks.0.attn.to_add_out": "double_blocks.0.txt_attn.proj"},
+    "krea2": {
+        "transformer_blocks.0.attn.to_out.0": "blocks.0.attn.wo",
+        "transformer_blocks.1.ff.gate": "blocks.1.mlp.gate",
+        "text_fusion.refiner_blocks.0.attn.to_q": "txtfusion.refiner_blocks.0.attn.wq",
+        "txt_in.linear_1": "txtmlp.1",
+    },
 }
 """Layers in diffusers' names, and what the authors of the model call them (together)."""
 OWN = {"flux": "single_transformer_blocks.0.attn.to_q", "z-image": "layers.0.attention.to_q"}

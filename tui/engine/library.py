@@ -230,6 +230,8 @@ class Library:
                 await asyncio.sleep(BUSY_WAIT)
             try:
                 told = await asyncio.to_thread(hash_file, Path(file.path), self._may_read)
+            except FileNotFoundError:
+                continue  # gone, as all of a disk is at once; the next search tells
             except OSError as error:
                 log.info("%s cannot be hashed: %s", file.path, error)
                 continue

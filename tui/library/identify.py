@@ -245,6 +245,7 @@ def traits_of(header: Header, file_name: str = "") -> Traits:
 
 _ADAPTER_MARKS: Final = (
     ("z-image", re.compile(r"noise_refiner|context_refiner")),
+    ("krea-2", re.compile(r"(?:^|[^a-z])blocks_\d+_attn_w[qkvo]_|transformer_blocks_\d+_attn_to_gate|text_fusion_")),
     ("qwen-image", re.compile(r"transformer_blocks_\d+_(?:img|txt)_mod|transformer_blocks_\d+_(?:img|txt)_mlp_net")),
     ("chroma", re.compile(r"distilled_guidance_layer")),
     ("flux2", re.compile(r"double_stream_modulation")),
@@ -253,7 +254,6 @@ _ADAPTER_MARKS: Final = (
     ("stable-diffusion-3", re.compile(r"joint_blocks_\d|(?<!attentions_\d_)transformer_blocks_\d+_attn2_to_q")),
 )
 _ADAPTERS_ELSEWHERE: Final = (
-    ("Krea 2", re.compile(r"(?:^|_)blocks_\d+_attn_w[qkv]$")),
     ("Anima or Cosmos", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkv]_proj$")),
     ("Wan", re.compile(r"(?:^|_)blocks_\d+_cross_attn_[qkvo]$")),
 )

@@ -1,7 +1,7 @@
 """What diffusers calls the layers that a LoRA's file names, whoever trained it.
 
-Trainers write the names of diffusers, of Black Forest Labs, of Stability AI or of LDM, with dots or underscores, behind
-a prefix of their own. Sources of the names: https://github.com/kohya-ss/sd-scripts,
+Trainers write the names of diffusers, of Black Forest Labs, of Stability AI, of Krea or of LDM, with dots or
+underscores, behind a prefix of their own. Sources of the names: https://github.com/kohya-ss/sd-scripts,
 https://github.com/Nerogar/OneTrainer, https://github.com/ostris/ai-toolkit, https://github.com/KohakuBlueleaf/LyCORIS.
 """
 
@@ -123,6 +123,22 @@ _SD3_ELSEWHERE: Final[_Names] = {
     "final_layer_linear": ("proj_out",),
     "final_layer_adaLN_modulation_1": ("norm_out_linear",),
 }
+_KREA: Final[dict[str, tuple[str, ...]]] = {
+    **{f"attn.w{one}": (f"attn.to_{one}",) for one in "qkv"},
+    "attn.wo": ("attn.to_out.0",),
+    "attn.gate": ("attn.to_gate",),
+    **{f"mlp.{one}": (f"ff.{one}",) for one in ("gate", "up", "down")},
+}
+_KREA_ELSEWHERE: Final[_Names] = {
+    "first": ("img_in",),
+    "last_linear": ("final_layer_linear",),
+    "tmlp_0": ("time_embed_linear_1",),
+    "tmlp_2": ("time_embed_linear_2",),
+    "tproj_1": ("time_mod_proj",),
+    "txtmlp_1": ("txt_in_linear_1",),
+    "txtmlp_3": ("txt_in_linear_2",),
+    "txtfusion_projector": ("text_fusion_projector",),
+}
 _Z_IMAGE: Final = {"qkv": ("to_q", "to_k", "to_v"), "out": ("to_out.0",)}
 
 _TABLES: Final[tuple[tuple[re.Pattern[str], _Names], ...]] = (
@@ -137,8 +153,13 @@ _TABLES: Final[tuple[tuple[re.Pattern[str], _Names], ...]] = (
         re.compile(r"(?P<place>(?:layers|noise_refiner|context_refiner)_\d+)_attention_(?P<layer>.+)"),
         _behind(r"\g<place>_attention_", _Z_IMAGE),
     ),
+    (re.compile(r"(?:transformer_)?blocks_(?P<n>\d+)_(?P<layer>.+)"), _behind(r"transformer_blocks_\g<n>_", _KREA)),
+    (
+        re.compile(r"txtfusion_(?P<place>(?:layerwise|refiner)_blocks_\d+)_(?P<layer>.+)"),
+        _behind(r"text_fusion_\g<place>_", _KREA),
+    ),
     (re.compile(r"(?P<layer>.+_(?:in_layer|out_layer)|txt_in|img_in)"), _behind("", _FLUX)),
-    (re.compile(r"(?P<layer>.+)"), _SD3_ELSEWHERE),
+    (re.compile(r"(?P<layer>.+)"), _SD3_ELSEWHERE | _KREA_ELSEWHERE),
 )
 """By where a layer lies, the names below that place."""
 
