@@ -92,7 +92,8 @@ def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.epilog = (
         "latentty models get SOURCE fetches a model: hf:org/name[@revision][:file], civitai:ID (of a model version)"
-        " or an https address. It goes on where it was stopped, and is checked before it gets its name."
+        " or an https address. hf:org/name:lender leaves out the transformer, where you have one in a single file."
+        " It goes on where it was stopped, and is checked before it gets its name."
     )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="for get: where to (default: the first model folder)")
     parser.add_argument("--detach", action="store_true", help="for get: let the engine fetch it, and do not wait")

@@ -77,6 +77,16 @@ async def test_a_whole_repository_comes_without_its_pickles(hub: Hub, tmp_path: 
     assert parts(tmp_path / "name") == ["README.md", "fox.safetensors"]
 
 
+async def test_a_lender_comes_without_its_transformer(hub: Hub, tmp_path: Path) -> None:
+    """What a transformer in a file of its own lacks, and no second copy of what it is."""
+    fox = hub.files.pop("lora/fox.safetensors")
+    for name in ("transformer/diffusion_pytorch_model-00001-of-00002.safetensors", "vae/vae.safetensors"):
+        hub.files[name] = fox
+    hub.files |= {"model_index.json": b"{}", "transformer/config.json": b"{}"}
+    await get("hf:org/name:lender", tmp_path)
+    assert parts(tmp_path / "name") == ["README.md", "config.json", "model_index.json", "vae.safetensors"]
+
+
 async def test_a_wrong_hash_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
     hub.wrong_hash = True
     with pytest.raises(LatenttyError, match="SHA-256"):

@@ -169,7 +169,8 @@ def _check_component(folder: Path, name: str) -> int:
             "Convert it to safetensors where you trust it: pipeline.save_pretrained(..., safe_serialization=True)",
         )
     if not files and (place / "config.json").exists():
-        raise _unusable(folder, f"the weights of {name} are missing")
+        lends = " Its other parts it lends to single files." if name in ("transformer", "unet") else ""
+        raise _unusable(folder, f"the weights of {name} are missing", f"Copy or download the model again.{lends}")
     return sum(read_header(path).bytes for path in files)
 
 

@@ -17,6 +17,8 @@ HUGGING_FACE: Final = "https://huggingface.co"
 CIVITAI: Final = "https://civitai.com"
 WEIGHTS: Final = (".safetensors", ".gguf")
 _BESIDE: Final = (".json", ".txt", ".model", ".md", ".jinja")
+LENDER: Final = "lender"
+"""Said in place of a file: a model without its transformer's weights, for one that lies in a file of its own."""
 _HUB: Final = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<file>.+))?")
 _CIVITAI: Final = re.compile(r"civitai:(?P<id>\d+)")
 
@@ -109,6 +111,8 @@ def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Ma
     except httpx2.HTTPError as error:
         raise unreachable(repo, error) from None
     siblings = info.siblings or []
+    if wanted == LENDER:
+        wanted, siblings = None, [one for one in siblings if not _OF_TRANSFORMER.match(one.rfilename)]
     names = {one.rfilename for one in siblings}
     chosen = [one for one in siblings if one.rfilename == wanted] if wanted else [
         one for one in siblings if _is_wanted(one.rfilename, names)
@@ -130,6 +134,9 @@ def _of_hub(repo: str, revision: str | None, wanted: str | None, environment: Ma
     return Download(
         title=repo, files=files, token=token, license=str((card.get("license") if card is not None else "") or "")
     )
+
+
+_OF_TRANSFORMER: Final = re.compile(r"(?:transformer|unet)/.*\.safetensors$")
 
 
 def _is_wanted(name: str, names: set[str]) -> bool:

@@ -282,7 +282,7 @@ def _lacking(alone: SingleFile, missing: Sequence[str]) -> LatenttyError:
         what = f"it holds the transformer alone, without {parts} and the VAE"
     files = f" these files: {', '.join(missing)}; or" if missing else ""
     size = "" if variant.complete or missing else " of its size"
-    get = f" One comes with: latentty models get hf:{repository}" if repository else ""
+    get = f" One comes with: latentty models get hf:{repository}:lender" if repository else ""
     return _unusable(
         alone.path,
         what,
