@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 import random
 import struct
@@ -94,7 +95,7 @@ def look_at_picture(path: Path) -> None:
 
 
 def look_at_xmp(path: Path) -> None:
-    texts = xmp_texts(path.read_bytes().decode(errors="replace"))
+    texts = xmp_texts(path.read_bytes().decode(errors="replace") if path.is_file() else "")
     recall_texts(PictureTexts(width=24, height=24, texts=texts))
 
 
@@ -249,6 +250,14 @@ def test_a_damaged_file(
     tally.sums["refused"] = refused
     tally.most["MiB more"] = grown()
     assert grown() < (1000 if kind in ("webp", "png behind checksums") else 400)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_pipe_is_waited_for_by_none(kind: str, tmp_path: Path) -> None:
+    name, reader = READERS[kind]
+    os.mkfifo(tmp_path / name)
+    with suppress(LatenttyError):
+        reader(tmp_path / name)
 
 
 def test_a_damaged_model_folder(

@@ -24,6 +24,7 @@ from textual.widgets import DataTable, Input, Log
 from tests.conftest import make_job, pictures_below
 from tests.engine.conftest import Running, running
 from tests.faults.conftest import Tally
+from tests.faults.test_hostile_files import small_safetensors
 from tests.library.model_files import KOHYA_XL, write_safetensors
 from tests.screens.conftest import until
 from tests.screens.scripted import draw, open_scripted
@@ -36,6 +37,8 @@ from tui.library.controlnets import find_controlnets
 from tui.library.models import BUNDLED, describe_model, find_models
 from tui.library.paths import Paths, bundled_models
 from tui.library.pictures import picture_path, stem_of
+from tui.library.places import places
+from tui.library.scanning import candidates, look_at
 from tui.protocol.commands import MarkPictures, Rescan, StartSweep
 from tui.protocol.download import DownloadPhase, DownloadState
 from tui.protocol.events import DownloadChanged, Loading, Picture, Warning
@@ -210,6 +213,25 @@ def test_hostile_folders_are_listed_or_left_out_and_stop_nothing(hostile_folder:
     assert len(find_models([hostile_folder])) == len(models)
     themes, problems = read_themes([hostile_folder])
     assert (themes, problems) == ([], [])
+
+
+def test_hostile_files_of_weights_are_listed_by_name_and_what_is_no_file_has_its_problem(
+    tmp_path: Path, tally: Tally
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    names = [name.encode()[: 255 - len(".safetensors")].decode(errors="ignore") for name in NAMES]
+    for name in names:
+        (folder / f"{name}.safetensors").write_bytes(small_safetensors())
+    os.mkfifo(folder / "pipe.safetensors")
+    (folder / "link.safetensors").symlink_to(folder / "pipe.safetensors")
+    (folder / "folder.safetensors").mkdir()
+    found = [file for one in candidates(places([folder], others=False)) for file in look_at(one)]
+    tally.tried = len(names)
+    sound = [file for file in found if file.problem is None]
+    assert {Path(file.path).stem for file in sound} == {name for name in names if not name.startswith(".")}
+    assert {file.kind for file in sound} == {"lora"}
+    assert {file.name for file in found if file.problem is not None} <= {"pipe", "link"}
 
 
 @pytest.fixture

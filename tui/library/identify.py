@@ -367,8 +367,9 @@ def preview_of(path: Path) -> str:
     stem = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
     for ending in PREVIEWS:
         picture = stem.with_name(stem.name + ending)
-        if picture.is_file():
-            return str(picture)
+        with suppress(OSError):  # a name so long that this one would be too long
+            if picture.is_file():
+                return str(picture)
     return ""
 
 
