@@ -63,8 +63,7 @@ async def test_a_lost_device_ends_its_worker_and_the_job_runs_on_a_new_one(
 ) -> None:
     quick.start(FAULT_MARKER=str(tmp_path / "broken"))
     attached = await quick.attach()
-    hows = {"breaks": "device_lost", "breaks without a code": "device_lost", "crashes": "worker_died"}
-    for how, code in list(hows.items()) * times(1, 20):
+    for how in ["breaks", "breaks without a code", "crashes"] * times(1, 20):
         (tmp_path / "broken").unlink(missing_ok=True)
         once, good = make_job(prompt=f"the device {how}"), make_job(prompt="good")
         for job in (once, good):
@@ -73,7 +72,7 @@ async def test_a_lost_device_ends_its_worker_and_the_job_runs_on_a_new_one(
         for job in (once, good):
             tally.lost += (await attached.end_of(job)).state != "done"
         told = [event.problem for event in attached.watching.events if isinstance(event, events.JobInterrupted)]
-        assert told[-1].code == code
+        assert told[-1].code == "device_lost"
         assert "device-side assert" in told[-1].cause
     always = make_job(prompt="the device breaks always")
     await attached.client.submit(always)

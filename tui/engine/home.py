@@ -35,6 +35,10 @@ time waiting for each other in busy loops; sleeping instead draws almost twice a
 TELLING: Final = ("CUDA error", "Assertion", "HIP error")
 """What a line of a worker has in it that says why it crashed soon after: a device's own words come before torch's."""
 
+OF_THE_DEVICE: Final = ("CUDA error", "HIP error", "block: [")
+"""What such a line has in it when the device failed; its own assertions name the block and the thread they failed in.
+A library's on the host do not."""
+
 SOON: Final = 10.0
 """Seconds before the end within which such a line counts: others were got over."""
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from msgspec import Raw
 
-from tui.engine.home import Home, WorkerLost
+from tui.engine.home import OF_THE_DEVICE, Home, WorkerLost
 from tui.engine.model_index import ModelIndex
 from tui.engine.queue import Queue
 from tui.engine.worker_link import WorkerLink
@@ -37,7 +37,7 @@ from tui.protocol.events import (
     WorkerState,
 )
 from tui.protocol.frames import PULSE_EVERY, Preview
-from tui.protocol.problem import LatenttyError, Problem
+from tui.protocol.problem import LatenttyError, Problem, device_lost
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -511,6 +511,8 @@ class Pool:
 
 
 def _worker_died(why: str) -> Problem:
+    if any(words in why for words in OF_THE_DEVICE):  # and it crashed before it could tell
+        return device_lost(f"The device failed, and the process that used it died of that ({why}).")
     return Problem(
         code="worker_died",
         cause=f"The worker process died ({why}).",

@@ -46,3 +46,9 @@ class LatenttyError(Exception):
 def bad_request(cause: str, hint: str = "") -> LatenttyError:
     """The error for a command that cannot be served as it stands."""
     return LatenttyError(Problem(code="bad_request", cause=cause, hint=hint))
+
+
+def device_lost(cause: str) -> Problem:
+    """What is told when the device failed for good, by the process that used it or after its death."""
+    hint = "If it happens again with other jobs, look at the driver's own log (dmesg)."
+    return Problem(code="device_lost", cause=cause, hint=hint)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from tui.protocol.problem import Problem
+from tui.protocol.problem import Problem, device_lost
 
 STICKY: Final = frozenset({214, 220, 700, 702, 710, 714, 715, 716, 717, 718, 719, 720, 721, 723})
 """The errors of CUDA that "leave the process in an inconsistent state": uncorrectable memory, illegal addresses and
@@ -51,8 +51,4 @@ def loses_device(error: BaseException) -> bool:
 def loss(error: BaseException, doing: str) -> Problem:
     """What is told of it."""
     why = str(error).strip().partition("\n")[0]
-    return Problem(
-        code="device_lost",
-        cause=f"The device failed while {doing}, and the process that used it was ended: {why}.",
-        hint="If it happens again with other jobs, look at the driver's own log (dmesg).",
-    )
+    return device_lost(f"The device failed while {doing}, and the process that used it was ended: {why}.")
