@@ -77,9 +77,8 @@ def test_a_whole_run_needs_no_network_and_leaves_nothing_to_others(home: Paths, 
         for path in (root, *root.rglob("*")):
             tally.tried += 1
             mode = stat.S_IMODE(path.lstat().st_mode)
-            hidden = mode & 0o077 == 0 or stat.S_IMODE(path.parent.lstat().st_mode) & 0o077 == 0
-            tally.lost += not hidden
-            assert hidden, f"{path} can be read by others: {mode:o}"
+            tally.lost += mode & 0o077 != 0
+            assert mode & 0o077 == 0, f"{path} can be read by others: {mode:o}"
     for path in (path for path in tmp_path.rglob("*") if path.is_file()):
         data = path.read_bytes()
         assert not any(token.encode() in data for token in TOKENS.values()), f"a secret is in {path}"

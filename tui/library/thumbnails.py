@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from tui.library.folders import make_folder
 from tui.library.picture_bounds import opened
+from tui.library.private_files import open_private
 from tui.protocol.problem import LatenttyError, Problem
 
 EDGES: Final = (128, 256)
@@ -66,7 +67,8 @@ class Thumbnails:
         temporary = kept.with_suffix(f".{os.urandom(4).hex()}.part")
         try:
             make_folder(self._folder, 0o700)
-            small.save(temporary, format="WEBP", quality=90, method=2)
+            with open(temporary, "wb", opener=open_private) as file:
+                small.save(file, format="WEBP", quality=90, method=2)
             temporary.rename(kept)
         except OSError:  # a full disk shows pictures as well, only slower
             return None

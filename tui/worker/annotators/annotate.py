@@ -9,6 +9,7 @@ from PIL import Image
 
 from tui.library.annotators import annotator_problem
 from tui.library.folders import make_folder
+from tui.library.private_files import open_private
 from tui.protocol.job import Annotator
 from tui.protocol.problem import LatenttyError
 from tui.worker.annotators import edges, model_based
@@ -49,6 +50,7 @@ def annotate(path: str, annotator: Annotator, cache: Path, model_folders: Sequen
         image = DRAWN[annotator](picture) if annotator in DRAWN else SEEN[annotator](picture, model_folders)
         make_folder(cache, 0o700)
         temporary = made.with_suffix(".part")
-        image.convert("RGB").save(temporary, format="PNG", compress_level=1)
+        with open(temporary, "wb", opener=open_private) as file:
+            image.convert("RGB").save(file, format="PNG", compress_level=1)
         temporary.rename(made)
     return made
