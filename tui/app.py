@@ -81,12 +81,18 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
     "gallery": GalleryScreen,
     "queue": QueueScreen,
-    "sweep": SweepScreen,
     "models": ModelsScreen,
+    "sweep": SweepScreen,
     "settings": SettingsScreen,
     "log": LogScreen,
 }
-"""The screens that a key leads to, each made once and kept: when nobody types, or when it is gone to before that."""
+"""The screens that a key leads to, in the order of their keys.
+
+Each is made once and kept: when nobody types, or when it is gone to before that.
+"""
+
+SHOWN_PLACES: Final = frozenset({"studio", "gallery", "queue", "models"})
+"""Those that the line of keys names."""
 
 
 KEYS_WIDTH: Final = 9
@@ -131,13 +137,27 @@ class LatenttyApp(PictureApp[int]):
     BINDINGS = [
         Binding("f1", "help", "Help", priority=True, id="help"),
         Binding("ctrl+p", "commands", "Commands", priority=True, show=False, id="commands", tooltip=COMMANDS_HELP),
-        Binding("f2", "go('studio')", "Studio", priority=True, id="studio"),
-        Binding("f3", "go('gallery')", "Gallery", priority=True, id="gallery"),
-        Binding("f4", "go('queue')", "Queue", priority=True, id="queue"),
-        Binding("f5", "go('models')", "Models", priority=True, id="models"),
-        Binding("f6", "go('sweep')", "Sweep", priority=True, show=False, id="sweep"),
-        Binding("f7", "go('settings')", "Settings", priority=True, show=False, id="settings"),
-        Binding("f8", "go('log')", "Log", priority=True, show=False, id="log"),
+        *(
+            Binding(
+                str(number),
+                f"go('{place}')",
+                place.capitalize(),
+                show=place in SHOWN_PLACES,
+                id=f"{place}.number",
+            )
+            for number, place in enumerate(PLACES, 1)
+        ),
+        *(
+            Binding(
+                f"f{number + 1},alt+{number}",
+                f"go('{place}')",
+                place.capitalize(),
+                priority=True,
+                show=place in SHOWN_PLACES,
+                id=place,
+            )
+            for number, place in enumerate(PLACES, 1)
+        ),
         Binding("f9", "view", "View", priority=True, show=False, id="view", tooltip="The last picture, full screen"),
         Binding("f10", "quit", "Quit", priority=True, id="quit"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False, id="quit.too"),

@@ -2,8 +2,10 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from textual._xterm_parser import XTermParser
 
 from tui.terminal.answers import AnswerReader
+from tui.terminal.driver import ALT_DIGITS
 
 ANSWERS = [
     "\x1bP>|kitty(0.41.1)\x1b\\",
@@ -44,3 +46,8 @@ def test_anything_else_passes_whole(text: str) -> None:
     reader = AnswerReader()
     passed = reader.feed(text) + reader.give_up()
     assert len(passed) + sum(map(len, reader.answers)) == len(text)
+
+
+def test_alt_and_a_digit_is_a_key_of_its_own_also_in_a_burst() -> None:
+    assert [key.key for key in XTermParser().feed("\x1b3\x1b13£")] == ["alt+3", "alt+1", "3", "pound_sign"]
+    assert ALT_DIGITS

@@ -6,9 +6,11 @@ import re
 import selectors
 import signal
 import time
+from enum import Enum
 from typing import Any, Final
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
@@ -18,6 +20,12 @@ from tui.terminal.flow import FENCE
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
 from tui.terminal.rows import Rows
+
+ALT_DIGITS: Final = Enum("ALT_DIGITS", {f"Alt{digit}": f"alt+{digit}" for digit in range(10)})  # type: ignore[misc]
+"""Alt and a digit, which Textual takes for what Option types on some Macs, such as £."""
+
+assert isinstance(ANSI_SEQUENCES_KEYS, dict)
+ANSI_SEQUENCES_KEYS.update({f"\x1b{one.value[-1]}": (one,) for one in ALT_DIGITS})
 
 LEAST: Final = 16
 """Characters of a frame; what is shorter sets a mode or the cursor."""

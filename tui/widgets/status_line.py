@@ -52,8 +52,8 @@ class StatusLine(Widget):
     def render(self) -> Content:
         """The line."""
         places = [
-            (f"{PLACE_GAP}{one.capitalize()}", "bold $foreground" if one == self._place else "$foreground-muted")
-            for one in self._places
+            (f"{PLACE_GAP}{told}", "bold $foreground" if one == self._place else "$foreground-muted")
+            for one, told in self._places.items()
         ]
         state = plain(self.state)
         room = self.size.width - len(f" {NAME}{GAP}{state} ") - sum(len(text) for text, _ in places)
@@ -63,10 +63,11 @@ class StatusLine(Widget):
         return Content.assemble((" ", ""), (NAME, "bold $accent"), *places, gap, *ends)
 
     @property
-    def _places(self) -> tuple[str, ...]:
+    def _places(self) -> dict[str, str]:
+        """The places that are told, each with its text: the number is the key that leads there."""
         if self.size.width >= ALL_PLACES_FROM:
-            return PLACES
-        return (self._place,) if self._place else ()
+            return {one: f"{number} {one.capitalize()}" for number, one in enumerate(PLACES, 1)}
+        return {self._place: self._place.capitalize()} if self._place else {}
 
     def _middle(self, room: int) -> str:
         """The model, the mode and the memory in use, as far as there is room."""
@@ -79,8 +80,8 @@ class StatusLine(Widget):
     def on_click(self, event: events.Click) -> None:
         """Ask for the place under the mouse."""
         left = len(f" {NAME}")
-        for place in self._places:
+        for place, told in self._places.items():
             left += len(PLACE_GAP)
-            if left <= event.x < left + len(place):
+            if left <= event.x < left + len(told):
                 self.post_message(self.Asked(place))
-            left += len(place)
+            left += len(told)
