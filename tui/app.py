@@ -22,7 +22,7 @@ from tui.keymap_files import complaints, new_clashes, read_keymap
 from tui.library.paths import Paths, shipped_themes
 from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import ChangeSetting, Pause, Resume, Retry, Shutdown, UnloadModel
-from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, Warning
+from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, SettingsRead, Warning
 from tui.protocol.frames import Preview
 from tui.protocol.job import Job
 from tui.protocol.problem import LatenttyError, Problem
@@ -262,10 +262,15 @@ class LatenttyApp(PictureApp[int]):
     def _setting_saved(self, event: SettingsScreen.Saved) -> None:
         if event.name.startswith("key"):
             self._use_keymap()
-            return
-        self._settings = load_settings(self._paths)
-        if event.name == "theme":
-            self.theme = self._settings.theme
+
+    def _follow_settings(self) -> None:
+        """Go by what was changed, here or elsewhere."""
+        try:
+            self._settings = load_settings(self._paths)
+        except LatenttyError as error:
+            tell(self, error.problem)
+        else:
+            self._use_theme()
 
     def _opened(self, name: str) -> EngineScreen:
         if name == "studio":
@@ -332,6 +337,8 @@ class LatenttyApp(PictureApp[int]):
         assert self._client.snapshot is not None
         if isinstance(event, Warning):
             self._warn(event.problem, lasting=event.lasting)
+        if isinstance(event, SettingsRead) and self.is_running:
+            self._follow_settings()
         for screen in self._listening():
             screen.engine_event(event, self._client.snapshot)
         if isinstance(event, JobDone | JobFailed) and self.is_running:

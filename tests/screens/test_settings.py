@@ -9,6 +9,7 @@ from tui.keymap_files import read_keymap
 from tui.library.paths import Paths
 from tui.library.setting_fields import setting_fields
 from tui.library.settings import Settings, load_settings
+from tui.protocol.commands import ChangeSetting
 from tui.screens.help import HelpScreen
 from tui.screens.log import LogScreen
 from tui.screens.settings import SettingsScreen
@@ -48,6 +49,9 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         await change("theme", "moss")
         await until(pilot, lambda: app.theme == "moss")
         assert home.settings_file.read_text().startswith("# mine")
+        await app._client.request(ChangeSetting(name="theme", value="ember"))  # as another app does
+        await until(pilot, lambda: app.theme == "ember")
+        await change("theme", "moss")
         await change("theme", "no such theme")
         assert load_settings(home, {}).theme == "moss"
         await change("engine.exit_after", "soon")
