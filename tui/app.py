@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from textual import on, work
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
-from textual.events import Event, Key
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 
 from tui.client import EngineClient, Starter
@@ -46,6 +46,7 @@ from tui.theme_files import read_themes, signature
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.picture_app import PictureApp
 from tui.widgets.status_line import StatusLine
+from tui.widgets.typed_ahead import TypedAhead
 
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
@@ -192,6 +193,8 @@ class LatenttyApp(PictureApp[int]):
         self._tour = tour
         self._pressed_at = 0.0
         """When a key was pressed last."""
+        self.typed_ahead = TypedAhead(self, super().on_event)
+        """The keys that were not given yet."""
         self._open: dict[str, EngineScreen] = {}
         self._studio = StudioScreen(self._client)
 
@@ -200,6 +203,7 @@ class LatenttyApp(PictureApp[int]):
     async def on_mount(self) -> None:
         """Paint first; look for the engine once the studio stands."""
         self.animation_level = "none"
+        self._give_keys()
         for number in (signal.SIGHUP, signal.SIGTERM):  # a lost terminal: leave as by the key
             asyncio.get_running_loop().add_signal_handler(number, self.call_later, self._end)
         self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
@@ -301,10 +305,17 @@ class LatenttyApp(PictureApp[int]):
         await self._client.run()
 
     async def on_event(self, event: Event) -> None:
-        """Know when somebody types."""
+        """Know when somebody types, and give what is typed in its order."""
         if isinstance(event, Key):
             self._pressed_at = time.monotonic()
-        await super().on_event(event)
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self.typed_ahead.take(event)
+        else:
+            await super().on_event(event)
+
+    @work(group="typed ahead")
+    async def _give_keys(self) -> None:
+        await self.typed_ahead.run()
 
     @property
     def place(self) -> EngineScreen | None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from tests.engine.conftest import running as running  # a fixture for these tests too
@@ -15,6 +16,18 @@ from tui.library.settings import load_settings
 from tui.protocol.snapshot import Snapshot
 
 note_keys()
+
+_press = Pilot.press
+
+
+async def _press_and_give(self: Pilot[int], *keys: str) -> None:
+    """Textual's own, which knows nothing of keys that are held back."""
+    await _press(self, *keys)
+    while isinstance(self.app, LatenttyApp) and self.app.typed_ahead.holds_any:
+        await self.pause(0.01)
+
+
+Pilot.press = _press_and_give  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(trylast=True)
@@ -53,3 +66,9 @@ async def until(pilot: Pilot[int], true: Callable[[], object], seconds: float = 
 
 async def type_text(pilot: Pilot[int], text: str) -> None:
     await pilot.press(*("space" if letter == " " else letter for letter in text))
+
+
+def press_at_once(pilot: Pilot[int], *keys: str) -> None:
+    """Press keys as they come over a slow line: all before the first of them has done anything."""
+    for key in keys:
+        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
