@@ -1,12 +1,16 @@
 """The fields of a job as a table: label, unit, range and help, read from the annotations of :class:`Job`."""
 
 from functools import cache
-from typing import Any
+from math import ceil, floor
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, inspect
 
 from tui.protocol.job import Job
+
+CLOSE: Final = 1e-9
+"""What floating point may miss a whole number of steps by."""
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -22,6 +26,20 @@ class Field(Struct, frozen=True, kw_only=True):
     max_length: int | None = None
     whole: bool = False
     """Whole numbers only."""
+    step: float = 1
+    """How far a key takes it at a time."""
+
+    def stepped(self, value: float, by: int) -> float:
+        """`value` taken `by` steps on, to a whole number of steps, within the range."""
+        there: float
+        if self.whole:  # exact, for seeds too
+            number, step = int(value), int(self.step)
+            there = (number // step + by if by > 0 else -(-number // step) + by) * step
+        else:
+            steps = value / self.step
+            there = round(((floor(steps + CLOSE) if by > 0 else ceil(steps - CLOSE)) + by) * self.step, 6)
+        low, high = self.minimum, self.maximum
+        return min(max(there, there if low is None else low), there if high is None else high)
 
     @property
     def range(self) -> str:
@@ -82,6 +100,9 @@ def _field(field: inspect.Field) -> Field:
         multiple_of=getattr(kind, "multiple_of", None),
         max_length=getattr(kind, "max_length", None),
         whole=isinstance(kind, inspect.IntType),
+        step=extra.get("step")
+        or getattr(kind, "multiple_of", None)
+        or (1 if isinstance(kind, inspect.IntType) else 0.05),
     )
 
 

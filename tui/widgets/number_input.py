@@ -1,13 +1,23 @@
 """A one-line number with the range of its field."""
 
+from typing import Final
+
+from textual.binding import Binding
 from textual.reactive import reactive
 from textual.widgets import Input
 
 from tui.protocol.fields import Field
 
+STEP_HELP: Final = "A step less or more, until one types"
+
 
 class NumberInput(Input):
-    """Takes what its field takes; says why not while one types."""
+    """Takes what its field takes; says why not while one types. While all of it is selected, left and right step it."""
+
+    BINDINGS = [
+        Binding("left", "cursor_left", "Less", show=False, id="number.less", tooltip=STEP_HELP),
+        Binding("right", "cursor_right", "More", show=False, id="number.more", tooltip=STEP_HELP),
+    ]
 
     complaint: reactive[str | None] = reactive(None)
     """Why the text is not possible; None when it is."""
@@ -41,6 +51,24 @@ class NumberInput(Input):
     def set_number(self, number: float | None) -> None:
         """Show `number`."""
         self.value = _text(number)
+
+    def action_cursor_left(self, select: bool = False) -> None:
+        """A step less; where one types, a letter to the left."""
+        if select or not self._step(-1):
+            super().action_cursor_left(select)
+
+    def action_cursor_right(self, select: bool = False) -> None:
+        """A step more; where one types, a letter to the right."""
+        if select or not self._step(1):
+            super().action_cursor_right(select)
+
+    def _step(self, by: int) -> bool:
+        """Take the number a step on, if all of it is selected; whether it did."""
+        if self.number is None or self.selected_text != self.value:
+            return False
+        self.set_number(self.field.stepped(self.number, by))
+        self.select_all()
+        return True
 
     def watch_value(self, value: str) -> None:
         """Check as one types."""

@@ -1,5 +1,8 @@
 """One line of the settings: a label and what can be set."""
 
+from typing import Final
+
+from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Label, Select
@@ -10,8 +13,16 @@ def row(label: str, *controls: Widget, id: str | None = None) -> Horizontal:  # 
     return Horizontal(Label(label, classes="label"), *controls, classes="row", id=id)
 
 
+STEP_HELP: Final = "The one before, the next one"
+
+
 class Choice(Select[str]):
-    """A compact list to choose from, with a line of help."""
+    """A compact list to choose from, with a line of help. Left and right choose without opening it."""
+
+    BINDINGS = [
+        Binding("left", "step(-1)", "Before", show=False, id="choice.before", tooltip=STEP_HELP),
+        Binding("right", "step(1)", "Next", show=False, id="choice.next", tooltip=STEP_HELP),
+    ]
 
     def __init__(
         self,
@@ -37,6 +48,12 @@ class Choice(Select[str]):
     def chosen(self) -> str | None:
         """What is chosen."""
         return self.value if isinstance(self.value, str) else None
+
+    def action_step(self, by: int) -> None:
+        """Choose the one before, or the next one; in the open list, keys are those of the list."""
+        values = [value for _, value in self._options]
+        if not self.expanded and self.value in values:
+            self.value = values[min(max(values.index(self.value) + by, 0), len(values) - 1)]
 
     def offer(self, options: list[tuple[str, str]], chosen: str | None) -> None:
         """Offer `options`, and choose one of them when it is there; nothing is told when nothing changes."""
