@@ -60,6 +60,13 @@ async def test_pictures_are_found_by_words_marks_and_days(running: Running) -> N
     await attached.client.request(MarkPictures(pictures=[ids["a dog"]], favourite=False, remove_tags=["pets"]))
     assert await find(attached, "fav") == await find(attached, "tag:pets") == []
     assert (await find(attached, "tag:best"))[0].prompt == "a dog"
+
+    job = make_job(prompt="an owl", tags=["night", "birds", "night"])
+    await attached.client.submit(job)
+    await attached.end_of(job)
+    assert [(one.prompt, one.tags) for one in await find(attached, "tag:night birds")] == [
+        ("an owl", ["birds", "night"])
+    ]
     with pytest.raises(LatenttyError, match="no picture 99"):
         await attached.client.request(MarkPictures(pictures=[ids["a dog"], 99], favourite=True))
     assert await find(attached, "fav") == [], "all or none"

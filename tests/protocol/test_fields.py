@@ -53,3 +53,21 @@ def test_seed_zero_is_a_seed_and_the_last_one_wraps_around() -> None:
     """A peer turned seed 0 into 42."""
     assert make_job(seed=0).seed_of(0) == 0
     assert make_job(seed=2**63 - 1).seed_of(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "by", "there"),
+    [
+        ("width", 256, 1, 320),
+        ("width", 250, -1, 192),
+        ("steps", 1, -1, 1),
+        ("guidance_scale", 4.8, 1, 5),
+        ("strength", 0.6, -1, 0.55),
+        ("strength", 0.3, 1, 0.35),
+        ("seed", 2**62 + 1, 1, 2**62 + 2),
+    ],
+)
+def test_a_step_leads_to_a_whole_number_of_steps_within_the_range(
+    name: str, value: float, by: int, there: float
+) -> None:
+    assert job_fields()[name].stepped(value, by) == there

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from tests.conftest import pictures_below
 from tests.engine.conftest import Running
@@ -206,11 +206,19 @@ async def test_the_app_comes_back_to_where_it_was_left(open_app: OpenApp, tmp_pa
         await until(pilot, lambda: len(pictures_below(tmp_path / "pictures")) == 1)
         await type_text(pilot, " and a pear")
         pilot.app.screen.query_one("#steps", NumberInput).value = "44"
+        pilot.app.screen.query_one("#tags", Input).value = "fruit, still"
+        pilot.app.screen.query_one("#file_stem", Input).value = "fruit"
         await pilot.press("f10")
     async with open_app() as pilot:
         screen = pilot.app.screen
+        screen.query_one("#negative", TextArea).text = "blue"  # before any engine answers
+        screen.query_one("#guidance_scale", NumberInput).value = "7"
         await until(pilot, lambda: screen.prompts.prompt == "two apples and a pear")
+        assert screen.prompts.negative_prompt == "blue"
         assert screen.query_one("#steps", NumberInput).value == "44"
+        assert screen.query_one("#guidance_scale", NumberInput).value == "7"
+        job = screen.draft()
+        assert (job.tags, job.file_stem) == (["fruit", "still"], "fruit")
         await until(pilot, lambda: screen.query_one(PictureView).image is not None)
 
 

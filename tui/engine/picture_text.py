@@ -6,17 +6,19 @@ from tui.protocol.job import Job
 
 
 def describe(connection: sqlite3.Connection, job: Job, index: int) -> None:
-    """Enter the words of picture `index` of `job`, whose row is there already."""
+    """Enter the words and the tags of picture `index` of `job`, whose row is there already."""
     drawn = job.picture(index)
     row = connection.execute(
         "UPDATE picture SET model = ?, mode = ? WHERE job_id = ? AND number = ?"
         " RETURNING id, date(created, 'unixepoch', 'localtime') AS day",
         (job.model, job.mode, job.id, index),
     ).fetchall()[0]
+    tags = list(dict.fromkeys(job.tags))
     connection.execute(
-        "INSERT INTO picture_text (rowid, prompt, negative, model, mode, tags, day) VALUES (?, ?, ?, ?, ?, '', ?)",
-        (row["id"], drawn.prompt, drawn.negative_prompt, job.model, job.mode, row["day"]),
+        "INSERT INTO picture_text (rowid, prompt, negative, model, mode, tags, day) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (row["id"], drawn.prompt, drawn.negative_prompt, job.model, job.mode, " ".join(tags), row["day"]),
     )
+    connection.executemany("INSERT INTO tag VALUES (?, ?)", [(row["id"], name) for name in tags])
 
 
 def tag(connection: sqlite3.Connection, picture: int) -> None:

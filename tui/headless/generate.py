@@ -3,6 +3,7 @@
 import asyncio
 import io
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -97,6 +98,8 @@ class Request:
     compiled: bool = False
     offload: Offload = "none"
     quantise: Quantise = "none"
+    tags: Sequence[str] = ()
+    """What the pictures are tagged with."""
     out: Path | None = None
     as_json: bool = False
     show: bool = True
@@ -316,6 +319,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
         folder=folder,
         file_stem=stem,
         format=picture_format,
+        tags=list(request.tags),
         **_drawn_from(request),
     )
     if wrong := complaints(job):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tui.library.picture_tags import tags_in
+
 if TYPE_CHECKING:
     from tui.headless.generate import Request
 
@@ -138,6 +140,7 @@ OPTIONS: Final = (
     Option("offload", "WHICH", "what waits off the device for its turn", choices=OFFLOADS, default="none"),
     Option("compile", "", "compile the model first: minutes once, quicker steps", field="compiled"),
     Option("quantise", "WHICH", "weights of 8 bits, with extra torchao", choices=QUANTISES, default="none"),
+    Option("tags", "WORDS", "tags for the pictures, by which the gallery finds them", tags_in, default=()),
     Option("out", "PATH", "a folder, or a name that ends in .png, .jpg or .webp", Path),
 )
 """In the order of help."""

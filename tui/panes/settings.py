@@ -1,11 +1,12 @@
 """The settings pane: everything about a job but its prompts, each with its range and a line of help."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
 from msgspec.structs import asdict, replace
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
@@ -14,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static
 
 from tui.library.aspects import ASPECTS, aspect_of, fitted, size_of
+from tui.library.picture_tags import tags_in
 from tui.library.plain_text import plain
 from tui.library.schedulers import SCHEDULERS
 from tui.panes.adapter_rows import AdapterRows
@@ -29,6 +31,7 @@ from tui.protocol.job import (
     Mode,
     ModeState,
     Offload,
+    Output,
     SeedPolicy,
     new_job_id,
     random_seed,
@@ -76,6 +79,10 @@ SEEDS: Final[dict[SeedPolicy, str]] = {"random": "random", "fixed": "locked", "i
 class SettingsPane(Vertical):
     """One row a setting; the last line explains the one that has the focus."""
 
+    BINDINGS = [
+        Binding("escape", "screen.focus_picture", "Picture keys", show=False, id="settings.leave"),
+    ]
+
     model: reactive[ModelInfo | None] = reactive(None)
 
     class ModelChosen(Message):
@@ -104,6 +111,8 @@ class SettingsPane(Vertical):
         self._place: tuple[str, Mode] | None = None
         self._masked = ""
         """The picture that was named when the mask was."""
+        self._bare: dict[Input | Choice | Tick, Any] = {}
+        """What was there before anything was typed."""
         self.border_title = "Settings"
         fields = job_fields()
         self._model = Choice([], "Which model draws.", prompt="looking for models", id="model")
@@ -152,6 +161,7 @@ class SettingsPane(Vertical):
         )
         self._quality = NumberInput(fields["quality"], None, id="quality")
         self._stem = Input(id="file_stem", compact=True, placeholder="made from the job")
+        self._tags = Input(id="tags", compact=True, placeholder="none")
         self._help = Static(id="help", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -194,6 +204,7 @@ class SettingsPane(Vertical):
             with Vertical(classes="group", id="group-output"):
                 yield row("Folder", self._output)
                 yield row("File name", self._stem)
+                yield row("Tags", self._tags)
                 yield row("Format", self._format)
                 yield row("Quality", self._quality, id="row-quality")
         yield self._help
@@ -207,10 +218,27 @@ class SettingsPane(Vertical):
         self._numbers["strength"].set_number(0.6)
         self._numbers["mask_blur"].set_number(4)
         self._quality.set_number(95)
-        for name, text in {**self._texts, "file_stem": self._stem}.items():
+        for name, text in {**self._texts, "file_stem": self._stem, "tags": self._tags}.items():
             text.cursor_blink = False
             text.tooltip = job_fields()[name].help
         self._show_rows()
+        settable = [*self.query(Input), *self.query(Choice), *self.query(Tick)]
+        self._bare = {one: one.value for one in settable if one.id is not None}
+
+    def said(self) -> Callable[[], None]:
+        """What was set while no model was known, as a function that sets it once more; nothing once there is one."""
+        set_first = {one: one.value for one, bare in self._bare.items() if one.value != bare}
+        adapters = self._adapters.adapters
+        if self.model is not None:
+            return lambda: None
+
+        def say_again() -> None:
+            for one, value in set_first.items():
+                one.value = value
+            if adapters:
+                self._adapters.fill(adapters)
+
+        return say_again
 
     # ---- models ------------------------------------------------------------------------------------------------
 
@@ -370,6 +398,7 @@ class SettingsPane(Vertical):
         else:
             self._format.clear()
         self._quality.set_number(job.quality)
+        self._tags.value = " ".join(job.tags)
 
     def _show_drawn(self, drawn: DrawSettings) -> None:
         for name, number in self._numbers.items():
@@ -402,7 +431,8 @@ class SettingsPane(Vertical):
         self._seed.value = ""
 
     def drawn(self, job: Job) -> None:
-        """`job` was made of what the pane says: the next one has its own seed, where that is wanted."""
+        """`job` was made of what the pane says: the next one has its own name, and its own seed where it is wanted."""
+        self._stem.value = ""
         last = f"last {job.seed}"
         self._seed.placeholder = last if len(last) < self._seed.size.width else "random"
         if self._seed_policy == "increment":
@@ -480,9 +510,7 @@ class SettingsPane(Vertical):
         """The job that the pane shows, of `count` pictures; every input is possible and a model is chosen."""
         assert self.model is not None
         seed = self._seed.number
-        drawn = self._drawn()
-        if self.model.second_prompt:
-            drawn |= {name: text.value.strip() for name, text in self._texts.items()}
+        drawn = self._drawn() | self.second_prompts
         if count is not None:
             drawn["count"] = count
         return Job(
@@ -492,12 +520,31 @@ class SettingsPane(Vertical):
             prompt=prompt,
             negative_prompt=negative_prompt,
             seed=random_seed() if seed is None else int(seed),
+            **drawn,
+            **asdict(self.output),
+        )
+
+    @property
+    def second_prompts(self) -> dict[str, str]:
+        """What is said to the second text encoder, as fields of a job; nothing where there is none."""
+        if self.model is None or not self.model.second_prompt:
+            return {}
+        return {name: text.value.strip() for name, text in self._texts.items()}
+
+    @property
+    def output(self) -> Output:
+        """How the next job keeps its pictures."""
+        return Output(
             folder=self._output.path,
             file_stem=self._stem.value.strip(),
             format=next((one for one in FORMATS if one == self._format.chosen), ""),
-            quality=int(self._quality.number or 95),
-            **drawn,
+            quality=int(self._quality.number or 95) if self._quality.complaint is None else 95,
+            tags=tags_in(self._tags.value),
         )
+
+    def keep_in(self, output: Output) -> None:
+        """Show where pictures go, too, which :meth:`fill` does not: a job that is recalled had its own place."""
+        self._output.value, self._stem.value = output.folder, output.file_stem
 
     def _drawn(self) -> dict[str, Any]:
         """What a mode remembers and a job carries; rows that have no effect here keep their defaults."""

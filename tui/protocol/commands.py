@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Raw, Struct
 
 from tui.protocol.gallery import Sort
-from tui.protocol.job import Annotator, Job, Mode, ModeState
+from tui.protocol.job import Annotator, Job, Mode, ModeState, Tags
 from tui.protocol.library import FileKind
 from tui.protocol.log import LogPlace
 from tui.protocol.problem import Problem
@@ -245,7 +245,6 @@ class GetJob(Command, frozen=True):
 
 
 _Ids = Annotated[list[Annotated[int, Meta(ge=0, le=2**62)]], Meta(max_length=100_000)]
-_Tags = Annotated[list[Annotated[str, Meta(pattern=r"^[^\s,]{1,100}$")]], Meta(max_length=100)]
 _Place = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
@@ -269,8 +268,8 @@ class MarkPictures(Command, frozen=True):
     pictures: _Ids
     favourite: bool | None = None
     """None leaves it as it is."""
-    add_tags: _Tags = []
-    remove_tags: _Tags = []
+    add_tags: Tags = []
+    remove_tags: Tags = []
 
 
 class TrashPictures(Command, frozen=True):

@@ -26,11 +26,18 @@ SeedPolicy = Literal["random", "fixed", "increment"]
 MAX_SEED: Final = 2**63 - 1
 """The largest seed that torch's generator takes."""
 
+SIDE: Final = {"unit": "px", "step": 64}
+"""Of a picture's width and height: keys take them further at a time than they must be."""
+
 _Path = Annotated[str, Meta(max_length=4096)]
 
 
 def _pixels(side: str) -> Any:
-    return Meta(title=side, description="How far to grow the picture.", ge=0, le=4096, extra={"unit": "px"})
+    return Meta(title=side, description="How far to grow the picture.", ge=0, le=4096, extra={"unit": "px", "step": 8})
+
+
+Tags = Annotated[list[Annotated[str, Meta(pattern=r"^[^\s,]{1,100}$")]], Meta(max_length=100)]
+"""Words that pictures are found by in the gallery, none with a blank or a comma in it."""
 
 
 class Control(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,15 +120,20 @@ class DrawSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the command line and the engine's own check all read them (:mod:`tui.protocol.fields`).
     """
 
-    width: Annotated[
-        int, Meta(title="Width", description="Of the picture.", ge=64, le=8192, multiple_of=8, extra={"unit": "px"})
-    ]
+    width: Annotated[int, Meta(title="Width", description="Of the picture.", ge=64, le=8192, multiple_of=8, extra=SIDE)]
     height: Annotated[
-        int, Meta(title="Height", description="Of the picture.", ge=64, le=8192, multiple_of=8, extra={"unit": "px"})
+        int, Meta(title="Height", description="Of the picture.", ge=64, le=8192, multiple_of=8, extra=SIDE)
     ]
     steps: Annotated[int, Meta(title="Steps", description="Denoising steps: more is slower and finer.", ge=1, le=500)]
     guidance_scale: Annotated[
-        float, Meta(title="Guidance", description="How strongly the prompt pulls; 1 switches it off.", ge=0, le=50)
+        float,
+        Meta(
+            title="Guidance",
+            description="How strongly the prompt pulls; 1 switches it off.",
+            ge=0,
+            le=50,
+            extra={"step": 0.5},
+        ),
     ]
     scheduler: Annotated[str, Meta(title="Scheduler", description="The sampler and its noise schedule.", min_length=1)]
     count: Annotated[
@@ -173,6 +185,20 @@ class ModeState(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     seed_policy: SeedPolicy = "random"
 
 
+Format = Literal["", "png", "jpg", "webp"]
+"""Of picture files; empty: the one in the settings."""
+
+
+class Output(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a job keeps its pictures, as the fields of the job that say so."""
+
+    folder: _Path = ""
+    format: Format = ""
+    quality: int = 95
+    file_stem: str = ""
+    tags: Tags = []
+
+
 class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
     """One request for `count` pictures that differ only in their seed."""
 
@@ -210,10 +236,10 @@ class Job(DrawSettings, frozen=True, kw_only=True, omit_defaults=True):
         int, Meta(title="Seed", description="The same seed makes the same picture again.", ge=0, le=MAX_SEED)
     ]
     folder: Annotated[str, Meta(description="Absolute folder for the pictures; empty: the one in the settings.")] = ""
-    format: Literal["", "png", "jpg", "webp"] = ""
-    """Of the picture files; empty: the one in the settings."""
+    format: Format = ""
     quality: Annotated[int, Meta(title="Quality", description="Of JPEG and WEBP files.", ge=1, le=100)] = 95
     file_stem: Annotated[str, Meta(description="File name without its ending; empty: made from the job.")] = ""
+    tags: Annotated[Tags, Meta(description="Words by which the gallery finds the pictures, with blanks between.")] = []
 
     def seed_of(self, index: int) -> int:
         """The seed of picture `index` (from 0)."""

@@ -3,8 +3,11 @@
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
-from tui.protocol.job import DrawSettings, Job, Mode, ModeState, new_job_id
+from tui.protocol.job import DrawSettings, Job, Mode, ModeState, Output, new_job_id
+
+_Prompt = Annotated[str, Meta(max_length=20_000)]
 
 
 class PromptNotice(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,9 +53,12 @@ class Draft(Struct, frozen=True, kw_only=True):
 
     model: str
     mode: Mode
-    prompt: Annotated[str, Meta(max_length=20_000)]
-    negative_prompt: Annotated[str, Meta(max_length=20_000)]
+    prompt: _Prompt
+    negative_prompt: _Prompt
     state: ModeState
+    prompt_2: _Prompt = ""
+    negative_prompt_2: _Prompt = ""
+    output: Output = Output()
 
 
 def drawn_by(draft: Draft) -> Job:
@@ -64,8 +70,11 @@ def drawn_by(draft: Draft) -> Job:
         mode=draft.mode,
         prompt=draft.prompt,
         negative_prompt=draft.negative_prompt,
+        prompt_2=draft.prompt_2,
+        negative_prompt_2=draft.negative_prompt_2,
         seed=draft.state.seed,
         **state,
+        **asdict(draft.output),
     )
 
 

@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.picture_search import HELP
+from tui.library.picture_tags import tags_in
 from tui.library.plain_text import plain
 from tui.protocol.commands import (
     ClientCommand,
@@ -200,7 +201,7 @@ class GalleryScreen(UndoingScreen):
         if self._find.text:
             shown.insert(1, f"found by {self._find.text!r}")
         if self._find.trashed:
-            shown.insert(0, "TRASH")
+            shown.insert(0, f"TRASH: {undo_key(self.app, 'gallery.trash', 'd')} brings back")
         if self._selected:
             shown.append(f"{len(self._selected)} selected")
         self._summary.update(plain(" · ".join(shown)))
@@ -306,7 +307,7 @@ class GalleryScreen(UndoingScreen):
         else:
             self.notify("Select two to four pictures with Space.", severity="warning")
 
-    @work(group="commands")
+    @work(group="recall")
     async def action_recall(self) -> None:
         """Take all settings of the picture under the cursor to the studio."""
         info = self._under_cursor
@@ -403,7 +404,7 @@ class GalleryScreen(UndoingScreen):
             case "empty" if value.lower() == "yes":
                 self._empty()
             case "tag":
-                self._tag(value.replace(",", " ").split())
+                self._tag(tags_in(value))
             case "export" | "bare" if value:
                 self._copy(ExportPictures(pictures=self._chosen, folder=value, metadata=event.purpose == "export"))
             case "sheet" if value:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from tui.panes.adapter_rows import AdapterRow
 from tui.panes.preview import PreviewPane
 from tui.panes.prompt import PromptArea
+from tui.panes.settings import SettingsPane
 from tui.screens.gallery import GalleryScreen
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
@@ -45,6 +46,7 @@ def _gather(kind: type[Any], found: dict[str, str]) -> None:
 WITHIN: Final[dict[type[Widget], tuple[type[Screen[Any]], ...]]] = {
     PreviewPane: (StudioScreen,),
     PromptArea: (StudioScreen,),
+    SettingsPane: (StudioScreen,),
     AdapterRow: (StudioScreen,),
     PictureGrid: (GalleryScreen, SweepScreen),
 }

@@ -171,12 +171,13 @@ class StudioScreen(EngineScreen):
 
     def engine_attached(self, snapshot: Snapshot) -> None:
         """Offer the engine's models; the first time, take up where the user left off."""
+        said = self.settings.said()
         self.settings.set_models(snapshot.models, snapshot.last_model)
         self.preview.show_problem(snapshot.engine.hold)
         if not self._greeted:
             self._greeted = True
             jobs = [record.job for record in snapshot.jobs.values() if record.started is not None]
-            self.call_after_refresh(self._remember, jobs, snapshot.draft)
+            self.call_after_refresh(self._remember, jobs, snapshot.draft, said)
         self._fetch_recent(snapshot.pictures)
         if snapshot.pictures and snapshot.running is None:
             self._fetch_picture(snapshot.pictures[0])
@@ -226,17 +227,20 @@ class StudioScreen(EngineScreen):
         self._frame = None
         self.preview.show_problem(problem)
 
-    def _remember(self, jobs: list[Job], draft: Draft | None) -> None:
-        """What was left fills the panes, or the last of `jobs`, unless something is typed already."""
-        if self.prompts.prompt:
-            return
+    def _remember(self, jobs: list[Job], draft: Draft | None, said: Callable[[], None]) -> None:
+        """What was left fills the panes, or the last of `jobs`; what was typed and `said` before that stays."""
+        typed = self.prompts.texts
         if draft is not None:
             self._fill(drawn_by(draft))
             self.settings.restore(draft.state)
+            self.settings.keep_in(draft.output)
             written = jobs[-1].as_written if jobs else None
             self._known = (written.prompt, written.negative_prompt) if written is not None else ("", "")
         elif jobs:
             self._fill(jobs[-1])
+        if any(typed):
+            self.prompts.fill(*(own or left for own, left in zip(typed, self.prompts.texts, strict=True)))
+        said()
 
     @on(PromptArea.Changed)
     @on(Input.Changed)
@@ -265,7 +269,15 @@ class StudioScreen(EngineScreen):
         left, (prompt, negative) = self.settings.leaving(), self.prompts.texts
         if left is None:
             return None
-        return Draft(model=left.model, mode=left.mode, prompt=prompt, negative_prompt=negative, state=left.state)
+        return Draft(
+            model=left.model,
+            mode=left.mode,
+            prompt=prompt,
+            negative_prompt=negative,
+            state=left.state,
+            output=self.settings.output,
+            **self.settings.second_prompts,
+        )
 
     def _show_left(self, snapshot: Snapshot) -> None:
         """Show the pictures that are left, or that came back."""
@@ -529,7 +541,7 @@ class StudioScreen(EngineScreen):
         count, self._count = int(self._count or VARIATIONS), ""
         self._show_caption()
         if job is not None:
-            self._submit(replace(job.as_written, id=new_job_id(), seed=random_seed(), count=count))
+            self._submit(replace(job.as_written, id=new_job_id(), seed=random_seed(), count=count, file_stem=""))
 
     async def _job_of(self, picture: Picture | None) -> Job | None:
         if picture is None:
