@@ -7,9 +7,10 @@ from textual.widgets import DataTable
 
 from tests.engine.conftest import Running
 from tests.library.model_files import KOHYA, KOHYA_XL, write_safetensors
-from tests.screens.conftest import snapshot_of, type_text, until
+from tests.screens.conftest import press_at_once, snapshot_of, type_text, until
 from tests.screens.scripted import draw, open_scripted
 from tests.screens.test_gallery import told
+from tui.app import PLACES
 from tui.library.saved_prompts import SavedPrompt, read_saved_prompts, save_prompt
 from tui.library.settings import load_settings
 from tui.panes.prompt import PromptArea
@@ -21,7 +22,9 @@ from tui.screens.help import HelpScreen
 from tui.screens.tour import TourScreen
 from tui.screens.viewer import ViewerScreen
 from tui.widgets.ask_line import AskLine
+from tui.widgets.number_input import NumberInput
 from tui.widgets.picture_grid import PictureGrid
+from tui.widgets.row import Choice
 
 
 async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +36,18 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         def said(part: str) -> bool:
             return any(part in one.message for one in app._notifications)
 
-        await until(pilot, lambda: "1 of 3" in told(studio, "#caption"))
+        await until(pilot, lambda: "1 of 3" in told(studio, "#caption") and studio.prompts.prompt == "a cat")
+        await until(pilot, lambda: studio.query_one("#prompt", PromptArea).past == ("a cat", "a crow", "a fox"))
+        for keys, text in (
+            (("s",), "a cats"),
+            (("up",), "a cat"),
+            (("up", "up"), "a fox"),
+            (("down",), "a crow"),
+            (("left", "up", "x"), "a foxx"),
+            (("up", "down", "down"), "a foxx"),
+        ):
+            await pilot.press(*keys)
+            assert studio.prompts.prompt == text
         await pilot.press("ctrl+j", "alt+enter", "shift+enter")
         assert studio.query_one("#prompt").text.endswith("\n\n\n")
         area = studio.query_one("#prompt", PromptArea)
@@ -47,6 +61,19 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         assert [(span.start, span.style.strike) for span in area.get_line(0).spans] == [(6, None), (6, True)]
         await pilot.press("ctrl+o")
         assert said("cannot be left"), "there is no terminal here to leave"
+        steps, scheduler = studio.query_one("#steps", NumberInput), studio.query_one("#scheduler", Choice)
+        steps.focus()
+        before = int(steps.value)
+        await pilot.press("right", "right", "left")
+        assert int(steps.value) == before + 1
+        await pilot.press("9", "left", "8")
+        assert steps.value == "89", "typed, not stepped"
+        before = scheduler.chosen
+        scheduler.focus()
+        await pilot.press("right")
+        assert scheduler.chosen != before
+        await pilot.press("left")
+        assert scheduler.chosen == before
         await pilot.press("escape", "ctrl+z", "1", "0", "3", "4")
         assert studio._count == "103", "a thousand at most"
         await pilot.press("p")
@@ -183,11 +210,25 @@ async def test_keys_of_the_other_screens(running: Running) -> None:
             assert line.display
             await pilot.press("escape")
         await pilot.press("delete")
+        for number, place in enumerate(PLACES, 1):
+            await pilot.press(f"alt+{number}")
+            await until(pilot, lambda place=place: app.current_mode == place)
+        for number, place in reversed(list(enumerate(PLACES, 1))):
+            if app.current_mode == "sweep":
+                app.screen.set_focus(None)
+            await pilot.press(str(number))
+            await until(pilot, lambda place=place: app.current_mode == place)
+        await pilot.press("7")
+        assert app.current_mode == "studio", "it is typed into the prompt"
+        assert app.screen.prompts.prompt.endswith("7")
+        app.screen.query_one("#mode").focus()
+        await pilot.press("1")
 
 
 async def test_commands_are_found_by_name_and_a_theme_that_is_chosen_is_kept(running: Running) -> None:
+    await draw(running, "a fox", "a crow")
     async with open_scripted(running, 80, 24) as pilot:
-        app = pilot.app
+        app, studio = pilot.app, pilot.app.screen
 
         async def choose(part: str) -> None:
             await type_text(pilot, part)
@@ -210,3 +251,14 @@ async def test_commands_are_found_by_name_and_a_theme_that_is_chosen_is_kept(run
         await choose("moss")
         await until(pilot, lambda: app.theme == "moss")
         assert load_settings(running.paths, {}).theme == "moss"
+
+        # keys that come at once, as over a slow line, go where those before them lead
+        await until(pilot, lambda: "2 pictures" in told(app.screen, "#summary"))
+        await pilot.press("f2")
+        press_at_once(
+            pilot, "ctrl+r", *"fox", "enter", *"es", "escape", "8", "ctrl+p", *"galler", "enter", "right", "f"
+        )
+        await until(pilot, lambda: [one.favourite for one in snapshot_of(pilot).pictures] == [False, True])
+        assert (studio.prompts.prompt, studio._count, app.current_mode) == ("a foxes", "8", "gallery")
+        press_at_once(pilot, "r", "p", "!", "4")
+        await until(pilot, lambda: studio.prompts.prompt == "a fox!4")

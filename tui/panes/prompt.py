@@ -8,11 +8,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.document._document import Location
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from tui.library.plain_text import plain
-from tui.protocol.prompts import EncoderCount, TokenCounts
+from tui.protocol.prompts import EncoderCount, PastPrompt, TokenCounts
 
 CHUNK: Final = Style(bold=True, underline=True)
 """The first letter that a text encoder reads in a further chunk."""
@@ -21,16 +22,31 @@ LEFT_OUT: Final = Style(strike=True, dim=True)
 """What no text encoder reads any more."""
 
 
+OLDER_HELP: Final = "A line up; from the first one, to what was drawn before"
+NEWER_HELP: Final = "A line down; from the last one, back to what was written"
+
+
 class PromptArea(TextArea):
-    """Text to draw. Enter draws it; Ctrl+J begins a new line."""
+    """Text to draw. Enter draws it; Ctrl+J begins a new line; Up and Down go on to what was drawn before."""
+
+    past: tuple[str, ...] = ()
+    """What was drawn before, the newest first, each once."""
 
     _chunks: tuple[int, ...] = ()
     _end: int | None = None
+    _draft = ""
+    """What was written before one began to walk through the past."""
+    _place = 0
+    """How far back the text is that was walked to: 0 is the draft."""
+    _walked: tuple[str, Location] | None = None
+    """The text that was walked to, with the cursor as it was left; what differs was changed since."""
 
     BINDINGS = [
         Binding("enter", "submit", "Generate", show=False, priority=True, id="prompt.submit"),
         Binding("escape", "screen.focus_picture", "Picture keys", show=False, priority=True, id="picture.begin"),
         Binding("ctrl+underscore", "undo", "Undo", show=False, id="prompt.undo"),
+        Binding("up", "cursor_up", "Up", show=False, id="prompt.older", tooltip=OLDER_HELP),
+        Binding("down", "cursor_down", "Down", show=False, id="prompt.newer", tooltip=NEWER_HELP),
         Binding("ctrl+j,alt+enter,shift+enter", "new_line", "New line", show=False, id="prompt.new_line"),
     ]
 
@@ -67,6 +83,38 @@ class PromptArea(TextArea):
     def action_new_line(self) -> None:
         """Begin a new line."""
         self.insert("\n")
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """A line up, or on to an older text."""
+        if select or not self._walk(1):
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """A line down, or back to a newer text."""
+        if select or not self._walk(-1):
+            super().action_cursor_down(select)
+
+    def _walk(self, by: int) -> bool:
+        """Show a text that is `by` older, where the cursor is on the edge or one is walking already; whether it did."""
+        walking = self._walked == (self.text, self.cursor_location)
+        row = self.wrapped_document.location_to_offset(self.cursor_location).y
+        if not walking and row != (0 if by > 0 else self.wrapped_document.height - 1):
+            return False
+        if self._walked is None or self.text != self._walked[0]:
+            self._draft, self._place = self.text, 0
+        texts = [self._draft, *(one for one in self.past if one != self._draft)]
+        if not 0 <= self._place + by < len(texts):
+            return False
+        self._place += by
+        self.put(texts[self._place])
+        self._walked = self.text, self.cursor_location
+        return True
+
+    def put(self, text: str) -> None:
+        """Replace all of it; the area's own undo knows what it was."""
+        if self.text != text:
+            self.replace(text, (0, 0), self.document.end, maintain_selection_offset=False)
+        self.move_cursor(self.document.end)
 
 
 class PromptPane(Vertical):
@@ -123,10 +171,16 @@ class PromptPane(Vertical):
 
     def fill(self, prompt: str, negative_prompt: str) -> None:
         """Replace both texts; the areas' own undo knows what they were."""
-        for area, text in ((self._prompt, prompt), (self._negative, negative_prompt)):
-            if area.text != text:
-                area.replace(text, (0, 0), area.document.end, maintain_selection_offset=False)
-            area.move_cursor(area.document.end)
+        self._prompt.put(prompt)
+        self._negative.put(negative_prompt)
+
+    def remember(self, past: list[PastPrompt]) -> None:
+        """Let Up and Down walk through `past`, the newest first, before what they walk through already."""
+        for area, texts in (
+            (self._prompt, [one.prompt for one in past]),
+            (self._negative, [one.negative_prompt for one in past]),
+        ):
+            area.past = tuple(dict.fromkeys(text for text in (*texts, *area.past) if text))
 
 
 def _length(count: EncoderCount) -> str:

@@ -48,6 +48,7 @@ from tui.protocol.events import (
     JobCancelled,
     JobFailed,
     JobInterrupted,
+    JobQueued,
     JobRecord,
     JobStarted,
     ModelsFound,
@@ -178,6 +179,7 @@ class StudioScreen(EngineScreen):
             self._greeted = True
             jobs = [record.job for record in snapshot.jobs.values() if record.started is not None]
             self.call_after_refresh(self._remember, jobs, snapshot.draft, said)
+        self._look_back()
         self._fetch_recent(snapshot.pictures)
         if snapshot.pictures and snapshot.running is None:
             self._fetch_picture(snapshot.pictures[0])
@@ -197,6 +199,9 @@ class StudioScreen(EngineScreen):
                 self._show_left(snapshot)
             case ModelsFound():
                 self.settings.set_models(snapshot.models, snapshot.last_model)
+            case JobQueued(record=record):
+                written = record.job.as_written
+                self.prompts.remember([PastPrompt(prompt=written.prompt, negative_prompt=written.negative_prompt)])
             case JobStarted():
                 self.preview.show_problem(None)
             case JobFailed(problem=problem) | JobInterrupted(problem=problem):
@@ -611,8 +616,7 @@ class StudioScreen(EngineScreen):
         saved, problems = read_saved_prompts(self.client.paths.prompts)
         for problem in problems:
             tell(self.app, problem)
-        answer = await self.result(GetPrompts())
-        past = [] if answer is None else msgspec.msgpack.decode(answer, type=list[PastPrompt])
+        past = await self._past()
         offered = [(f"{'style' if one.is_style else 'saved'} {name}: {one.prompt}", one) for name, one in saved.items()]
         offered += [(one.prompt, SavedPrompt(prompt=one.prompt, negative_prompt=one.negative_prompt)) for one in past]
         if not offered:
@@ -630,6 +634,15 @@ class StudioScreen(EngineScreen):
             here = self.prompts.texts
             self._can_take_back("The prompt is as before.", lambda: self.prompts.fill(*here))
             self.prompts.fill(*(one.over(*here) if chosen < len(saved) else (one.prompt, one.negative_prompt)))
+
+    async def _past(self) -> list[PastPrompt]:
+        """What was drawn before, the newest first."""
+        answer = await self.result(GetPrompts())
+        return [] if answer is None else msgspec.msgpack.decode(answer, type=list[PastPrompt])
+
+    @work(group="past", exclusive=True)
+    async def _look_back(self) -> None:
+        self.prompts.remember(await self._past())
 
     def _delete_prompt(self, name: str) -> bool:
         try:
