@@ -28,6 +28,7 @@ def test_a_session_of_lines_makes_pictures_and_tells_their_paths(home: Paths, tm
     Image.new("RGB", (64, 64), "teal").save(fox)
     Image.radial_gradient("L").resize((64, 64)).save(mask)
     told = session(
+        "help quit\nqueue\nsteps 2\n/tags fruit, red\n"
         "help\n/steps 2\n/set size 64\n/seed 5\n/steps many\n/steps 900\n/nonsense\n/negative blue\n"
         "/scheduler Euler a\n/set\na red apple\n/seed random\n/again\n"
         f"/strength 0.9\n/image /nope.png\n/image {fox}\na fox\n/mask {mask}\na cat\n/mode edit\n/mask none\n"
@@ -45,7 +46,11 @@ def test_a_session_of_lines_makes_pictures_and_tells_their_paths(home: Paths, tm
         ("a red apple", "txt2img", 0),
     ]
     assert {(job.steps, job.width, job.negative_prompt) for job in jobs} == {(2, 64, "blue")}
+    assert {tuple(job.tags) for job in jobs} == {("fruit", "red")}
     for line in (
+        "/quit leaves; the engine goes on.",
+        "'queue' may be a command or what to draw. Say /queue for the one, /draw queue for the other.",
+        "Tags fruit and red.",
         "Steps cannot be 'many': denoising steps, 1 to 500.",
         "Steps 900 is not possible: it must be 1 to 500.",
         "There is no command /nonsense. /help lists them.",

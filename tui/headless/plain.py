@@ -84,6 +84,7 @@ class PlainSession:
         self._changed = asyncio.Event()
         self._typed: asyncio.Queue[str] = asyncio.Queue()
         self._commands: dict[str, tuple[str, Callable[[str], object]]] = {
+            "draw": ("TEXT draws it, also where it reads as a command", self._draw),
             "help": ("lists the commands; with the name of one, tells more of it", self._help),
             **{one.name: (_help(one), partial(self._say_option, one)) for one in OPTIONS},
             "model": ("NAME chooses a model; without a name, lists them", self._choose_model),
@@ -136,10 +137,7 @@ class PlainSession:
 
     async def _obey(self, line: str) -> None:
         try:
-            if not line.startswith("/") and line != "help":
-                await self._draw(line)
-                return
-            word, _, rest = line.removeprefix("/").partition(" ")
+            word, _, rest = self._meant(line).partition(" ")
             if word not in self._commands:
                 raise bad_request(f"There is no command /{word}.", "/help lists them.")
             done = self._commands[word][1](rest.strip())
@@ -147,6 +145,22 @@ class PlainSession:
                 await done
         except LatenttyError as error:
             self._say(str(error.problem))
+
+    def _meant(self, line: str) -> str:
+        """The command that `line` gives: without a slash it is what to draw, but for a wish for help.
+
+        Raises:
+            LatenttyError: it may be either.
+        """
+        first, *others = line.split() or [""]
+        names = all(word in self._commands for word in others)
+        if line.startswith("/") or (first == "help" and names):
+            return line.removeprefix("/")
+        if first in self._commands and (names or others[0].isdecimal()):
+            raise bad_request(
+                f"{line!r} may be a command or what to draw.", f"Say /{line} for the one, /draw {line} for the other."
+            )
+        return f"draw {line}"
 
     # ---- commands ----------------------------------------------------------------------------------------------
 
@@ -410,6 +424,7 @@ NONE: Final = {
     "seed": "random",
     "negative": "nothing",
     "grow": "none",
+    "tags": "none",
     "vae": "the model's",
     "text-encoder": "the model's",
 }
@@ -459,7 +474,7 @@ def _told(value: Any) -> str:
             return f"{file} at {weight:g}"
         case {"model": net, "image": image, **rest}:
             return ", ".join([f"{net} on {image}", *(f"{name} {one}" for name, one in rest.items())])
-        case tuple():
+        case tuple() | list():
             return " and ".join(_told(one) for one in value)
         case float():
             return f"{value:g}"

@@ -16,7 +16,9 @@ MAX_KEPT: Final = 50
 UNDO_HELP: Final = "Take the last change back, of those since Latentty was opened; the trash is kept longer"
 
 
-NOTHING_TO_UNDO: Final = "Nothing to take back since Latentty was opened. The trash keeps pictures longer: F3, then b."
+NOTHING_TO_UNDO: Final = (
+    "Nothing to take back since Latentty was opened. The trash keeps pictures longer: F3, b, and d brings one back."
+)
 
 
 def undo_key(app: App[Any], binding: str, built_in: str = "z") -> str:
