@@ -22,8 +22,8 @@ LEFT_OUT: Final = Style(strike=True, dim=True)
 """What no text encoder reads any more."""
 
 
-OLDER_HELP: Final = "A line up; from the first one, to what was drawn before"
-NEWER_HELP: Final = "A line down; from the last one, back to what was written"
+OLDER_HELP: Final = "A line up, or what was drawn before"
+NEWER_HELP: Final = "A line down, or back to what was written"
 
 
 class PromptArea(TextArea):

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Static
 from textual.widgets.data_table import ColumnKey
 
 from tui.client import EngineClient
-from tui.keymap_files import Keymap, complaints, new_clashes, read_keymap, save_keymap
+from tui.keymap_files import PRESETS, Keymap, complaints, new_clashes, read_keymap, save_keymap
 from tui.library.plain_text import plain
 from tui.library.setting_fields import setting_fields
 from tui.library.settings import Settings
@@ -57,6 +57,15 @@ EFFECT: Final = {
 """When a setting takes effect, where it is not at once."""
 
 
+STEP_HELP: Final = "The value before, the next one: of numbers, of choices, of themes"
+
+
+class SettingTable(RowTable, inherit_bindings=False):
+    """Leaves left and right to the screen: its rows have no more than there is room for."""
+
+    BINDINGS = [one for one in RowTable.BINDINGS if isinstance(one, Binding) and one.key not in ("left", "right")]
+
+
 class SettingsScreen(EngineScreen):
     """A table and a line to type in."""
 
@@ -71,6 +80,8 @@ class SettingsScreen(EngineScreen):
         Binding("enter,e", "change", "Change", id="settings.change"),
         Binding("d,delete", "default", "Default", id="settings.default", tooltip="Set it back to what it was"),
         Binding("z", "undo", "Undo", id="settings.undo", tooltip="Take the last change back"),
+        Binding("left", "step(-1)", "Before", show=False, id="settings.before", tooltip=STEP_HELP),
+        Binding("right", "step(1)", "Next", show=False, id="settings.next", tooltip=STEP_HELP),
         Binding("j", "cursor(1)", "Down", show=False, id="settings.down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="settings.up"),
     ]
@@ -84,7 +95,7 @@ class SettingsScreen(EngineScreen):
 
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
-        self._table: DataTable[Text] = RowTable(id="setting-table", cursor_type="row")
+        self._table: DataTable[Text] = SettingTable(id="setting-table", cursor_type="row")
         self._help = Static(id="setting-help", markup=False)
         self._ask = AskLine(id="setting-ask")
         self._values: dict[str, str] = {}
@@ -192,6 +203,32 @@ class SettingsScreen(EngineScreen):
         """Type another value."""
         if self._under:
             self._ask.ask(self._under, self._under, self._values[self._under])
+
+    def action_step(self, by: int) -> None:
+        """Take the value before or the next one, where there are some in an order."""
+        name, value = self._under, self._values.get(self._under, "")
+        field = self._fields.get(name)
+        if field is not None and field.kind == "number":
+            there = min(max(float(value) + by, field.minimum), field.maximum)
+            text = f"{there:g}"
+        else:
+            values = self._choices(name)
+            if value not in values:
+                return
+            text = values[min(max(values.index(value) + by, 0), len(values) - 1)]
+        if text != value:
+            self._change(name, text)
+
+    def _choices(self, name: str) -> list[str]:
+        """What a setting can be, in its order; nothing where it can be any text."""
+        if name == "theme":
+            return theme_names(self.app)
+        if name == PRESET:
+            return list(PRESETS)
+        field = self._fields.get(name)
+        if field is not None and field.kind == "switch":
+            return ["no", "yes"]
+        return list(field.choices) if field is not None else []
 
     def action_default(self) -> None:
         """Set it back."""

@@ -68,7 +68,7 @@ class TypedAhead:
         with suppress(TimeoutError):
             async with asyncio.timeout(LONGEST):
                 before: list[MessagePump] = []
-                while before != (chain := self._chain()):
+                while self._app.is_running and before != (chain := self._chain()):
                     before = chain
                     for pump in chain * PASSES:
                         await _drained(pump)
