@@ -259,14 +259,20 @@ class SettingsScreen(EngineScreen):
     def _back(self) -> None:
         self._table.focus()
 
-    @work(group="commands")
-    async def _change(self, name: str, text: str) -> None:
-        """Keep `text` for `name`, so that it can be taken back."""
+    def _change(self, name: str, text: str) -> None:
+        """Keep `text` for `name`, so that it can be taken back; a further step goes on from there at once."""
         before = self._values.get(name, "")
         if name.startswith(KEYS) and before == self.built_in[name.removeprefix(KEYS)]:
             before = ""
+        self._values[name] = text
+        self._keep(name, text, before)
+
+    @work(group="commands")
+    async def _keep(self, name: str, text: str, before: str) -> None:
         if await self._save(name, text):
             self._former = [*self._former, (name, before)][-MAX_KEPT:]
+        else:
+            self._show()
 
     async def _save(self, name: str, text: str) -> bool:
         """Keep it; False when it is not possible, which is told. The engine writes settings, the app keys."""

@@ -17,7 +17,7 @@ Welcome. Three panes: the prompt, the settings, the picture.
   Tab goes to the settings; the last line explains each of them.
 
   F3 gallery   F4 queue   F5 models   F6 sweep   F7 settings   F8 log
-  2 to 7 lead there, too, where nothing is typed; Alt+2 to Alt+7 from everywhere.
+  So do 2 to 7 where nothing is typed, and Alt+2 to Alt+7 everywhere.
   F1 lists the keys that work where you are; ^P finds commands by name.
 
 The engine does the work. Close this window, lose the connection: it goes on."""
