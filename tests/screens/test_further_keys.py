@@ -68,6 +68,9 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         assert int(steps.value) == before + 1
         await pilot.press("9", "left", "8")
         assert steps.value == "89", "typed, not stepped"
+        await pilot.press("tab", *"1e999", "shift+tab", "tab", "right")
+        assert studio.query_one("#guidance_scale", NumberInput).value == "1e999", "no number to step from"
+        await pilot.press("home", "shift+end", "5")
         before = scheduler.chosen
         scheduler.focus()
         await pilot.press("right")

@@ -1,6 +1,6 @@
 """What can be said about a picture to draw: the options of `latentty generate`, the commands of `latentty --plain`.
 
-Only the standard library is imported here, so that help is instant.
+Nothing but the standard library is imported with it, so that help is instant.
 """
 
 import argparse

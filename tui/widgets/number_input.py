@@ -1,5 +1,6 @@
 """A one-line number with the range of its field."""
 
+from math import isfinite
 from typing import Final
 
 from textual.binding import Binding
@@ -64,7 +65,7 @@ class NumberInput(Input):
 
     def _step(self, by: int) -> bool:
         """Take the number a step on, if all of it is selected; whether it did."""
-        if self.number is None or self.selected_text != self.value:
+        if self.number is None or not isfinite(self.number) or self.selected_text != self.value:
             return False
         self.set_number(self.field.stepped(self.number, by))
         self.select_all()
