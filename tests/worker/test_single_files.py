@@ -467,12 +467,15 @@ def test_a_stable_diffusion_3_without_t5_needs_none(
     path = tmp_path / "sd3_medium_incl_clips.safetensors"
     tensors = {before + name: one for before, part in inside.items() for name, one in part.items()}
     save_file({name: one.contiguous().clone() for name, one in tensors.items()}, path)
-    assert identify_file(path).base == "stable-diffusion-3-medium"
+    alone = tmp_path / "diffusion_pytorch_model.safetensors"
+    shutil.copy(folder / "transformer" / alone.name, alone)
+    assert [identify_file(one).base for one in (path, alone)] == ["stable-diffusion-3-medium"] * 2
     variant = Variant(id=str(folder), family="stable-diffusion-3", pipeline="StableDiffusion3Pipeline", complete=True)
     monkeypatch.setattr(single_files, "variant_of", lambda *_: variant)
-    residents = Residents(CPU, torch.float32, PLENTY)
+    residents = Residents(CPU, torch.float32, PLENTY, [tmp_path])
     whole, single = residents.model("folder", str(folder)), residents.model("file", str(path))
     draws_the_same(residents, single, whole, tmp_path)
+    draws_the_same(residents, residents.model("alone", str(alone)), whole, tmp_path)
     tensors = {name: one for name, one in tensors.items() if "clip_l" not in name or "text_projection" not in name}
     save_file({name: one.contiguous().clone() for name, one in tensors.items()}, tmp_path / "no projection.safetensors")
     encoder = residents.model("other", str(tmp_path / "no projection.safetensors")).components["text_encoder"]

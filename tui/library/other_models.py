@@ -15,6 +15,7 @@ _FOLDER: Final = "diffusers reads no single files of it; as a folder it works: l
 _NOT: Final = (
     "Latentty draws with none of its kind; it does with SDXL, SD 3.5, FLUX.1 and 2, Qwen-Image, Z-Image, Chroma, Krea 2"
 )
+_OVIS: Final = "AIDC-AI/Ovis-Image-7B"
 _PIXART: Final = "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS"
 _SPRINT: Final = "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers"
 _LLAMA: Final = "Latentty does not draw with it: one of its four text encoders, Llama 3.1 8B, is no part of its folders"
@@ -37,6 +38,9 @@ _MARKS: Final = (
     ("a Kolors model", _NOT, r"^encoder_hid_proj\.weight$"),
     ("a Playground 2.5 model", _NOT, r"^edm_mean$"),
     ("a Chroma Radiance model", _NOT, r"^nerf_(?:blocks|image_embedder)\."),
+    ("an Ovis-Image model", f"{_FOLDER}{_OVIS}", r"^context_embedder_norm\.weight$"),
+    ("a LongCat-Image, Bria or Mochi model", _NOT, r"^time_embed\.timestep_embedder\.linear_1\.weight$"),
+    ("a Wan video model", _VIDEO, r"^condition_embedder\.time_embedder\."),
     ("a FLUX.3 model", _NOT, r"^early_stream_modulations\."),
     ("FLUX.1 Redux", "Latentty has no use for pictures as prompts", r"^redux_up\."),
 )  # fmt: skip

@@ -459,11 +459,12 @@ def _says_v(hint: str) -> bool:
 
 
 def _sd3(shapes: Shapes, hint: str) -> Variant | None:
-    if "joint_blocks.0.context_block.adaLN_modulation.1.weight" not in shapes:
+    in_diffusers_names = {"transformer_blocks.0.norm1_context.linear.weight", "pos_embed.pos_embed"} <= shapes.keys()
+    if "joint_blocks.0.context_block.adaLN_modulation.1.weight" not in shapes and not in_diffusers_names:
         return None
-    if "joint_blocks.37.x_block.attn.qkv.weight" in shapes:
+    if {"joint_blocks.37.x_block.attn.qkv.weight", "transformer_blocks.37.attn.to_q.weight"} & shapes.keys():
         name = "stable-diffusion-3.5-large"
-    elif "joint_blocks.0.x_block.attn2.qkv.weight" in shapes:
+    elif {"joint_blocks.0.x_block.attn2.qkv.weight", "transformer_blocks.0.attn2.to_q.weight"} & shapes.keys():
         name = "stable-diffusion-3.5-medium"
     else:
         name = "stable-diffusion-3-medium"
