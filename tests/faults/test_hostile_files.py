@@ -441,6 +441,21 @@ def test_a_bomb_does_not_go_off(kind: str, tally: Tally, tmp_path: Path) -> None
         assert grown() < 150
 
 
+@pytest.mark.parametrize(
+    "head", [b"RIFF\0\0\0\x70WEBPVP8 ", b"\0\0\0 ftypavif", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"GIF89a\1\0\1\0\0\0\0"]
+)
+def test_a_file_that_is_nearly_all_hole_is_not_gone_through(head: bytes, tally: Tally, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(head)
+    os.truncate(path, 100 << 30)
+    with most_memory() as grown:
+        for reader in (read_texts, lambda one: shrunk_png(one, 16, 16), lambda one: open_picture(str(one))):
+            tally.tried += 1
+            with pytest.raises(LatenttyError):
+                reader(path)
+        assert grown() < 50
+
+
 def test_a_header_that_claims_to_be_large_costs_nothing(tally: Tally, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     for claimed in (2**63, 2**64 - 1, 99_999_999, 100_000_001, 2**32):

@@ -11,6 +11,13 @@ from PIL import Image
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 """That are opened at all, by Pillow's names: it knows many more, one of which starts a program of its own."""
 
+MAX_PACKED: Final = 64 << 20
+"""Bytes of a file in one of those formats whose readers go through all of it, or take all of it into memory, to open
+it; the rest of a hostile one may be a hole that takes no room on the disk."""
+
+LARGE_FORMATS: Final = ("PNG", "BMP", "TIFF")
+"""The formats of larger files."""
+
 MAX_PIXELS: Final = 128_000_000
 """Of a picture that is decoded; it then takes half a gigabyte."""
 
@@ -42,7 +49,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for without end
         raise ValueError("it is no ordinary file")
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=FORMATS if found.st_size <= MAX_PACKED else LARGE_FORMATS) as image:
             check_claims(image, found.st_size)
             yield image
     except RuntimeError as error:  # AVIF's decoder

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from PIL import ExifTags, Image
 
 from tui.library.bounded import open_ordinary
+from tui.library.picture_bounds import MAX_PACKED
 from tui.library.xmp import xmp_texts
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -63,6 +64,8 @@ def read_texts(path: Path) -> PictureTexts:
         with open_ordinary(path) as file:
             if file.read(8) == PNG_SIGNATURE:
                 return _with_xmp(_png(path, file))
+            if os.fstat(file.fileno()).st_size > MAX_PACKED:
+                raise unreadable(path, f"it holds more than {MAX_PACKED >> 20} MiB and is no PNG")
             file.seek(0)
             with Image.open(file, formats=["JPEG", "WEBP", "AVIF"]) as image:
                 return _with_xmp(PictureTexts(width=image.width, height=image.height, texts=dict(_exif(image))))
