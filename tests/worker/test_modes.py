@@ -1,6 +1,7 @@
 """Every mode of every family: the right class, nothing moved, and the same picture as a freshly loaded pipeline's."""
 
 import builtins
+import inspect
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy
 import pytest
 import torch
@@ -18,7 +20,7 @@ from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tests.worker.test_tiny_models import load_controlnet, load_pipeline, mask, outline, picture
 from tests.worker.tiny_models import CONTROLNETS, MODELS, TinyModels
 from tui.library.controlnets import modes_of, read_controlnet
-from tui.library.families import FAMILIES
+from tui.library.families import FAMILIES, Family
 from tui.library.models import read_model
 from tui.protocol.commands import Target
 from tui.protocol.frames import Preview
@@ -120,6 +122,16 @@ def addresses(model: Model) -> list[int]:
 def fresh(folder: Path) -> Any:
     """The model as plain diffusers loads it, in a process where it was never touched by us."""
     return load_pipeline(folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_what_a_family_says_of_its_classes_is_so(family: Family) -> None:
+    """No setting that is offered goes nowhere, and none that a class cannot be given is asked for."""
+    for class_name in family.pipelines.values():
+        taken = inspect.signature(getattr(diffusers, class_name).__call__).parameters
+        assert family.guidance_argument in taken
+        assert "negative_prompt" in taken or not family.negative_prompt
+        assert "num_inference_steps" in taken
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ("sd-twin", "sd-half")])

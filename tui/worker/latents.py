@@ -45,10 +45,25 @@ def _by_channel(grid: torch.Tensor, pipeline: Any) -> torch.Tensor:
 
 def _flux2(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
     """Tokens of 2×2 latents each, normalised as the VAE's own batch normalisation says."""
+    return _from_tokens(_by_batch_norm(latents, pipeline), pipeline, width, height)
+
+
+def _ideogram(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """As FLUX.2 has them, the channels of each token last."""
+    patches = _by_batch_norm(latents, pipeline).reshape(len(latents), 4, -1)
+    return _from_tokens(patches.transpose(-1, -2).flatten(-2), pipeline, width, height)
+
+
+def _by_batch_norm(tokens: torch.Tensor, pipeline: Any) -> torch.Tensor:
     norm, config = pipeline.vae.bn, pipeline.vae.config
     deviation = torch.sqrt(norm.running_var + config.batch_norm_eps)
-    tokens = latents * deviation.to(latents) + norm.running_mean.to(latents)
-    return _from_tokens(tokens, pipeline, width, height)
+    scaled: torch.Tensor = tokens * deviation.to(tokens) + norm.running_mean.to(tokens)
+    return scaled
+
+
+def _channels(latents: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
+    """(channels, h, w), each channel with a mean and a deviation of its own."""
+    return _by_channel(latents, pipeline)
 
 
 def _from_tokens(tokens: torch.Tensor, pipeline: Any, width: int, height: int) -> torch.Tensor:
@@ -64,6 +79,8 @@ LAYOUTS: Final[dict[str, Unpack]] = {
     "sana-sprint": _sana_sprint,
     "flux": _flux,
     "flux2": _flux2,
+    "channels": _channels,
+    "ideogram": _ideogram,
     "qwen-image": _qwen_image,
     "qwen-image-2.1": _qwen_image_later,
 }

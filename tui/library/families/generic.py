@@ -31,6 +31,18 @@ _FURTHER: Final[dict[str, dict[Mode, str]]] = {
 """Modes beside txt2img."""
 
 
+_WITHOUT_NEGATIVE: Final = frozenset({"GlmImagePipeline", "Ideogram4Pipeline", "LatentConsistencyModelPipeline"})
+"""That cannot be told what not to show."""
+
+_LATENTS: Final = {
+    "GlmImagePipeline": "channels",
+    "Ideogram4Pipeline": "ideogram",
+    "NucleusMoEImagePipeline": "qwen-image",
+    "OvisImagePipeline": "flux",
+}
+"""How their latents lie, where it is not on a grid."""
+
+
 def _entry(class_name: str, label: str) -> Family:
     return Family(
         id=label.lower().replace(" ", "-"),
@@ -42,6 +54,8 @@ def _entry(class_name: str, label: str) -> Family:
         size=1024,
         steps=30,
         guidance_scale=4.0,
+        negative_prompt=class_name not in _WITHOUT_NEGATIVE,
+        latents=_LATENTS.get(class_name, "grid"),
         weighting=class_name == "LatentConsistencyModelPipeline",
         clip_skip=class_name == "LatentConsistencyModelPipeline",
         call={"use_resolution_binning": False, "clean_caption": False},
