@@ -16,10 +16,12 @@ import pytest
 
 from tests.conftest import end_engine, make_home, pictures_below
 from tui.headless import options
+from tui.headless.generate import Request, make_job
 from tui.library.engine_file import read_engine_file
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models
 from tui.library.pictures import read_making
+from tui.protocol.events import ModelInfo
 from tui.protocol.job import MODES, Offload, Quantise
 
 SMALL = ["--size", "64", "--steps", "2"]
@@ -39,6 +41,16 @@ def latentty(*arguments: str, seconds: float = 120) -> subprocess.CompletedProce
 def without_torchao(logs: str) -> str:
     """`logs` without what torch says of torchao 0.18 as diffusers imports that: it calls something old of torch's."""
     return "\n".join(line for line in logs.splitlines() if "Calling register_constant() on Enum" not in line)
+
+
+def test_a_grown_picture_has_the_size_of_the_old_one_and_its_new_edges(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (250, 128)).save(tmp_path / "house.png")
+    model = ModelInfo(name="model", path="", family="sd1", scheduler="dpmpp-2m", schedulers=["dpmpp-2m"])
+    grown = Request("a house", image=tmp_path / "house.png", grow=(64, 0, 0, 8))
+    job = make_job(grown, model)
+    assert (job.mode, job.width, job.height) == ("outpaint", 312, 136)
 
 
 def test_one_command_makes_a_picture_and_prints_its_path(home: Paths) -> None:

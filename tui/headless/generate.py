@@ -15,6 +15,7 @@ from PIL import Image
 from tui.client import EngineClient
 from tui.headless.report import Report
 from tui.headless.stopping import unless
+from tui.library.aspects import fitted
 from tui.library.paths import Paths, expanded
 from tui.library.prompt.tags import lora_tags
 from tui.library.prompt.triggers import with_triggers
@@ -302,7 +303,7 @@ def make_job(request: Request, model: ModelInfo) -> Job:
             f"There is no scheduler called {request.scheduler!r}.", f"{model.name} has: {', '.join(model.schedulers)}."
         )
     folder, stem, picture_format = _output(request.out)
-    width, height = request.size or (model.width, model.height)
+    width, height = request.size or _own_size(request, model)
     job = Job(
         id=new_job_id(),
         model=model.name,
@@ -325,6 +326,19 @@ def make_job(request: Request, model: ModelInfo) -> Job:
     if wrong := complaints(job):
         raise bad_request(" ".join(wrong))
     return job
+
+
+def _own_size(request: Request, model: ModelInfo) -> tuple[int, int]:
+    """Width and height where `--size` is silent: a grown picture's, in the model's steps, else the model's own."""
+    if request.grow is None or request.image is None:
+        return model.width, model.height
+    left, top, right, bottom = request.grow
+    try:
+        with Image.open(request.image) as picture:
+            width, height = picture.size
+    except OSError:  # the engine tells what is wrong with it
+        return model.width, model.height
+    return fitted(width + left + right, height + top + bottom, model.size_multiple)
 
 
 def _implied_mode(request: Request, model: ModelInfo) -> Mode:
