@@ -15,6 +15,7 @@ from textual.app import App
 from textual.binding import ActiveBinding, Binding
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
+from textual.widget import AwaitMount
 
 from tui.client import EngineClient, Starter
 from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
@@ -421,6 +422,12 @@ class LatenttyApp(PictureApp[int]):
     def delay_update(self, delay: float = MASK) -> None:
         """Paint no half of a change. Screens are kept, so that takes them no longer than it takes to show them."""
         super().delay_update(min(delay, MASK))
+
+    def switch_mode(self, mode: str) -> AwaitMount:
+        """Show another screen, which may want to know before it is drawn."""
+        if (screen := self._open.get(mode)) is not None and screen.is_mounted:
+            screen.will_show()
+        return super().switch_mode(mode)
 
     @on(StatusLine.Asked)
     def _place_clicked(self, event: StatusLine.Asked) -> None:

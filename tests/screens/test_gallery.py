@@ -13,10 +13,11 @@ from tui.screens.compare import CompareScreen, differences
 from tui.screens.gallery import GalleryScreen
 from tui.screens.studio import StudioScreen
 from tui.screens.viewer import ViewerScreen
+from tui.terminal.flow import SteadyFlow
 from tui.terminal.pictures import Pictures
 from tui.terminal.terminal import Terminal
 from tui.widgets.ask_line import AskLine
-from tui.widgets.picture_grid import PictureGrid
+from tui.widgets.picture_grid import REST, PictureGrid
 from tui.widgets.picture_view import PictureView
 
 PROMPTS = ("a fox", "a crow", "a cat", "a cup", "an owl", "a fox in snow")
@@ -213,3 +214,24 @@ async def test_a_terminal_that_can_shows_the_pictures_in_sight_in_all_their_pixe
 def test_only_what_differs_is_told() -> None:
     assert differences([{"a": "1", "b": "2"}, {"a": "1", "b": "3"}]) == ["b"]
     assert differences([]) == []
+
+
+async def test_pixels_lie_over_a_gallery_that_rests_and_on_a_slow_line_text_comes_first(running: Running) -> None:
+    await draw(running, "a fox", "a crow")
+    terminal = Terminal(is_terminal=True, truecolor=True, sixel=True, cell_width=10, cell_height=20)
+    pictures = Pictures(terminal)
+    async with open_scripted(running, pictures=pictures) as pilot:
+        await pilot.press("f3")
+        grid = pilot.app.screen.query_one(PictureGrid)
+        await until(pilot, lambda: len(grid._spots) == 2)
+        pictures.pump.flow = SteadyFlow(1000)
+        await pilot.press("plus")
+        await until(pilot, lambda: len(grid._images) == 2)
+        await pilot.pause(2 * REST)
+        assert not grid._spots
+
+        pictures.use("halfblock")
+        pictures.pump.flow = SteadyFlow(1000)
+        await pilot.press("f4", "f3")
+        assert len(grid._late) == 2
+        await until(pilot, lambda: not grid._late)

@@ -68,6 +68,9 @@ class EngineScreen(StillScreen[None]):
         yield from self.compose_body()
         yield KeyLine()
 
+    def will_show(self) -> None:
+        """It is about to be seen: everything on it will be drawn anew."""
+
     def on_screen_resume(self, event: ScreenResume) -> None:
         """Seen again: show what happened in the meantime. The app has looked whether other styles are due."""
         event.refresh_styles = False

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from PIL import Image
 from textual import on, work
 from textual.binding import Binding
+from textual.events import ScreenResume
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
@@ -123,6 +124,14 @@ class GalleryScreen(UndoingScreen):
         yield self._grid
         yield self._details
         yield self._line
+
+    def will_show(self) -> None:
+        """Text first."""
+        self._grid.hold_back()
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """Seen again."""
+        self._grid.follow_up()
 
     # ---- what the engine tells ---------------------------------------------------------------------------------
 
@@ -295,6 +304,7 @@ class GalleryScreen(UndoingScreen):
         info = self._under_cursor
         if info is not None:
             listed = [one.picture for _, page in sorted(self._pages.items()) for one in page]
+            self.will_show()  # when it is seen again
             self.app.push_screen(ViewerScreen(self.client, listed, listed.index(info.picture)))
 
     def action_compare(self) -> None:
@@ -303,6 +313,7 @@ class GalleryScreen(UndoingScreen):
         if len(chosen) == 1 and (following := self._at(self._grid.cursor + 1)) is not None:
             chosen.append(following)
         if 2 <= len(chosen) <= 4:
+            self.will_show()  # when it is seen again
             self.app.push_screen(CompareScreen(self.client, chosen))
         else:
             self.notify("Select two to four pictures with Space.", severity="warning")

@@ -12,6 +12,7 @@ import msgspec
 from PIL import Image
 from textual import on, work
 from textual.binding import Binding
+from textual.events import ScreenResume
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
@@ -127,6 +128,14 @@ class SweepScreen(UndoingScreen):
         """What needs a sweep is dimmed until there is one."""
         needs = action in ("cancel", "retry", "sheet", "other")
         return True if self._state is not None or not needs else None
+
+    def will_show(self) -> None:
+        """Text first."""
+        self._grid.hold_back()
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """Seen again."""
+        self._grid.follow_up()
 
     # ---- what the engine tells ---------------------------------------------------------------------------------
 
@@ -310,6 +319,7 @@ class SweepScreen(UndoingScreen):
             tell(self.app, error.problem)
             return
         if pictures:
+            self.will_show()  # when it is seen again
             self.app.push_screen(ViewerScreen(self.client, pictures))
 
     def action_sheet(self) -> None:

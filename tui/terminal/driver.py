@@ -68,12 +68,15 @@ class PictureDriver(LinuxDriver):
 
     def write(self, data: str) -> None:
         """Write a frame of Textual's."""
-        if len(data) > LEAST:
+        is_frame = len(data) > LEAST
+        if is_frame:
             if not self.pictures.terminal.mixes_colours:  # there, what is drawn again gets its colours back
                 data = self.rows.changed(data, self._app.size.width)
             data = STYLED.sub("\x1b[\\1m\x1b[", data)
-        super().write(self.pictures.stand_ins.spell(data))
-        if len(data) > LEAST:
+        data = self.pictures.stand_ins.spell(data)
+        super().write(data)
+        self.pictures.text_size += len(data)
+        if is_frame:
             self.pictures.frame_written()
 
     def send(self, text: str) -> None:

@@ -25,6 +25,13 @@ STEADY_TEXT: Final = 512_000
 """The same for pictures that are text, of which tmux leaves out what a slow terminal cannot follow."""
 
 
+SCREENFUL: Final = 50_000
+"""Bytes of a screen of pictures as text, roughly."""
+
+SOON: Final = 1.0
+"""Seconds within which a screenful should come, or the rest of the screen comes first and the pictures follow."""
+
+
 class Pictures:
     """Used on the event loop only, except where a function says otherwise."""
 
@@ -39,6 +46,8 @@ class Pictures:
         self._running: asyncio.Task[None] | None = None
         self._left_behind = ""
         """What frees the pictures that are kept by terminals which are not seen now."""
+        self.text_size = 0
+        """Characters of text that were written so far."""
         self.on_cover: Cover | None = None
         """Told of cells that pixels are drawn over."""
         self.on_failure: Callable[[BaseException], object] | None = None
@@ -123,11 +132,25 @@ class Pictures:
         """A frame of text was written: see which pictures it replaces or destroys, and which can be sent now."""
         for slot in self._slots:
             slot.painted(self.pump.writer)
+        if self.is_slow:
+            self._lose_unseen()
         if self.overlay:
             for slot in self._slots:
                 if slot.drawing is not None:
                     self._watch(slot)
         self.pump.look_again()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether pictures are text, and the line so slow that the rest of a screen must not wait for them."""
+        return not self.shows_pixels and self.pump.flow.seconds(SCREENFUL) > SOON
+
+    def _lose_unseen(self) -> None:
+        """Pictures on a screen that was left come row by row when it is seen again, not at once with its text."""
+        for slot in self._slots:
+            if slot.drawing is not None and not slot.stage.is_seen():
+                slot.lose()
+                self.pump.add(slot)
 
     def _watch(self, slot: Slot) -> None:
         """Text that lies over pixels wipes them out, and they do not move with it: they are sent again."""
@@ -226,7 +249,7 @@ class Pictures:
         flow: Flow = FencedFlow()
         if self.terminal.between == "tmux" or self.terminal.answered is None:
             flow = SteadyFlow(STEADY_TEXT if writer.paced_by_lines else STEADY)
-        return Pump(writer, flow, self.send, self._cover)
+        return Pump(writer, flow, self.send, self._cover, lambda: self.text_size)
 
     def _cover(self, column: int, row: int, columns: int, rows: int) -> None:
         if self.on_cover is not None:

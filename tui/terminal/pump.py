@@ -24,8 +24,10 @@ Cover = Callable[[int, int, int, int], object]
 class Pump:
     """One for each terminal and writer. Runs on the event loop; pictures are encoded in a thread."""
 
-    def __init__(self, writer: Writer, flow: Flow, write: Write, cover: Cover) -> None:
+    def __init__(self, writer: Writer, flow: Flow, write: Write, cover: Cover, text_size: Callable[[], int]) -> None:
+        """`text_size` tells how much text was written so far: pictures that are text go out with it."""
         self.writer = writer
+        self._text_size = text_size
         self.flow = flow
         self._write = write
         self._cover = cover
@@ -110,14 +112,13 @@ class Pump:
             if slot.drawing is not shown:
                 return
             lines[first:last] = drawing.lines[first:last]
-            size = sum(len(line) for line in lines[first:last]) * CELL_BYTES
-            painted = asyncio.Event()
+            before, painted = self._text_size(), asyncio.Event()
             slot.stage.repaint(first, last)
             slot.stage.after_paint(painted.set)
             with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
                 async with asyncio.timeout(PAINT_WITHIN):
                     await painted.wait()
-            self._write(self.flow.sent(size))
+            self._write(self.flow.sent(self._text_size() - before))
 
 
 def _placed(piece: Piece, slot: Slot) -> str:

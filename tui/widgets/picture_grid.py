@@ -1,6 +1,9 @@
 """Thousands of small pictures in rows: only those that are seen are known, fetched and drawn."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -8,7 +11,7 @@ from PIL import Image
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
+from textual import events, work
 from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -19,7 +22,7 @@ from textual.timer import Timer
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks, in_palette
-from tui.terminal.pump import CELL_BYTES
+from tui.terminal.pump import PAINT_WITHIN
 from tui.terminal.quadrants import quadrants
 from tui.widgets.spot import Spot, Spots, pictures_of
 
@@ -111,6 +114,9 @@ class PictureGrid(ScrollView, can_focus=True):
         self._drawn: dict[tuple[int, int], Lines] = {}
         self._spots = Spots(self)
         """Of the pictures that the terminal shows in all their pixels, by key."""
+        self._late: set[int] = set()
+        """Pictures that are text and wait until the line has carried what is more urgent, by key."""
+        self._carrying = asyncio.Lock()
         self._placed: dict[int, Region] = {}
         """Where they are, in the widget."""
         self._resting: Timer | None = None
@@ -143,6 +149,7 @@ class PictureGrid(ScrollView, can_focus=True):
     def show_image(self, key: int, image: Image.Image) -> None:
         """The picture with that key looks so."""
         self._images[key] = image
+        self._late.discard(key)
         self._drawn = {place: lines for place, lines in self._drawn.items() if place[0] != key}
         if key in self._places:
             self._draw_again([self._places[key]])
@@ -151,13 +158,46 @@ class PictureGrid(ScrollView, can_focus=True):
     async def bring(self, key: int, image: Image.Image) -> None:
         """The same, when the line has carried the pictures before it: as text it would come before the next keys."""
         pictures = pictures_of(self)
-        if pictures.shows_pixels and not pictures.overlay:
+        if self.screen.is_active and (pictures.overlay or not pictures.shows_pixels):
+            await self._carry(lambda: self.show_image(key, image))
+        else:
             self.show_image(key, image)
-            return
-        pictures.send(await pictures.pump.flow.room())
-        self.show_image(key, image)
-        size = self.tile_width * self.tile_height * CELL_BYTES
-        self.call_after_refresh(lambda: pictures.send(pictures.pump.flow.sent(size)))
+
+    async def _carry(self, draw: Callable[[], None]) -> None:
+        """Draw when the line has carried what was drawn before, and see when it has carried that."""
+        pictures = pictures_of(self)
+        async with self._carrying:
+            pictures.send(await pictures.pump.flow.room())
+            before, painted = pictures.text_size, asyncio.Event()
+            draw()
+            self.call_after_refresh(painted.set)
+            with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
+                async with asyncio.timeout(PAINT_WITHIN):
+                    await painted.wait()
+            pictures.send(pictures.pump.flow.sent(pictures.text_size - before))
+
+    def hold_back(self) -> None:
+        """Everything will be drawn anew: on a slow line without the pictures, which then follow."""
+        if pictures_of(self).is_slow:
+            self._late = set(self._images)
+            self.refresh()
+
+    def follow_up(self) -> None:
+        """Bring the pictures that were held back one by one, once nothing else is drawn."""
+        if self._late:
+            self._follow_up()
+
+    @work(group="late", exclusive=True)
+    async def _follow_up(self) -> None:
+        await asyncio.sleep(REST)
+        for place in range(*self.in_sight):
+            tile = self._tiles.get(place)
+            if tile is not None and tile.key in self._late and self.screen.is_active:
+                await self._carry(partial(self._draw_late, place, tile.key))
+
+    def _draw_late(self, place: int, key: int) -> None:
+        self._late.discard(key)
+        self._draw_again([place])
 
     def keep_images(self, keys: Iterable[int]) -> None:
         """Forget the others."""
@@ -269,6 +309,8 @@ class PictureGrid(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Tell who owns the grid what is in sight."""
         super().watch_scroll_y(old_value, new_value)
+        self.hold_back()
+        self.follow_up()
         self._arrange()
         self._tell_sight()
 
@@ -305,6 +347,7 @@ class PictureGrid(ScrollView, can_focus=True):
                 return self._spot_cells(spot, line)
             pictures = pictures_of(self)
             as_text = not pictures.shows_pixels or pictures.overlay
+            as_text = as_text and tile is not None and tile.key not in self._late
             drawn = self._picture(tile.key, width, self.tile_height - 2) if tile and as_text else None
             return [*drawn[line], Segment(" ")] if drawn else [self._empty(width, line), Segment(" ")]
         caption = f"{tile.marks + ' ' if tile.marks else ''}{plain(tile.caption)}" if tile is not None else ""
