@@ -154,8 +154,9 @@ class Pictures:
 
     def _watch(self, slot: Slot) -> None:
         """Text that lies over pixels wipes them out, and they do not move with it: they are sent again."""
-        if not slot.stage.is_seen():
+        if not slot.stage.is_seen() or slot.stage.is_hidden():
             slot.lose()
+            slot.stage.repaint(0, slot.wanted.area.rows if slot.wanted is not None else 0)
             self.pump.add(slot)
         elif slot.stage.is_covered():
             self._lost.add(slot)

@@ -18,6 +18,9 @@ class Stage(Protocol):
     def is_covered(self) -> bool:
         """Whether something lies over the slot."""
 
+    def is_hidden(self) -> bool:
+        """Whether something lies over all of it."""
+
     def origin(self) -> tuple[int, int]:
         """The column and row of the slot's first cell on the terminal, from 0."""
 

@@ -93,9 +93,18 @@ class Spot:
     def is_covered(self) -> bool:
         """Whether a widget that is no parent lies over it, on this screen or a dialog over it."""
         region = self._region
+        return any(other.overlaps(region) for other in self._over)
+
+    def is_hidden(self) -> bool:
+        """Whether one does that is as large, as on another screen that fills the terminal."""
+        region = self._region
+        return any(other.contains_region(region) for other in self._over)
+
+    @property
+    def _over(self) -> list[Region]:
         screen = self._widget.app.screen
         over = set(screen._compositor.visible_widgets) - set(self._widget.ancestors_with_self)
-        return any(widget.region.overlaps(region) for widget in over if widget is not screen)
+        return [widget.region for widget in over if widget is not screen]
 
     def origin(self) -> tuple[int, int]:
         """The column and row of the first cell on the terminal."""
