@@ -49,7 +49,7 @@ class PreviewPane(Vertical, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.border_title = "Preview"
-        self._picture = PictureView(id="picture")
+        self._picture = PictureView(empty="The picture forms here.", id="picture")
         self._problem = Told(id="problem", markup=False)
         self._progress = ProgressLine(id="progress")
         self._recent = PictureStrip(id="recent")

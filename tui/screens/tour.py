@@ -20,7 +20,7 @@ Welcome. Three panes: the prompt, the settings, the picture.
   So do 2 to 7 where nothing is typed, and Alt+2 to Alt+7 everywhere.
   F1 lists the keys that work where you are; ^P finds commands by name.
 
-The engine does the work. Close this window, lose the connection: it goes on."""
+The engine does the work, and goes on when this window closes."""
 
 
 class TourScreen(ModalScreen[None]):

@@ -1,7 +1,10 @@
 """A picture in a pane, as large as fits, its aspect ratio kept."""
 
+from typing import Final
+
 from PIL import Image
 from rich.segment import Segment
+from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.timer import Timer
@@ -12,12 +15,22 @@ from tui.widgets.spot import Spot, pictures_of
 REST: float = 0.15
 """Seconds without a change of size after which the picture is sent for the new one."""
 
+DIM: Final = Style(dim=True)
+
 
 class PictureView(Widget):
     """Shows one picture, centred, in the best way that the terminal has."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        *,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+        classes: str | None = None,
+    ) -> None:
+        """`empty` stands in the middle while there is no picture."""
         super().__init__(id=id, classes=classes)
+        self._empty = empty
         self._image: Image.Image | None = None
         self._live = False
         self._most: tuple[int, int] | None = None
@@ -48,7 +61,7 @@ class PictureView(Widget):
 
         It fills the pane, or as many of its dots, across and down, as `most` says.
         """
-        before = self._spot_size()
+        before = self._spot_size() if self._image is not None else (0, 0)
         self._image, self._live, self._most = image, live, most
         if self._spot is not None:
             self._spot.show(image, self._room, live=live)
@@ -83,6 +96,8 @@ class PictureView(Widget):
         """One line of the picture."""
         width = self.size.width
         spot = self._spot
+        if self._image is None and y == self.size.height // 2:
+            return Strip([Segment(self._empty.center(width)[:width], self.rich_style + DIM)], width)
         if spot is None or self._image is None or not 0 <= y - spot.offset.y < spot.area.rows:
             return Strip([self._blank(width)], width)
         left, columns = spot.offset.x, spot.area.columns
