@@ -223,6 +223,9 @@ async def test_more_clients_than_it_serves_are_told_so(quick: QuickEngine, tally
 
 def test_a_folder_that_others_can_enter_holds_no_socket(home: Paths, tmp_path: Path, tally: Tally) -> None:
     place = home.socket_file().parent
+    assert place.is_relative_to(tmp_path), (
+        "not the user's own, as it is where the path of tests is too long for a socket"
+    )
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(mode=0o700)
 
