@@ -39,6 +39,13 @@ LONGEST_PIECE: Final = 0.05
 MOST: Final = 1 << 20
 """Bytes that may be on their way."""
 
+TELLING: Final = 1000
+TELLING_TIME: Final = 0.25
+"""Bytes, or seconds, from which on it is told from the way itself how fast the line is."""
+
+LEAST_TIME: Final = 0.02
+"""Seconds that a terminal may take to answer, whatever the line."""
+
 LOST_AFTER: Final = 3.0
 """Seconds after which a fence is taken to be lost."""
 
@@ -94,6 +101,10 @@ class FencedFlow:
         self._delivered = 0
         self._trips: deque[float] = deque(maxlen=8)
         self._rate = 0.0
+        self._shortest = math.inf
+        """Seconds of the shortest way there and back, ever."""
+        self._carried: deque[float] = deque(maxlen=8)
+        """Bytes a second of what told how fast the line is, the way without anything on it not counted."""
         self._looked_at = -math.inf
         self._free_at = -math.inf
         self._moved = asyncio.Event()
@@ -161,16 +172,22 @@ class FencedFlow:
         self._delivered += fence.size
         if fence.bare:
             self._trips.append(trip)
+            self._shortest = min(self._shortest, trip)
         elif fence.size:
             sample = (self._delivered - fence.delivered) / trip
             self._rate = max(sample, 0.75 * self._rate + 0.25 * sample)
             self._adapt(trip)
+            self._learn(fence.size, self._delivered - fence.delivered, trip - min(self._shortest, trip))
         self._moved.set()
         return True
 
     def seconds(self, size: int) -> float:
-        """At the rate that was seen."""
-        return size / self._rate if self._rate else 0.0
+        """At the best rate that was seen lately: little that takes a moment may have waited for something else."""
+        return size / max(self._carried) if self._carried else 0.0
+
+    def _learn(self, size: int, delivered: int, took: float) -> None:
+        if size >= TELLING or took > TELLING_TIME:
+            self._carried.append(delivered / max(took, LEAST_TIME))
 
     def _adapt(self, trip: float) -> None:
         shortest = min(self._trips, default=trip)

@@ -28,7 +28,7 @@ STEADY_TEXT: Final = 512_000
 SCREENFUL: Final = 50_000
 """Bytes of a screen of pictures as text, roughly."""
 
-SOON: Final = 1.0
+SOON: Final = 2.5
 """Seconds within which a screenful should come, or the rest of the screen comes first and the pictures follow."""
 
 
