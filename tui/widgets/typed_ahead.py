@@ -8,8 +8,9 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from textual.app import App
-from textual.events import Event
+from textual.events import Event, Key
 from textual.message_pump import MessagePump
+from textual.widgets import Input, TextArea
 from textual.worker import Worker
 
 LONGEST: Final = 0.5
@@ -60,9 +61,15 @@ class TypedAhead:
             self._given.clear()
             await self._settle()
             while self._held:
-                await self._give(self._held.popleft())
-                await self._settle()
+                event = self._held.popleft()
+                await self._give(event)
+                if not (self._held and self._is_text(event) and self._is_text(self._held[0])):
+                    await self._settle()
             self._is_busy = False
+
+    def _is_text(self, event: Event) -> bool:
+        """Whether `event` is a letter for a text field, which leads nowhere: hundreds may come in one burst."""
+        return isinstance(event, Key) and event.is_printable and isinstance(self._app.focused, Input | TextArea)
 
     async def _settle(self) -> None:
         with suppress(TimeoutError):
