@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from tui.terminal.flow import Flow
@@ -108,17 +109,25 @@ class Pump:
         shown = Drawing(area=wanted.area, lines=lines)
         slot.drawing = shown
         for first, last in _bands(drawing, lambda: self.flow.piece):
-            self._write(await self.flow.room())
+            await self.await_room()
             if slot.drawing is not shown:
                 return
             lines[first:last] = drawing.lines[first:last]
-            before, painted = self._text_size(), asyncio.Event()
-            slot.stage.repaint(first, last)
-            slot.stage.after_paint(painted.set)
-            with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
-                async with asyncio.timeout(PAINT_WITHIN):
-                    await painted.wait()
-            self._write(self.flow.sent(self._text_size() - before))
+            await self.carry(partial(slot.stage.repaint, first, last), slot.stage.after_paint)
+
+    async def await_room(self) -> None:
+        """Until the line has carried what was sent before."""
+        self._write(await self.flow.room())
+
+    async def carry(self, draw: Callable[[], object], after_paint: Callable[[Callable[[], object]], object]) -> None:
+        """Draw pictures that are text, and count what the screen then writes; `after_paint` calls when it has."""
+        before, painted = self._text_size(), asyncio.Event()
+        draw()
+        after_paint(painted.set)
+        with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
+            async with asyncio.timeout(PAINT_WITHIN):
+                await painted.wait()
+        self._write(self.flow.sent(self._text_size() - before))
 
 
 def _placed(piece: Piece, slot: Slot) -> str:

@@ -1,7 +1,6 @@
 """Thousands of small pictures in rows: only those that are seen are known, fetched and drawn."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
@@ -22,7 +21,6 @@ from textual.timer import Timer
 
 from tui.library.plain_text import plain
 from tui.terminal.half_blocks import fit, half_blocks, in_palette
-from tui.terminal.pump import PAINT_WITHIN
 from tui.terminal.quadrants import quadrants
 from tui.widgets.spot import Spot, Spots, pictures_of
 
@@ -165,16 +163,10 @@ class PictureGrid(ScrollView, can_focus=True):
 
     async def _carry(self, draw: Callable[[], None]) -> None:
         """Draw when the line has carried what was drawn before, and see when it has carried that."""
-        pictures = pictures_of(self)
         async with self._carrying:
-            pictures.send(await pictures.pump.flow.room())
-            before, painted = pictures.text_size, asyncio.Event()
-            draw()
-            self.call_after_refresh(painted.set)
-            with contextlib.suppress(TimeoutError):  # nothing is painted while another screen is seen
-                async with asyncio.timeout(PAINT_WITHIN):
-                    await painted.wait()
-            pictures.send(pictures.pump.flow.sent(pictures.text_size - before))
+            pump = pictures_of(self).pump
+            await pump.await_room()
+            await pump.carry(draw, self.call_after_refresh)
 
     def hold_back(self) -> None:
         """Everything will be drawn anew: on a slow line without the pictures, which then follow."""
