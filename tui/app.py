@@ -46,7 +46,7 @@ from tui.terminal.probe import Probe
 from tui.theme_files import read_themes, signature
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.picture_app import PictureApp
-from tui.widgets.status_line import StatusLine
+from tui.widgets.status_line import PLACES, StatusLine
 from tui.widgets.typed_ahead import TypedAhead
 
 PAINT_EVERY: Final = 0.1
@@ -79,7 +79,7 @@ KEYS: Final = {
 }
 """Keys by what Textual prints for them."""
 
-PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
+SCREENS: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "studio": StudioScreen,
     "gallery": GalleryScreen,
     "queue": QueueScreen,
@@ -88,10 +88,7 @@ PLACES: Final[dict[str, Callable[[EngineClient], EngineScreen]]] = {
     "settings": SettingsScreen,
     "log": LogScreen,
 }
-"""The screens that a key leads to, in the order of their keys.
-
-Each is made once and kept: when nobody types, or when it is gone to before that.
-"""
+"""What stands in each place. Each is made once and kept: when nobody types, or when it is gone to before that."""
 
 SHOWN_PLACES: Final = frozenset({"studio", "gallery", "queue", "models"})
 """Those that the line of keys names."""
@@ -281,7 +278,7 @@ class LatenttyApp(PictureApp[int]):
         if name == "studio":
             self._open[name] = self._studio
         else:
-            self._open[name] = PLACES[name](self._client)
+            self._open[name] = SCREENS[name](self._client)
             self._open[name]._css_update_count = self._css_update_count  # it is styled as it is made; no other need be
         return self._open[name]
 
