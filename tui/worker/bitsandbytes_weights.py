@@ -25,14 +25,18 @@ def scales_of(tensor: Any) -> list[torch.Tensor]:
     return [state.absmax, *nested]
 
 
-def sent_to(device: torch.device, weight: Any) -> nn.Parameter:
-    """A packed weight with its scales on `device`; `weight` itself and its scales stay where they are."""
+def sent_to(device: torch.device, weight: Any) -> torch.Tensor:
+    """A weight, packed or not, with its scales on `device`; `weight` itself and its scales stay where they are."""
     if getattr(weight, "quant_state", None) is not None:
         weight, state = copy.copy(weight), copy.deepcopy(weight.quant_state)
         weight.quant_state = state  # the library moves that of the weight it is asked to copy
-    sent = weight.to(device)
-    assert isinstance(sent, nn.Parameter)
+    sent: torch.Tensor = weight.to(device=device)
     return sent
+
+
+def as_parameter(weight: torch.Tensor) -> nn.Parameter:
+    """`weight` as a layer has it; those of bitsandbytes are parameters already."""
+    return weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight, requires_grad=False)
 
 
 def let_go(layer: Any) -> None:
@@ -47,8 +51,7 @@ def bring_to_host(module: nn.Module) -> None:
     for layer in module.modules():
         for label, weight in list(layer._parameters.items()):
             if weight is not None and weight.device != host:
-                moved = sent_to(host, weight) if is_packed(weight) else nn.Parameter(weight.data.cpu(), False)
-                layer._parameters[label] = moved
+                layer._parameters[label] = as_parameter(sent_to(host, weight))
         for label, buffer in list(layer._buffers.items()):
             if buffer is not None:
                 layer._buffers[label] = buffer.cpu()

@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from tui.worker.bitsandbytes_weights import is_packed, let_go, scales_of, sent_to
+from tui.worker.bitsandbytes_weights import as_parameter, is_packed, let_go, scales_of, sent_to
 from tui.worker.cancel import CancelToken
 from tui.worker.lost_device import device_watched
 from tui.worker.mapped_pages import MappedPages
@@ -68,7 +68,7 @@ class _Weight:
         if self.owner is None:
             self.tensor.data = self.mapped.to(device=device, dtype=self.dtype)
         else:
-            self._exchange(sent_to(device, self.mapped) if is_packed(self.mapped) else self.mapped.to(device=device))
+            self._exchange(sent_to(device, self.mapped))
 
     def leave(self) -> None:
         """Free its memory."""
@@ -80,9 +80,7 @@ class _Weight:
 
     def _exchange(self, tensor: torch.Tensor) -> None:
         assert self.owner is not None
-        # those of bitsandbytes are parameters already
-        whole = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
-        self.tensor = self.owner._parameters[self.label] = whole
+        self.tensor = self.owner._parameters[self.label] = as_parameter(tensor)
 
     @property
     def cast_bytes(self) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 from transformers import PixtralProcessor, PreTrainedTokenizerFast, Qwen2VLProcessor, Qwen3VLProcessor
 
 
-class PicturesAndText(Qwen2VLProcessor):  # type: ignore[misc]
-    """Qwen's processor without its part for films."""
+class _WithoutFilms:
+    """A processor without its part for films."""
 
     @classmethod
     def get_attributes(cls) -> list[str]:
@@ -15,13 +15,12 @@ class PicturesAndText(Qwen2VLProcessor):  # type: ignore[misc]
         return ["image_processor", "tokenizer"]
 
 
-class LaterPicturesAndText(Qwen3VLProcessor):  # type: ignore[misc]
-    """The same of Qwen3-VL, for Qwen-Image 2.1."""
+class PicturesAndText(_WithoutFilms, Qwen2VLProcessor):  # type: ignore[misc]
+    """Qwen2-VL's."""
 
-    @classmethod
-    def get_attributes(cls) -> list[str]:
-        """The parts that it consists of."""
-        return ["image_processor", "tokenizer"]
+
+class LaterPicturesAndText(_WithoutFilms, Qwen3VLProcessor):  # type: ignore[misc]
+    """Qwen3-VL's, for Qwen-Image 2.1."""
 
 
 def load_processor_of(kind: Any, place: Path) -> Any:

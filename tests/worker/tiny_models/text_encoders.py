@@ -175,6 +175,20 @@ def mistral3(seed: int = 8) -> Any:
     return seeded(lambda: Mistral3ForConditionalGeneration(config), seed)
 
 
+_SIGHT: Final = {"depth": 2, "hidden_size": WIDTH, "intermediate_size": 37, "num_heads": 2, "out_hidden_size": WIDTH}
+
+
+def _picture_tokens(words: Any) -> dict[str, int]:
+    """Where pictures stand among the words, for Qwen's encoders."""
+    tokens = {
+        "image_token_id": "<|image_pad|>",
+        "video_token_id": "<|video_pad|>",
+        "vision_start_token_id": "<|vision_start|>",
+        "vision_end_token_id": "<|vision_end|>",
+    }
+    return {name: words.convert_tokens_to_ids(word) for name, word in tokens.items()}
+
+
 def qwen25_vl(seed: int = 9) -> Any:
     """Qwen-Image's text encoder, which sees pictures too."""
     words = qwen_tokenizer()
@@ -189,26 +203,16 @@ def qwen25_vl(seed: int = 9) -> Any:
         **_LIVELY,
     }
     vision = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "intermediate_size": 37,
-        "num_heads": 2,
-        "out_hidden_size": WIDTH,
+        **_SIGHT,
         "window_size": 56,
         "fullatt_block_indexes": [1],
-    }
-    tokens = {
-        "image_token_id": "<|image_pad|>",
-        "video_token_id": "<|video_pad|>",
-        "vision_start_token_id": "<|vision_start|>",
-        "vision_end_token_id": "<|vision_end|>",
-        "vision_token_id": "<|vision_pad|>",
     }
     config = Qwen2_5_VLConfig(
         text_config=text,
         vision_config=vision,
         tie_word_embeddings=True,
-        **{name: words.convert_tokens_to_ids(word) for name, word in tokens.items()},
+        **_picture_tokens(words),
+        vision_token_id=words.convert_tokens_to_ids("<|vision_pad|>"),
     )
     return seeded(lambda: Qwen2_5_VLForConditionalGeneration(config), seed)
 
@@ -228,25 +232,15 @@ def qwen3_vl(seed: int = 10, *, head: bool = True) -> Any:
         **_LIVELY,
     }
     vision = {
-        "depth": 2,
-        "hidden_size": WIDTH,
-        "intermediate_size": 37,
-        "num_heads": 2,
-        "out_hidden_size": WIDTH,
+        **_SIGHT,
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0],
-    }
-    tokens = {
-        "image_token_id": "<|image_pad|>",
-        "video_token_id": "<|video_pad|>",
-        "vision_start_token_id": "<|vision_start|>",
-        "vision_end_token_id": "<|vision_end|>",
     }
     config = Qwen3VLConfig(
         text_config=text,
         vision_config=vision,
         tie_word_embeddings=True,
-        **{name: words.convert_tokens_to_ids(word) for name, word in tokens.items()},
+        **_picture_tokens(words),
     )
     kind = Qwen3VLForConditionalGeneration if head else Qwen3VLModel
     return seeded(lambda: kind(config), seed)
