@@ -40,7 +40,7 @@ PR_SET_PDEATHSIG: Final = 1
 TELL_WITHIN: Final = 2.0
 """Seconds that the engine has to read why this process ends."""
 
-CHATTY: Final = ("torchao", "torch.utils._pytree")
+CHATTY: Final = ("bitsandbytes.autograd._functions", "torchao", "torch.utils._pytree")
 """Loggers that warn, each time, of what nobody here uses or can change."""
 
 FIRST_TO_GO: Final = "500"
