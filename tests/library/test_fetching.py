@@ -87,6 +87,16 @@ async def test_a_lender_comes_without_its_transformer(hub: Hub, tmp_path: Path) 
     assert parts(tmp_path / "name") == ["README.md", "config.json", "model_index.json", "vae.safetensors"]
 
 
+async def test_a_second_copy_in_half_precision_stays_there_however_many_pieces_it_has(hub: Hub, tmp_path: Path) -> None:
+    fox = hub.files.pop("lora/fox.safetensors")
+    whole = [f"text_encoder/model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    halves = ["text_encoder/model.fp16.safetensors", "vae/diffusion_pytorch_model-00001-of-00001.fp16.safetensors"]
+    hub.files |= dict.fromkeys([*whole, *halves], fox)
+    await get("hf:org/name", tmp_path)
+    wanted = [*whole, halves[1]]
+    assert parts(tmp_path / "name") == sorted(["README.md", *(Path(name).name for name in wanted)])
+
+
 async def test_a_wrong_hash_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
     hub.wrong_hash = True
     with pytest.raises(LatenttyError, match="SHA-256"):

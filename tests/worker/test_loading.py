@@ -1,6 +1,7 @@
 """A model is loaded whole or not at all, and what was loaded before stays."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import make_job
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tui.library import models
+from tui.library.models import read_model
 from tui.protocol.commands import Run, Target
 from tui.protocol.events import ModelReady, Residency, WorkerEvent
 from tui.protocol.problem import LatenttyError
@@ -103,6 +105,19 @@ def test_what_would_draw_garbage_is_refused(model_copy: Path, damage: object, to
     with pytest.raises(LatenttyError, match=told) as caught:
         read_and_place(model_copy)
     assert caught.value.problem.code == "model_damaged"
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_weights_in_half_precision_serve_where_the_others_were_not_fetched(model_copy: Path, beside: bool) -> None:
+    """Of two sets of the same weights one is read, and counted."""
+    whole = read_model(model_copy).bytes
+    for path in list(model_copy.glob("*/*.safetensors")):
+        second = path.with_name(path.name.replace(".safetensors", ".fp16.safetensors"))
+        shutil.copy(path, second)
+        if not beside:
+            path.unlink()
+    assert read_model(model_copy).bytes == whole
+    assert read_and_place(model_copy).components.keys() >= {"unet", "vae", "text_encoder"}
 
 
 def test_a_failed_load_leaves_the_model_before_it_usable(model_copy: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tui.library.layer_names import target_of
 from tui.library.models import read_json
 from tui.library.other_models import CONTROL_LORA, CONTROL_WIDTH
 from tui.library.safetensors_header import Header, read_header
+from tui.library.weight_files import weight_files
 from tui.protocol.problem import LatenttyError, Problem
 
 Kind = Literal["lora", "loha", "lokr", "embedding", "other"]
@@ -156,7 +157,7 @@ def read_widths(folder: Path, checkpoint: Path | None = None) -> ModelWidths:
     config = read_json(folder, f"{name}/config.json")
     cross = config.get("cross_attention_dim")
     width = cross[0] if isinstance(cross, list) and cross else cross
-    paths = [checkpoint] if checkpoint is not None else sorted((folder / name).glob("*.safetensors"))
+    paths = [checkpoint] if checkpoint is not None else weight_files(folder / name)
     layers: dict[str, int] = {}
     for path in paths:
         for label, tensor in weights_header(path).tensors.items():

@@ -12,6 +12,7 @@ from tui.library.listing import matches
 from tui.library.models import read_json
 from tui.library.paths import bundled_models, configurations
 from tui.library.safetensors_header import read_header
+from tui.library.weight_files import weight_files
 from tui.protocol.events import ControlNetInfo, ModelInfo
 from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
@@ -51,7 +52,7 @@ def read_controlnet(path: Path) -> ControlNetInfo:
         LatenttyError: it is missing or damaged.
     """
     config = controlnet_config(path)
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    files = [path] if path.is_file() else weight_files(path)
     weights = sum(read_header(file).bytes for file in files)
     return ControlNetInfo(
         name=path.stem if path.is_file() else path.name,

@@ -20,6 +20,7 @@ from tui.library.other_models import CONTROL_LORA, not_drawn_with
 from tui.library.plain_text import plain
 from tui.library.safetensors_header import DTYPE_BITS, Header, read_header
 from tui.library.single_files import OF_FEW_BITS, bare_shapes, packing, variant_of
+from tui.library.weight_files import weight_files
 from tui.protocol.library import FileKind, ModelFile
 from tui.protocol.problem import LatenttyError, Problem
 
@@ -104,15 +105,15 @@ def _whole_model(folder: Path, place: str) -> ModelFile:
     }  # fmt: skip
     try:
         known["family"] = read_model(folder).family
-        known |= _weights(folder, "*/*.safetensors")
+        known |= _weights(*sorted(one for one in folder.iterdir() if one.is_dir()))
     except LatenttyError as error:
         return ModelFile(**known, problem=error.problem)
     return ModelFile(**known, preview=preview_of(folder))
 
 
-def _weights(folder: Path, pattern: str = "*.safetensors") -> dict[str, Any]:
-    """Bytes, number and type of the weights below `folder`, and the time of the newest file."""
-    paths = [path for path in sorted(folder.glob(pattern)) if path.is_file()]
+def _weights(*folders: Path) -> dict[str, Any]:
+    """Bytes, number and type of the weights in `folders`, and the time of the newest file."""
+    paths = [path for folder in folders for path in weight_files(folder)]
     headers = [read_header(path) for path in paths]
     totals: dict[str, int] = {}
     for header in headers:

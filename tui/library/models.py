@@ -16,6 +16,7 @@ from tui.library.listing import matches
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
 from tui.library.schedulers import OWN, offered, own_scheduler
+from tui.library.weight_files import weight_files
 from tui.protocol.events import ModelInfo
 from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
@@ -161,7 +162,7 @@ def _check_component(folder: Path, name: str) -> int:
     if not name.isidentifier() or len(name) > MAX_NAME or not place.is_dir():
         raise _unusable(folder, f"its component {name} is missing")
     _refuse_lacking_package(folder, name)
-    files = sorted(place.glob("*.safetensors"))
+    files = weight_files(place)
     if not files and any(path.suffix in _PICKLES for path in place.iterdir()):
         raise _unusable(
             folder,

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import httpx2
 from msgspec import Struct
 
+from tui.library.weight_files import weight_set
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 HUGGING_FACE: Final = "https://huggingface.co"
@@ -148,8 +149,10 @@ def _is_wanted(name: str, names: set[str]) -> bool:
         return False
     if "model_index.json" in names and "/" not in name:
         return False  # the same model again, as one file
-    plain_name = re.sub(r"\.(?:fp16|non_ema|bf16)\b", "", name)
-    return plain_name == name or plain_name not in names
+    stem, variant = weight_set(name)
+    return not variant or all(
+        PurePosixPath(one).parent != path.parent or weight_set(one) != (stem, "") for one in names
+    )
 
 
 async def _of_civitai(number: str, client: httpx2.AsyncClient, environment: Mapping[str, str]) -> Download:

@@ -13,6 +13,7 @@ import diffusers
 from tui.library.families import Family, family_of
 from tui.library.models import read_json, read_model
 from tui.library.safetensors_header import Header, read_header
+from tui.library.weight_files import variant_of, weight_files
 from tui.protocol.problem import LatenttyError, Problem
 
 LEFT_OUT: Final = frozenset({"safety_checker", "feature_extractor", "image_encoder", "watermark"})
@@ -31,7 +32,12 @@ class Part:
     @cached_property
     def files(self) -> list[Path]:
         """Its weight files."""
-        return sorted(self.folder.glob("*.safetensors"))
+        return weight_files(self.folder)
+
+    @property
+    def variant(self) -> str | None:
+        """What their names say, such as "fp16", which the libraries' loaders must be told."""
+        return variant_of(self.files)
 
     @cached_property
     def headers(self) -> list[Header]:

@@ -56,6 +56,7 @@ def load_module(part: Part, dtype: torch.dtype) -> nn.Module:
         return part.kind.from_pretrained(
             part.folder,
             dtype=_file_dtype(part),
+            variant=part.variant,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tui.library.weight_files import weight_files
+
 log = logging.getLogger(__name__)
 
 CHUNK: Final = 8 << 20
@@ -46,7 +48,7 @@ class Prefetch:
             self._thread.join()
 
     def _read(self, folder: Path, stop: threading.Event) -> None:
-        files = sorted(folder.rglob("*.safetensors"))
+        files = [file for place in (folder, *sorted(folder.glob("*/"))) for file in weight_files(place)]
         if sum(file.stat().st_size for file in files) > _available() - SPARE:
             log.info("not enough free memory to read %s ahead", folder)
             return

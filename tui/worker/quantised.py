@@ -36,7 +36,12 @@ class EightBitFolder(Part):
     def load(self, dtype: torch.dtype) -> Any:
         """Its module."""
         return self.kind.from_pretrained(
-            self.folder, quantization_config=_configuration(), dtype=dtype, use_safetensors=True, local_files_only=True
+            self.folder,
+            quantization_config=_configuration(),
+            dtype=dtype,
+            variant=self.variant,
+            use_safetensors=True,
+            local_files_only=True,
         )
 
 

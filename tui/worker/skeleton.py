@@ -6,6 +6,7 @@ of the classes that large models consist of.
 """
 
 import gc
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -31,8 +32,8 @@ KNOWN: Final = (
 Not the VAE, which takes a moment: read in this way, a tiny one's results differed in their last bit.
 """
 
-OWN_NAMES: Final = ("diffusion_pytorch_model.safetensors", "model.safetensors")
-"""Of the one file that weights lie in."""
+OWN_NAMES: Final = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.[A-Za-z]\w*)?\.safetensors")
+"""Of the one file that weights lie in, with the variant that it is."""
 
 OLD_PREFIX: Final = "text_model."
 """Of CLIP's weights in files made before transformers 5, where its module has none."""
@@ -78,7 +79,7 @@ def _names_in_file(part: Part) -> Iterable[str] | None:
     kept_precise = getattr(kind, "_keep_in_fp32_modules", None) or getattr(kind, "_keep_in_fp32_modules_strict", None)
     if kind.__name__ not in KNOWN or kept_precise:
         return None
-    if [file.name for file in part.files] not in [[name] for name in OWN_NAMES]:
+    if len(part.files) != 1 or OWN_NAMES.fullmatch(part.files[0].name) is None:
         return None
     if b"quantization_config" in part.configuration:
         return None
