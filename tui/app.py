@@ -20,7 +20,7 @@ from textual.widget import AwaitMount
 from tui.client import EngineClient, Starter
 from tui.end_signal import GIVE_BACK_TITLE, KEEP_TITLE, end_signal, title
 from tui.keymap_files import complaints, new_clashes, read_keymap
-from tui.library.paths import Paths, shipped_themes
+from tui.library.paths import Paths, shipped_themes, short_path
 from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import ChangeSetting, Pause, Resume, Retry, Shutdown, UnloadModel
 from tui.protocol.events import ClientEvent, JobDone, JobFailed, JobRecord, SettingsRead, Warning
@@ -36,9 +36,10 @@ from tui.screens.key_places import built_in_keys, keys_by_place
 from tui.screens.log import LogScreen
 from tui.screens.models import ModelsScreen
 from tui.screens.queue import QueueScreen
-from tui.screens.settings import SettingsScreen, theme_names
+from tui.screens.settings import SettingsScreen
 from tui.screens.studio import StudioScreen
 from tui.screens.sweep import SweepScreen
+from tui.screens.themes import choose_theme
 from tui.screens.tour import TourScreen
 from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
@@ -213,7 +214,7 @@ class LatenttyApp(PictureApp[int]):
             self.add_mode(name, partial(self._opened, name))
         await self.switch_mode("studio")
         if self._tour:
-            self.push_screen(TourScreen())
+            self._show_tour()
         self.set_interval(PAINT_EVERY, self._paint)
         self.set_interval(LOOK_EVERY, self._look_at_themes)
         self.call_after_refresh(self._stay_attached)
@@ -259,6 +260,8 @@ class LatenttyApp(PictureApp[int]):
         for cause in wrong:
             tell(self, Problem(code="bad_request", cause=cause, hint=f"Correct {self._paths.keymap_file}."))
         self.set_keymap(keymap.all)
+        for screen in self._open.values():
+            screen.status.refresh()
 
     @on(SettingsScreen.Saved)
     def _setting_saved(self, event: SettingsScreen.Saved) -> None:
@@ -501,7 +504,8 @@ class LatenttyApp(PictureApp[int]):
         snapshot = self._client.snapshot
         left = sum(record.open for record in snapshot.jobs.values()) if snapshot is not None else 0
         if not left:
-            return "The engine stays ready. End it with: latentty engine stop"
+            pictures = short_path(self._settings.pictures(self._paths))
+            return f"Pictures are in {pictures}\nThe engine stays ready. End it with: latentty engine stop"
         jobs = "1 job goes" if left == 1 else f"{left} jobs go"
         return f"{jobs} on without this window. See how far: latentty"
 
@@ -536,7 +540,7 @@ class LatenttyApp(PictureApp[int]):
         studio = self._studio
         yield Command("Save prompt", "Keep what is written under a name", studio.action_save_prompt)
         yield Command("Theme", "Choose other colours", self._choose_theme)
-        yield Command("Tour", "What to press first", lambda: self.push_screen(TourScreen()))
+        yield Command("Tour", "What to press first", self._show_tour)
         yield Command("Pause queue", "Start no further job", lambda: studio.ask(Pause()))
         yield Command("Resume queue", "Start jobs again", lambda: studio.ask(Resume()))
         yield Command("Retry failed jobs", "Queue every one of them again", self._retry_failed)
@@ -544,16 +548,16 @@ class LatenttyApp(PictureApp[int]):
         yield Command("Unload models", "Free the device's memory", lambda: studio.ask(UnloadModel()))
         yield Command("Stop engine", "End it; waiting jobs are kept", lambda: studio.ask(Shutdown()))
 
+    def _show_tour(self) -> None:
+        self.push_screen(TourScreen(short_path(self._settings.pictures(self._paths))))
+
     @work(group="theme", exclusive=True)
     async def _choose_theme(self) -> None:
         """Take a theme and keep it."""
-        names = theme_names(self)
-        chosen = await self.push_screen_wait(ChooseScreen("Themes", names, "part of a name"))
-        if chosen is None:
-            return
-        self.theme = names[chosen]
-        self._settings = replace(self._settings, theme=names[chosen])
-        await self._studio.result(ChangeSetting(name="theme", value=names[chosen]))
+        chosen = await choose_theme(self)
+        if chosen is not None:
+            self._settings = replace(self._settings, theme=chosen)
+            await self._studio.result(ChangeSetting(name="theme", value=chosen))
 
     def _retry_failed(self) -> None:
         snapshot = self._client.snapshot

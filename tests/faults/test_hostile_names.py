@@ -328,7 +328,7 @@ async def test_no_screen_steers_the_terminal(
         await look("escape", "f1", true=on(HelpScreen))
         await look("escape", "ctrl+r", true=on(ChooseScreen))
         await pilot.press("escape")
-        app.push_screen(TourScreen())
+        app.push_screen(TourScreen(""))
         await look(true=on(TourScreen))
         await look("escape", "escape", "o", true=on(MaskEditor))
         await look("escape", "f9", true=on(ViewerScreen))

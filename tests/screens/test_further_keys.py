@@ -107,7 +107,7 @@ async def test_keys_of_the_studio(running: Running, monkeypatch: pytest.MonkeyPa
         assert app.screen is studio
         await pilot.press("f1", "q")
         for key in ("q", "space"):
-            await app.push_screen(TourScreen())
+            await app.push_screen(TourScreen(""))
             await pilot.press(key)
             assert app.screen is studio
         await pilot.press("ctrl+q")

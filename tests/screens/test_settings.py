@@ -10,6 +10,7 @@ from tui.library.paths import Paths
 from tui.library.setting_fields import setting_fields
 from tui.library.settings import Settings, load_settings
 from tui.protocol.commands import ChangeSetting
+from tui.screens.choose import ChooseScreen
 from tui.screens.help import HelpScreen
 from tui.screens.log import LogScreen
 from tui.screens.settings import SettingsScreen
@@ -35,8 +36,12 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         async def change(name: str, value: str) -> None:
             table.move_cursor(row=table.get_row_index(name))
             await pilot.press("enter")
-            screen.query_one("#setting-ask Input", Input).value = value
-            await pilot.press("enter")
+            await pilot.pause()
+            if isinstance(app.screen, ChooseScreen):
+                await pilot.press(*value, "enter")
+            else:
+                screen.query_one("#setting-ask Input", Input).value = value
+                await pilot.press("enter")
             await pilot.pause()
 
         async def said(part: str) -> None:
@@ -53,8 +58,10 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
         await until(pilot, lambda: app.theme == "ember")
         await change("theme", "moss")
         await until(pilot, lambda: app.theme == "moss")
-        await change("theme", "no such theme")
-        assert load_settings(home, {}).theme == "moss"
+        await pilot.press("enter", *"emb")
+        await until(pilot, lambda: app.theme == "ember")  # seen before it is taken
+        await pilot.press(*"xyz", "enter", "escape")
+        await until(pilot, lambda: app.theme == load_settings(home, {}).theme == "moss")
         await pilot.press("right")
         await until(pilot, lambda: load_settings(home, {}).theme == app.theme == "nord")
         await pilot.press("left")
@@ -75,6 +82,13 @@ async def test_settings_keys_and_the_log(open_app: OpenApp, home: Paths, tmp_pat
             await pilot.press("z")
             await exits_after(minutes)
         assert "attached" in str(screen.query_one("#setting-help", Static).content)
+        await pilot.press("slash", *"compile")
+        await until(pilot, lambda: [key.value for key in table.rows] == ["compile_models"])
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: load_settings(home, {}).compile_models)
+        await pilot.press("z", "escape")
+        await until(pilot, lambda: table.row_count > 100 and not load_settings(home, {}).compile_models)
+        assert table.get_row_index("compile_models") == table.cursor_row
 
         await change("keys.help", "f12")
         assert read_keymap(home.keymap_file).keys == {"help": "f12"}

@@ -77,7 +77,7 @@ async def test_every_screen_looks_as_it_did(
         await until(pilot, lambda: "/75" in str(studio.query_one("#prompt").border_subtitle))
         studio.settings._seed.placeholder = "random"
         await compare(pilot, "studio")
-        app.push_screen(TourScreen())
+        app.push_screen(TourScreen("~/Pictures/latentty"))
         await until(pilot, lambda: isinstance(app.screen, TourScreen))
         await compare(pilot, "tour")
         await pilot.press("escape", "f1")

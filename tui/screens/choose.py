@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.fuzzy import Matcher
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -54,11 +55,16 @@ class ChooseScreen(ModalScreen[int | None]):
         names: list[str] | None = None,
         deletable: int = 0,
         delete: Callable[[int], bool] | None = None,
+        current: int | None = None,
+        seen: Callable[[int | None], None] | None = None,
+        rest: float = 0,
     ) -> None:
         """With `letters`, one for each option, typing one of them chooses at once.
 
         With `names`, one for each option, an option whose name fits comes before those whose other words do.
         The first `deletable` options can be deleted: `delete` does so and answers whether it could.
+        `current` is what holds now: it is marked, and the cursor begins there.
+        `seen` is told where the cursor is once it was there for `rest` seconds; None is no option.
         """
         super().__init__()
         self._names = names
@@ -67,6 +73,10 @@ class ChooseScreen(ModalScreen[int | None]):
         self._doomed: int | None = None
         """What the key deletes that is pressed again."""
         self._gone: set[int] = set()
+        self._current = current
+        self._seen = seen
+        self._rest = rest
+        self._resting: Timer | None = None
         self._box = Vertical()
         self._letters = letters
         self._title = title
@@ -101,8 +111,25 @@ class ChooseScreen(ModalScreen[int | None]):
             scored = [(self._score(matcher, number), number, told) for number, told in found]
             found = [(number, told) for score, number, told in sorted(scored, key=lambda one: -one[0]) if score > 0]
         self._list.clear_options()
-        self._list.add_options([Option(Content(told), id=str(number)) for number, told in found[:MOST]])
-        self._list.highlighted = 0 if found else None
+        self._list.add_options([Option(self._line(number, told), id=str(number)) for number, told in found[:MOST]])
+        numbers = [number for number, _ in found[:MOST]]
+        there = numbers.index(self._current) if self._current in numbers and not text else 0
+        self._list.highlighted = there if found else None
+        self._tell_seen()
+
+    def _line(self, number: int, told: str) -> Content:
+        """An option, with a mark in front where one of them has one."""
+        if self._current is None:
+            return Content(told)
+        return Content(f"✓ {told}" if number == self._current else f"  {told}")
+
+    @on(OptionList.OptionHighlighted)
+    def _tell_seen(self) -> None:
+        """Tell where the cursor is, when it rests."""
+        if self._resting is not None:
+            self._resting.stop()
+        if (seen := self._seen) is not None:
+            self._resting = self.set_timer(self._rest, lambda: seen(self._under_cursor))
 
     def action_move(self, by: int) -> None:
         """Another line."""

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.client import EngineClient
+from tui.library.paths import short_path
 from tui.library.picture_search import HELP
 from tui.library.picture_tags import tags_in
 from tui.library.plain_text import plain
@@ -48,7 +49,10 @@ PAGE: Final = 100
 AT_ONCE: Final = 4
 """Pictures that are fetched beside each other."""
 
-NO_PICTURES: Final = "No pictures yet.\nF2 leads to the studio: type what you want to see, and press Enter."
+NO_PICTURES: Final = (
+    "No pictures yet.\nF2 leads to the studio: type what you want to see, and press Enter.\n"
+    "b shows what was thrown away."
+)
 NOTHING_FOUND: Final = "Nothing is found so.\n/ looks for something else; an empty line finds all."
 TRASH_EMPTY: Final = "The trash is empty.\nb leads back to the pictures."
 
@@ -336,7 +340,8 @@ class GalleryScreen(UndoingScreen):
         if paths:
             self.app.copy_to_clipboard("\n".join(paths))
             self.notify(
-                f"{plain(paths[0])} is copied." if len(paths) == 1 else f"{len(paths)} paths are copied.", markup=False
+                f"{plain(short_path(paths[0]))} is copied." if len(paths) == 1 else f"{len(paths)} paths are copied.",
+                markup=False,
             )
 
     # ---- changing ----------------------------------------------------------------------------------------------
@@ -365,8 +370,9 @@ class GalleryScreen(UndoingScreen):
         self._undo.add(f"{count} back{' in the trash' if back else ''}.", again if back else there)
         self._selected = []
         self.ask(there if back else again)
-        key = undo_key(self.app, "gallery.undo")
-        self.notify(f"{count} {'brought back' if back else 'thrown away'}. {key} takes it back.")
+        key, trash = undo_key(self.app, "gallery.undo"), undo_key(self.app, "gallery.bin", "b")
+        done = "brought back" if back else f"thrown away; {trash} shows the trash"
+        self.notify(f"{count} {done}. {key} takes it back.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the trash is emptied, where it is seen."""
@@ -464,5 +470,5 @@ def _details(info: PictureInfo, *, gone: bool) -> str:
     ]
     marks = ["★ favourite"] if info.favourite else []
     marks += [f"#{tag}" for tag in info.tags]
-    path = f"{picture.path} is gone." if gone else picture.path
+    path = f"{short_path(picture.path)} is gone." if gone else short_path(picture.path)
     return "\n".join([info.prompt.replace("\n", " ") or "no prompt", " · ".join(marks + facts), path])

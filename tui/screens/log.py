@@ -54,13 +54,16 @@ class LogScreen(EngineScreen):
 
     DEFAULT_CSS = """
     LogScreen Log {
-        height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+        height: 1fr; padding: 0 1; background: $background; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
     }
     LogScreen Log:focus { background-tint: transparent; }
     """
     PLACE = "log"
     AUTO_FOCUS = "#log"
-    ABOUT = "The end of the engine's log, which grows as one looks. `latentty engine logs` prints it."
+    ABOUT = (
+        "The end of the engine's log, which grows as one looks. Left and right go along its lines. "
+        "`latentty engine logs` prints it."
+    )
     BINDINGS = [
         Binding("g", "top", "First line", id="log.top"),
         Binding("G", "bottom", "Last line", id="log.bottom"),

@@ -69,8 +69,8 @@ class QueueScreen(UndoingScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._records: list[JobRecord] = []
-        self._offered_for: tuple[str, str] | None = None
-        """The job for which keys are offered, and its state."""
+        self._offered_for: tuple[JobRecord | None, bool] | None = None
+        """The job for which keys are offered, and whether any can be cancelled."""
         self._summary = Told(id="summary", markup=False)
         self._table = RowTable(id="jobs", cursor_type="row")
         self._details = Told(id="details", markup=False)
@@ -128,7 +128,7 @@ class QueueScreen(UndoingScreen):
     @on(DataTable.RowHighlighted)
     def _show_details(self) -> None:
         record = self._under_cursor
-        about = (record.job.id, record.state) if record is not None else None
+        about = (record, any(one.open for one in self._records))
         if about != self._offered_for:
             self._offered_for = about
             self.refresh_bindings()
@@ -145,6 +145,8 @@ class QueueScreen(UndoingScreen):
             return True if record is not None and record.state == "waiting" else None
         if action == "cancel":
             return True if record is not None and record.open else None
+        if action == "cancel_all":
+            return True if any(one.open for one in self._records) else None
         if action == "retry":
             return True if record is not None and record.state in ("failed", "cancelled") else None
         if action == "edit":

@@ -1,27 +1,29 @@
 """The settings screen: every setting and every key with its help, changed where it is seen, kept in its file."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from rich.text import Text
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 from textual.widgets.data_table import ColumnKey
 
 from tui.client import EngineClient
 from tui.keymap_files import PRESETS, Keymap, complaints, new_clashes, read_keymap, save_keymap
+from tui.library.paths import short_path
 from tui.library.plain_text import plain
 from tui.library.setting_fields import setting_fields
 from tui.library.settings import Settings
 from tui.protocol.commands import ChangeSetting
 from tui.protocol.problem import LatenttyError, bad_request
 from tui.protocol.snapshot import Snapshot
+from tui.screens.choose import ChooseScreen
 from tui.screens.engine_screen import EngineScreen, tell
 from tui.screens.key_places import KEY_HELP, built_in_keys, keys_by_place
+from tui.screens.themes import choose_theme, theme_names
 from tui.screens.undo import MAX_KEPT
 from tui.widgets.ask_line import AskLine
 from tui.widgets.row_table import RowTable
@@ -36,6 +38,14 @@ ROOMY: Final = 50
 """Columns of a value from which on there is room beside a key for what it does."""
 OWN_WIDTH: Final = 16
 """Columns that the word "changed" takes, with all gaps."""
+
+SWITCH: Final = ["no", "yes"]
+
+EMPTY: Final = {"autoload_model": "the one used last"}
+"""What is told of an empty value that does not mean none."""
+
+NOTHING_FOUND: Final = "Nothing has all of these words. Esc shows everything again."
+KEYS_HELP: Final = "Named as in ctrl+g, f12, a, space or shift+left; several with commas between."
 
 PRESET: Final = "keymap"
 PRESET_HELP: Final = "A set of keys to begin with: default or vim. Single keys below go before it."
@@ -71,17 +81,20 @@ class SettingsScreen(EngineScreen):
 
     DEFAULT_CSS = """
     SettingsScreen #setting-table { height: 1fr; }
+    SettingsScreen #setting-filter { display: none; height: 1; padding: 0 1; background: $panel; }
     SettingsScreen #setting-help { height: 3; padding: 0 1; color: $text-muted; border-top: solid $border-blurred; }
     """
     PLACE = "settings"
     AUTO_FOCUS = "#setting-table"
     ABOUT = "What is changed here is kept in settings.toml and keymap.toml, whose comments and order stay."
     BINDINGS = [
-        Binding("enter,e", "change", "Change", id="settings.change"),
+        Binding("enter,e", "change", "Change", id="settings.change", tooltip="Type it, choose it, or switch it over"),
+        Binding("slash", "filter", "Filter", id="settings.filter", tooltip="Show what has some words in it"),
         Binding("d,delete", "default", "Default", id="settings.default", tooltip="Set it back to what it was"),
         Binding("z", "undo", "Undo", id="settings.undo", tooltip="Take the last change back"),
         Binding("left", "step(-1)", "Before", show=False, id="settings.before", tooltip=STEP_HELP),
         Binding("right", "step(1)", "Next", show=False, id="settings.next", tooltip=STEP_HELP),
+        Binding("escape", "leave_filter", "Back to all of them", show=False, id="settings.leave_filter"),
         Binding("j", "cursor(1)", "Down", show=False, id="settings.down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="settings.up"),
     ]
@@ -96,6 +109,7 @@ class SettingsScreen(EngineScreen):
     def __init__(self, client: EngineClient) -> None:
         super().__init__(client)
         self._table: DataTable[Text] = SettingTable(id="setting-table", cursor_type="row")
+        self._filter = Input(id="setting-filter", placeholder="words of a name, a value or a help", compact=True)
         self._help = Static(id="setting-help", markup=False)
         self._ask = AskLine(id="setting-ask")
         self._values: dict[str, str] = {}
@@ -105,13 +119,15 @@ class SettingsScreen(EngineScreen):
         self._fields = {field.name: field for field in setting_fields()}
 
     def compose_body(self) -> Iterable[Widget]:
-        """Table, line, help."""
+        """Filter, table, line, help."""
+        yield self._filter
         yield self._table
         yield self._ask
         yield self._help
 
     def on_mount(self) -> None:
-        """The columns and the lines."""
+        """The columns and the lines, and a cursor that does not blink."""
+        self._filter.cursor_blink = False
         self._table.add_column("Setting", key="name", width=NAME_WIDTH)
         self._table.add_column("Value", key="value", width=self._value_width)
         self._table.add_column("", key="own")
@@ -142,7 +158,7 @@ class SettingsScreen(EngineScreen):
         """Show the settings that the engine goes by, and the keys that the file names now."""
         if self.client.snapshot is None:
             return
-        row, self._told = self._table.cursor_row, self.client.snapshot.settings
+        under, row, self._told = self._under, self._table.cursor_row, self.client.snapshot.settings
         self._table.clear()
         keymap, preset = self._keymap()
         for name, field in self._fields.items():
@@ -153,7 +169,7 @@ class SettingsScreen(EngineScreen):
         for name, keys in sorted(self.built_in.items()):
             own = "changed" if name in keymap.all else ""
             self._add(KEYS + name, keymap.all.get(name, keys), own, KEY_HELP.get(name, ""))
-        self._table.move_cursor(row=row)
+        self._table.move_cursor(row=self._table.get_row_index(under) if under in self._table.rows else row)
 
     def _keymap(self) -> tuple[Keymap, str]:
         """The user's keys and what is told of the whole file; one that cannot be used changes none."""
@@ -165,8 +181,15 @@ class SettingsScreen(EngineScreen):
         return keymap, keymap.preset
 
     def _add(self, name: str, value: str, own: str, about: str = "") -> None:
-        """A line; `about` stands beside the value, in a column of its own for settings and one for keys."""
-        shown = Text(plain(value)) if value else Text("none", "dim")
+        """A line; `about` stands beside the value, in a column of its own for settings and one for keys.
+
+        It stays out where words are looked for that it does not have.
+        """
+        self._values[name] = value
+        words = f"{name} {value} {own} {self._help_of(name)}".lower()
+        if not all(word in words for word in self._filter.value.lower().split()):
+            return
+        shown = Text(plain(value)) if value else Text(plain(self._usual(name)), "dim")
         if about and (self._value_width >= ROOMY or not name.startswith(KEYS)):
             shown.pad_right(max((KEY_WIDTH if name.startswith(KEYS) else NUMBER_WIDTH) - len(shown), 1))
             shown.append(about, "dim")
@@ -174,7 +197,17 @@ class SettingsScreen(EngineScreen):
         group, dot, rest = name.partition(".")
         told = Text.assemble((group + dot, "dim"), rest) if dot else Text(name)
         self._table.add_row(told, shown, Text(own, "italic"), key=name)
-        self._values[name] = value
+
+    def _usual(self, name: str) -> str:
+        """What an empty value means."""
+        folders = {"output_folder": Settings.pictures, "wildcard_folder": Settings.wildcards}
+        return short_path(folders[name](Settings(), self.client.paths)) if name in folders else EMPTY.get(name, "none")
+
+    def _help_of(self, name: str) -> str:
+        if name == PRESET:
+            return PRESET_HELP
+        field = self._fields.get(name)
+        return field.help if field is not None else KEY_HELP.get(name.removeprefix(KEYS), "")
 
     @property
     def _under(self) -> str:
@@ -185,24 +218,57 @@ class SettingsScreen(EngineScreen):
     @on(DataTable.RowHighlighted)
     def _explain(self) -> None:
         field = self._fields.get(self._under)
+        more = KEYS_HELP if self._under.startswith(KEYS) else ""
         if field is not None:
             values = f"{field.values[0].upper()}{field.values[1:]}. " if field.values else ""
-            self._help.update(f"{field.help}\n{values}{EFFECT.get(self._under, AT_ONCE)}")
-        elif self._under == PRESET:
-            self._help.update(PRESET_HELP)
-        else:
-            self._help.update(
-                f"{KEY_HELP.get(self._under.removeprefix(KEYS), '')}\n"
-                "Keys as Textual names them, such as ctrl+g or f12; several with commas between."
-            )
+            more = f"{values}{EFFECT.get(self._under, AT_ONCE)}"
+        self._help.update(f"{self._help_of(self._under)}\n{more}" if self._under else NOTHING_FOUND)
 
     # ---- keys --------------------------------------------------------------------------------------------------
 
     @on(DataTable.RowSelected)
     def action_change(self) -> None:
-        """Type another value."""
-        if self._under:
-            self._ask.ask(self._under, self._under, self._values[self._under])
+        """Type another value, or take one of those that there are; of two, the other."""
+        name = self._under
+        values = self._choices(name)
+        if values == SWITCH:
+            self._change(name, "no" if self._values[name] == "yes" else "yes")
+        elif values:
+            self._choose(name, values)
+        elif name:
+            self._ask.ask(name, name, self._values[name])
+
+    @work(group="choose", exclusive=True)
+    async def _choose(self, name: str, values: list[str]) -> None:
+        if name == "theme":
+            text = await choose_theme(self.app)
+        else:
+            now = self._values[name]
+            current = values.index(now) if now in values else None
+            chosen = await self.app.push_screen_wait(ChooseScreen(name, values, "part of a name", current=current))
+            text = None if chosen is None else values[chosen]
+        if text is not None and text != self._values[name]:
+            self._change(name, text)
+
+    def action_filter(self) -> None:
+        """Type what to look for."""
+        self._filter.display = True
+        self._filter.focus()
+
+    def action_leave_filter(self) -> None:
+        """Back to the table, with all of it."""
+        self._filter.value = ""
+        self._filter.display = False
+        self._table.focus()
+
+    @on(Input.Submitted, "#setting-filter")
+    def _keep_filter(self) -> None:
+        self._table.focus()
+
+    @on(Input.Changed, "#setting-filter")
+    def _look_for(self) -> None:
+        self._show()
+        self._explain()
 
     def action_step(self, by: int) -> None:
         """Take the value before or the next one, where there are some in an order."""
@@ -227,7 +293,7 @@ class SettingsScreen(EngineScreen):
             return list(PRESETS)
         field = self._fields.get(name)
         if field is not None and field.kind == "switch":
-            return ["no", "yes"]
+            return SWITCH
         return list(field.choices) if field is not None else []
 
     def action_default(self) -> None:
@@ -248,6 +314,9 @@ class SettingsScreen(EngineScreen):
             return
         name, text = self._former.pop()
         if await self._save(name, text):
+            if name not in self._table.rows:
+                self.action_leave_filter()
+                self._show()
             self._table.move_cursor(row=self._table.get_row_index(name))
             self.notify(f"{name} is as before.", markup=False)
 
@@ -280,7 +349,6 @@ class SettingsScreen(EngineScreen):
             if name == PRESET or name.startswith(KEYS):
                 self._save_key(name.removeprefix(KEYS), text.strip())
             else:
-                self._check_theme(name, text.strip())
                 await self.client.request(ChangeSetting(name=name, value=text))
         except LatenttyError as error:
             tell(self.app, error.problem)
@@ -290,16 +358,10 @@ class SettingsScreen(EngineScreen):
         self.post_message(self.Saved(name))
         return True
 
-    def _check_theme(self, name: str, text: str) -> None:
-        if name == "theme" and text not in self.app.available_themes:
-            raise bad_request(f"There is no theme called {text!r}.", f"There are: {', '.join(theme_names(self.app))}.")
-
     def _save_key(self, name: str, text: str) -> None:
         path = self.client.paths.keymap_file
         keymap = read_keymap(path)
         if name == PRESET:
-            if text not in ("default", "vim"):
-                raise bad_request(f"There is no keymap called {text!r}.", "There are: default, vim.")
             keymap = Keymap(preset="vim" if text == "vim" else "default", keys=keymap.keys)
         else:
             others = {one: keys for one, keys in keymap.keys.items() if one != name}
@@ -311,8 +373,3 @@ class SettingsScreen(EngineScreen):
     def action_cursor(self, by: int) -> None:
         """Move the cursor by lines."""
         self._table.move_cursor(row=self._table.cursor_row + by)
-
-
-def theme_names(app: App[Any]) -> list[str]:
-    """The themes that can be chosen."""
-    return sorted(name for name in app.available_themes if not name.startswith("textual-"))

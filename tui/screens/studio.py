@@ -19,6 +19,8 @@ from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Select
 
 from tui.client import EngineClient
+from tui.library.paths import short_path
+from tui.library.plain_text import plain
 from tui.library.saved_prompts import SavedPrompt, delete_prompt, read_saved_prompts, save_prompt
 from tui.panes.adapter_rows import AdapterRow
 from tui.panes.control_rows import ControlRows
@@ -578,7 +580,8 @@ class StudioScreen(EngineScreen):
         picture = self.shown
         if picture is not None and await self.result(TrashPictures(pictures=[picture.id])) is not None:
             self._undo.add("The picture is back.", RestorePictures(pictures=[picture.id]))
-            self.notify(f"It is in the trash; {undo_key(self.app, 'picture.undo')} brings it back.")
+            key = undo_key(self.app, "picture.undo")
+            self.notify(f"It is in the trash. {key} brings it back; later, F3 and b show the trash.")
 
     @work(group="commands")
     async def action_undo(self) -> None:
@@ -597,7 +600,7 @@ class StudioScreen(EngineScreen):
         """Put the picture's path on the clipboard of the terminal."""
         if self.shown is not None:
             self.app.copy_to_clipboard(self.shown.path)
-            self.notify("The path is on the clipboard.")
+            self.notify(f"{plain(short_path(self.shown.path))} is copied.", markup=False)
 
     @work(group="choose", exclusive=True)
     async def action_send_to(self) -> None:

@@ -1,12 +1,14 @@
 """The first-run tour: one screen that says what to press first."""
 
+from typing import Final
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-TEXT = """\
+TEXT: Final = """\
 Welcome. Three panes: the prompt, the settings, the picture.
 
   Type what the picture shows, and press Enter.
@@ -20,7 +22,8 @@ Welcome. Three panes: the prompt, the settings, the picture.
   So do 2 to 7 where nothing is typed, and Alt+2 to Alt+7 everywhere.
   F1 lists the keys that work where you are; ^P finds commands by name.
 
-The engine does the work, and goes on when this window closes."""
+Every picture is saved at once, in {pictures}
+F10 leaves; the engine goes on, and `latentty` comes back to it."""
 
 
 class TourScreen(ModalScreen[None]):
@@ -36,9 +39,14 @@ class TourScreen(ModalScreen[None]):
     """
     BINDINGS = [Binding("escape,enter,space,q", "dismiss", "Begin", id="tour.close")]
 
+    def __init__(self, pictures: str) -> None:
+        """`pictures` is the folder where they go, as people write it."""
+        super().__init__()
+        self._pictures = pictures
+
     def compose(self) -> ComposeResult:
         """The text."""
         with VerticalScroll() as box:
             box.border_title = "Latentty"
             box.border_subtitle = "Enter begins"
-            yield Static(TEXT, markup=False)
+            yield Static(TEXT.format(pictures=self._pictures), markup=False)

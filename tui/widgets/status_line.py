@@ -3,6 +3,7 @@
 from typing import Final
 
 from textual import events
+from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -64,10 +65,15 @@ class StatusLine(Widget):
 
     @property
     def _places(self) -> dict[str, str]:
-        """The places that are told, each with its text: the number is the key that leads there."""
+        """The places that are told, each with its text: in front is the key that leads there."""
         if self.size.width >= ALL_PLACES_FROM:
-            return {one: f"{number} {one.capitalize()}" for number, one in enumerate(PLACES, 1)}
+            return {one: f"{self._key(one, number)} {one.capitalize()}" for number, one in enumerate(PLACES, 1)}
         return {self._place: self._place.capitalize()} if self._place else {}
+
+    def _key(self, place: str, number: int) -> str:
+        """The key that leads to `place`, which the user may have changed from its `number`."""
+        key = self.app._keymap.get(f"{place}.number", str(number)).partition(",")[0].strip()
+        return self.app.get_key_display(Binding(key, ""))
 
     def _middle(self, room: int) -> str:
         """The model, the mode and the memory in use, as far as there is room."""
