@@ -16,9 +16,10 @@ from typing import NoReturn
 from tests.faults.fault_points import around
 from tui.engine import database, pool
 from tui.engine.board import Board
-from tui.engine.daemon import Engine, write_log
+from tui.engine.daemon import Engine
 from tui.engine.home import ChildHome
 from tui.engine.lock import EngineLock
+from tui.engine.log_file import write_log
 from tui.library.paths import Paths
 from tui.library.settings import load_settings
 

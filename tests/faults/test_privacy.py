@@ -22,7 +22,7 @@ from tests.conftest import pictures_below
 from tests.faults.conftest import Tally
 from tests.faults.test_hostile_clients import HELLO
 from tui.client import attach
-from tui.engine import daemon
+from tui.engine import log_file
 from tui.engine.home import QUIET
 from tui.library.engine_file import read_engine_file
 from tui.library.paths import Paths
@@ -90,13 +90,13 @@ def test_the_log_hides_secrets_is_private_and_stays_small(
 ) -> None:
     for name, value in TOKENS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(daemon, "LOG_BYTES", 20_000)
+    monkeypatch.setattr(log_file, "LOG_BYTES", 20_000)
     root = logging.getLogger()
     before = root.handlers[:]
     root.handlers.clear()
     umask = os.umask(0)
     try:
-        daemon.write_log(home.log_file)
+        log_file.write_log(home.log_file)
         for number in range(times(300, 20_000)):
             value = list(TOKENS.values())[number % 3]
             logging.getLogger("x").info("GET /file?token=%s and %r failed, Bearer %s", value, {"k": value}, value)
@@ -111,7 +111,7 @@ def test_the_log_hides_secrets_is_private_and_stays_small(
             handler.close()
         root.handlers[:] = before
     logs = sorted(home.state.glob("engine.log*"))
-    assert len(logs) == daemon.LOG_FILES + 1
+    assert len(logs) == log_file.LOG_FILES + 1
     for log in logs:
         assert stat.S_IMODE(log.stat().st_mode) == 0o600
         assert log.stat().st_size < 25_000

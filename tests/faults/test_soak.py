@@ -21,7 +21,7 @@ from tests.faults.test_hostile_clients import HELLO, resident_bytes
 from tests.faults.test_sudden_death import count_losses
 from tests.test_terminal_session import Session
 from tui.client import attach
-from tui.engine import daemon
+from tui.engine import log_file
 from tui.library.models import BUNDLED
 from tui.library.paths import Paths, bundled_models
 from tui.protocol.commands import Cancel, EnsureControlNet, ReleaseControlNet, UnloadModel
@@ -132,7 +132,7 @@ async def test_many_jobs_leave_the_engine_as_small_as_it_was(
     assert watch.grown("fds") < 3
     assert watch.grown("threads") < 3
     assert size < 5 * MEBIBYTE + 5_000 * len(jobs), "the database's log of a thousand pages, and some for each job"
-    assert logs <= (daemon.LOG_FILES + 1) * daemon.LOG_BYTES
+    assert logs <= (log_file.LOG_FILES + 1) * log_file.LOG_BYTES
 
 
 async def test_clients_come_and_go_three_at_a_time(

@@ -9,8 +9,9 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-from tui.engine.daemon import Engine, write_log
+from tui.engine.daemon import Engine
 from tui.engine.lock import AlreadyRunning, EngineLock
+from tui.engine.log_file import write_log
 from tui.library.paths import Paths
 from tui.library.plain_text import plain
 from tui.library.settings import load_settings
