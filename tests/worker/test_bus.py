@@ -16,15 +16,17 @@ from torch import nn
 from tests.conftest import make_job
 from tests.worker.conftest import BUNDLED_PATH, CPU, PLENTY, nothing
 from tui.protocol.commands import Target
-from tui.worker import weights
+from tui.worker import bus, cuda_runtime, file_runs, host_tier
+from tui.worker.bus import Bus
 from tui.worker.cancel import Cancelled, CancelToken
 from tui.worker.component import Link
+from tui.worker.cuda_runtime import windows
+from tui.worker.host_tier import HostTier
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.relief import Relief
 from tui.worker.residents import Residents
 from tui.worker.runner import JobRun, Outlet
 from tui.worker.streaming import Conveyor, staying
-from tui.worker.weights import Bus, HostTier, windows
 
 
 class Stream:
@@ -79,9 +81,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
         Event = globals()["Event"]
 
     empty = torch.empty
-    monkeypatch.setattr(weights, "_cuda", Cuda)
-    monkeypatch.setattr(weights, "_runtime", lambda: runtime)
-    monkeypatch.setattr(weights, "WINDOW", 1 << 20)
+    monkeypatch.setattr(bus, "_cuda", Cuda)
+    monkeypatch.setattr(cuda_runtime, "_runtime", lambda: runtime)
+    monkeypatch.setattr(cuda_runtime, "WINDOW", 1 << 20)
     monkeypatch.setattr(torch, "empty", lambda *a, pin_memory=False, **k: empty(*a, **k))
     monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: Stream())
@@ -105,7 +107,7 @@ def sums(residents: Residents) -> list[float]:
 def test_every_way_brings_the_same_weights_and_the_second_needs_no_ring(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "cached_share", lambda _: 0.0)
+    monkeypatch.setattr(host_tier, "cached_share", lambda _: 0.0)
     residents = linked()
     expected = sums(Residents(CPU, torch.float32, PLENTY))
     assert residents.link is not None
@@ -133,11 +135,11 @@ def test_files_that_the_kernel_has_in_memory_are_registered_at_once_and_come_in_
 def test_what_the_kernel_has_of_a_file_in_its_memory_is_known(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(1 << 20))
-    assert weights.cached_share(str(path)) == 1.0
+    assert host_tier.cached_share(str(path)) == 1.0
 
 
 def test_a_load_by_runs_ends_when_it_is_cancelled(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "RUN", 1 << 20)
+    monkeypatch.setattr(file_runs, "RUN", 1 << 20)
     residents, token = linked(), CancelToken()
     model = residents.model("m", str(BUNDLED_PATH))
     total = sum(component.stored_bytes for component in model.components.values())
@@ -148,7 +150,7 @@ def test_a_load_by_runs_ends_when_it_is_cancelled(runtime: Runtime, monkeypatch:
 
     with pytest.raises(Cancelled):
         residents.ensure(model.components.values(), token, at)
-    assert total / 2 < runtime.copied < total / 2 + (weights.QUEUED + 2 << 20)
+    assert total / 2 < runtime.copied < total / 2 + (bus.QUEUED + 2 << 20)
 
 
 @given(
@@ -166,8 +168,8 @@ def test_runs_hold_every_tensor_once_where_it_lies(sizes: list[tuple[int, bool, 
         places.append(("file", offset))
         offset += length * dtype.itemsize
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(weights, "RUN", run)
-        runs = weights.runs_of(sources, places)
+        patched.setattr(file_runs, "RUN", run)
+        runs = file_runs.runs_of(sources, places)
     found = {
         one.target: one.within(memory[part.begin : part.begin + part.size]) for part in runs for one in part.tensors
     }
@@ -253,6 +255,6 @@ def test_no_copy_crosses_a_window_and_none_is_left_out(offset: int, size: int) -
     done = 0
     for begin, step in windows(offset, size):
         assert begin == done
-        assert (offset + begin) // weights.WINDOW == (offset + begin + step - 1) // weights.WINDOW
+        assert (offset + begin) // cuda_runtime.WINDOW == (offset + begin + step - 1) // cuda_runtime.WINDOW
         done += step
     assert done == size

@@ -53,11 +53,11 @@ from tui.protocol.commands import Target
 from tui.protocol.problem import LatenttyError
 from tui.worker import control_file
 from tui.worker.cancel import CancelToken
+from tui.worker.file_runs import locate
 from tui.worker.prompt_cache import PromptCache
 from tui.worker.residents import Model, Residents
 from tui.worker.runner import JobRun, Outlet
 from tui.worker.shared_tokenizers import shared_tokenizer
-from tui.worker.weights import locate
 
 
 @pytest.fixture(autouse=True)

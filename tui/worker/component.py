@@ -18,10 +18,12 @@ import torch
 from torch import nn
 
 from tui.worker.bitsandbytes_weights import as_parameter, is_packed, let_go, scales_of, sent_to
+from tui.worker.bus import Arrival, Bus, Copy, aligned
 from tui.worker.cancel import CancelToken
+from tui.worker.file_runs import Places, Run, locate, runs_of
+from tui.worker.host_tier import HostTier
 from tui.worker.lost_device import device_watched
 from tui.worker.mapped_pages import MappedPages
-from tui.worker.weights import Arrival, Bus, Copy, HostTier, Places, Run, aligned, locate, runs_of
 
 Progress = Callable[[int], None]
 """Told the bytes, as on the disk, that one more tensor had."""

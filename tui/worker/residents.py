@@ -17,9 +17,11 @@ from tui.protocol.events import Reader, ResidentComponent
 from tui.worker.adapters import AdapterSet
 from tui.worker.assembling import blueprint_of
 from tui.worker.blueprint import Blueprint, Part
+from tui.worker.bus import Bus
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component, Link
 from tui.worker.control_file import control_part
+from tui.worker.host_tier import HostTier
 from tui.worker.ledger import Ledger
 from tui.worker.memory import return_memory, trim_heap
 from tui.worker.part_loading import check_tokenizers, holds_weights, load_module, load_processor, same_weights
@@ -29,7 +31,6 @@ from tui.worker.single_file import FilePart
 from tui.worker.skeleton import uncollected
 from tui.worker.text_override import encoder_part
 from tui.worker.vae_override import check_vae, vae_part
-from tui.worker.weights import Bus, HostTier
 
 log = logging.getLogger(__name__)
 

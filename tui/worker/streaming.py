@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import torch
 from torch import nn
 
+from tui.worker.bus import Arrival, Bus
 from tui.worker.cancel import CancelToken
 from tui.worker.component import Component
-from tui.worker.weights import Arrival, Bus
 
 FINE: Final = 0.9
 """The share of a block's bytes that must lie in blocks inside it, for those to be streamed instead."""
