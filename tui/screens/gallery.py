@@ -396,12 +396,12 @@ class GalleryScreen(UndoingScreen):
     def action_export(self) -> None:
         """Ask for a folder to copy into."""
         if self._chosen:
-            self._line.ask("export", "Copy to", "~/", "a folder on the box", "folder")
+            self._line.ask("export", "Copy to", hint="a folder, such as ~/shown", completes="folder")
 
     def action_export_bare(self) -> None:
         """The same; the copies tell nothing about their making."""
         if self._chosen:
-            self._line.ask("bare", "Copy without metadata to", "~/", "a folder on the box", "folder")
+            self._line.ask("bare", "Copy without metadata to", hint="a folder, such as ~/shown", completes="folder")
 
     def action_sheet(self) -> None:
         """Ask where the contact sheet of the chosen pictures goes."""
@@ -451,7 +451,7 @@ class GalleryScreen(UndoingScreen):
         if result is None:
             return
         if isinstance(command, MakeContactSheet):
-            self.notify(f"Written: {plain(msgspec.msgpack.decode(result, type=str))}", markup=False)
+            self.notify(f"Written: {plain(short_path(msgspec.msgpack.decode(result, type=str)))}", markup=False)
         else:
             copies = msgspec.msgpack.decode(result, type=list[str])
             count = "1 copy" if len(copies) == 1 else f"{len(copies)} copies"

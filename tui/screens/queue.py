@@ -1,13 +1,14 @@
 """The queue screen: what runs, waits, failed and ended, and what to do with it."""
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
 from rich.text import Text
 from textual import on, work
 from textual.binding import Binding
+from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DataTable
@@ -15,6 +16,7 @@ from textual.widgets import DataTable
 from tui.client import EngineClient
 from tui.library.durations import duration
 from tui.library.plain_text import plain, shortened
+from tui.library.schedulers import SCHEDULERS
 from tui.protocol.commands import Cancel, CancelAll, Pause, Reorder, Resume, Retry
 from tui.protocol.events import JobRecord
 from tui.protocol.job import Job
@@ -94,14 +96,14 @@ class QueueScreen(UndoingScreen):
         under, at_top = self._under_cursor, self._table.cursor_row == 0
         self._records = records
         step = snapshot.step
-        cells = {
-            record.job.id: _cells(record, step.step / step.steps if step and step.steps else 0) for record in records
-        }
+        fraction = step.step / step.steps if step and step.steps else 0
+        cells = {record.job.id: _cells(record, fraction, self.app.theme_variables) for record in records}
         _fit(cells.values(), self.app.size.width)
         if [record.job.id for record in records] == [record.job.id for record in before]:
             for job_id, texts in cells.items():
                 for column, text in zip(COLUMNS, texts, strict=True):
-                    if self._table.get_cell(job_id, column) == text:
+                    shown = self._table.get_cell(job_id, column)
+                    if (shown, shown.style) == (text, text.style):
                         continue
                     if column == "state":
                         self._table.change(job_id, column, text)
@@ -132,9 +134,7 @@ class QueueScreen(UndoingScreen):
         if about != self._offered_for:
             self._offered_for = about
             self.refresh_bindings()
-        self._details.update(
-            plain(_details(record), keep_newlines=True) if record else "No jobs yet. F2 leads to the studio."
-        )
+        self._details.update(_details(record) if record else "No jobs yet. F2 leads to the studio.")
 
     # ---- keys --------------------------------------------------------------------------------------------------
 
@@ -247,14 +247,16 @@ def _summary(snapshot: Snapshot) -> str:
     return plain(" · ".join(part for part in parts if part))
 
 
-def _cells(record: JobRecord, fraction: float) -> list[Text]:
+def _cells(record: JobRecord, fraction: float, colours: Mapping[str, str]) -> list[Text]:
+    """A line: what has ended recedes, and the state tells in the theme's `colours` what runs and what failed."""
     job = record.job
     mark = {"running": "▶", "waiting": "·", "interrupted": "!", "done": "✓", "failed": "✗", "cancelled": "–"}[
         record.state
     ]
     progress = f" {fraction:.0%}" if record.state == "running" else ""
     when = record.finished or record.started or record.submitted
-    style = {"failed": "bold", "cancelled": "dim", "done": "dim"}.get(record.state, "")
+    style = {"cancelled": "dim", "done": "dim"}.get(record.state, "")
+    striking = {"running": colours["accent"], "failed": f"bold {colours['error']}"}.get(record.state, style)
     texts = (
         f"{mark} {record.state}{progress}",
         f"{record.saved}/{job.count}",
@@ -262,7 +264,7 @@ def _cells(record: JobRecord, fraction: float) -> list[Text]:
         _clock(when),
         job.prompt_template or job.prompt or "no prompt",
     )
-    return [Text(plain(text), style) for text in texts]
+    return [Text(plain(text), striking if place == 0 else style) for place, text in enumerate(texts)]
 
 
 def _fit(lines: Collection[list[Text]], width: int) -> None:
@@ -280,14 +282,15 @@ def _clock(when: float) -> str:
     return time.strftime("%H:%M:%S" if today else "%m-%d %H:%M", told)
 
 
-def _details(record: JobRecord) -> str:
+def _details(record: JobRecord) -> Content:
     """What failed and what to do, what had to be done, and the job itself."""
     job = record.job
-    lines = [str(record.problem)] if record.problem is not None else []
-    lines += record.notes
+    problem = f"{record.problem}\n" if record.problem is not None else ""
+    scheduler = SCHEDULERS[job.scheduler].label if job.scheduler in SCHEDULERS else job.scheduler
+    lines = [*record.notes]
     lines.append(job.prompt_template or job.prompt or "no prompt")
     lines.append(
-        f"{job.mode} · {job.width}×{job.height} · {job.steps} steps · guidance {job.guidance_scale:g} · {job.scheduler}"
+        f"{job.mode} · {job.width}×{job.height} · {job.steps} steps · guidance {job.guidance_scale:g} · {scheduler}"
         f" · seed {job.seed}"
     )
     times = [f"submitted {_clock(record.submitted)}"]
@@ -295,9 +298,10 @@ def _details(record: JobRecord) -> str:
         times.append(f"started {_clock(record.started)}")
     if record.finished is not None:
         times.append(f"ended {_clock(record.finished)}")
-        if record.started is not None:
+        if record.started is not None and record.saved:
             took = record.finished - record.started
             times.append(f"took {took:.1f} s" if took < 10 else f"took {duration(took)}")
     if record.attempts > 1:
         times.append(f"{record.attempts} attempts")
-    return "\n".join([*lines, " · ".join(times)])
+    about = "\n".join([*lines, " · ".join(times)])
+    return Content.assemble((plain(problem, keep_newlines=True), "$error"), plain(about, keep_newlines=True))

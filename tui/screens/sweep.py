@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from tui.client import EngineClient
 from tui.library.durations import duration
+from tui.library.paths import short_path
 from tui.library.plain_text import plain
 from tui.library.sweeps import HELP, LORA, NUMBERS, PROMPT, WORDS, read_axes
 from tui.protocol.commands import Cancel, GetSweep, GetSweeps, MakeContactSheet, Retry, StartSweep
@@ -61,6 +62,9 @@ CHANGES: Final = (
 
 OPEN: Final = ("running", "waiting", "interrupted")
 """States of cells that are not drawn yet and will be."""
+
+ON_SWEEP: Final = frozenset({"cancel", "retry", "sheet", "other"})
+"""Actions on the sweep that is seen."""
 
 CELLS_TIMED: Final = 8
 """Cells, the last ones, whose average tells how long the others take."""
@@ -111,6 +115,8 @@ class SweepScreen(UndoingScreen):
         self._state: SweepState | None = None
         self._stale = True
         self._written = ""
+        self._offered: set[str] = set()
+        """What the line of keys offers to do with the sweep."""
 
     def compose_body(self) -> Iterable[Widget]:
         """Summary, how far it is, grid, details, and the line that asks."""
@@ -125,9 +131,20 @@ class SweepScreen(UndoingScreen):
         self._grid.tell(EMPTY)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What needs a sweep is dimmed until there is one."""
-        needs = action in ("cancel", "retry", "sheet", "other")
-        return True if self._state is not None or not needs else None
+        """What would do nothing to the sweep that is seen is dimmed."""
+        return None if action in ON_SWEEP - self._useful else True
+
+    @property
+    def _useful(self) -> set[str]:
+        """Of :data:`ON_SWEEP`, what would do something."""
+        states = {cell.state for cell in self._state.cells} if self._state is not None else set()
+        useful = {
+            "cancel": states & {*OPEN},
+            "retry": states & {"failed", "cancelled", "absent"},
+            "sheet": states & {"done"},
+            "other": self._ids[1:],
+        }
+        return {action for action, can in useful.items() if can}
 
     def will_show(self) -> None:
         """Text first."""
@@ -189,6 +206,9 @@ class SweepScreen(UndoingScreen):
         if self.client.snapshot is not None:
             self._show_progress(self.client.snapshot)
         self._show_details()
+        if self._useful != self._offered:
+            self._offered = self._useful
+            self.refresh_bindings()
 
     def _show_progress(self, snapshot: Snapshot) -> None:
         """A bar, rate and time left, while there are cells to draw."""
@@ -345,7 +365,7 @@ class SweepScreen(UndoingScreen):
         )
         result = await self.result(command)
         if result is not None:
-            self.notify(f"Written: {plain(msgspec.msgpack.decode(result, type=str))}", markup=False)
+            self.notify(f"Written: {plain(short_path(msgspec.msgpack.decode(result, type=str)))}", markup=False)
 
 
 def sweep_progress(state: SweepState, snapshot: Snapshot) -> tuple[float, str] | None:
