@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tui.library import models
@@ -31,6 +32,37 @@ def test_models_in_a_folder_are_found_and_equal_names_are_told_apart(model: Path
     shutil.copytree(SOURCE, tmp_path / "more" / "mine")
     names = [info.name for info in find_models([model.parent, tmp_path / "more"])]
     assert names == [str(tmp_path / "more" / "mine"), "mine", BUNDLED]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("model_index.json", '{"_class_name": ["LTXPipeline"]}'),
+        ("model_index.json", '{"_class_name": "\\ud800", "vae": ["diffusers", "AutoencoderKL"]}'),
+        ("model_index.json", '{"_class_name": 1e999}'),
+        ("unet/config.json", '{"sample_size": 9223372036854775807, "in_channels": 4}'),
+        ("vae/config.json", '{"block_out_channels": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]}'),
+        ("scheduler/scheduler_config.json", '{"_class_name": {}}'),
+    ],
+)
+def test_a_configuration_of_nonsense_spoils_no_message_about_the_model(model: Path, name: str, told: str) -> None:
+    (model / name).write_text(told)
+    msgspec.msgpack.encode(find_models([model.parent]))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"_class_name": "LTXPipeline", "vae": ["diffusers", "AutoencoderKLLTXVideo"]}, "pictures, not films"),
+        ({"_class_name": "StableAudioPipeline", "vae": ["diffusers", "AutoencoderOobleck"]}, "pictures, not sound"),
+        ({"_class_name": "ErnieImagePipeline"}, "its pipeline is ErnieImagePipeline, and .* none of its kind"),
+        ({}, "names no pipeline"),
+    ],
+)
+def test_a_model_that_is_not_drawn_with_says_what_it_is(model: Path, told: dict[str, object], why: str) -> None:
+    (model / "model_index.json").write_text(json.dumps(told))
+    with pytest.raises(LatenttyError, match=why):
+        read_model(model)
 
 
 def damage(model: Path, how: str) -> None:

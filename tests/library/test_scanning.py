@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import msgspec
+
 from tests.library import model_files as files
 from tests.library.model_files import write_safetensors
 from tui.library.places import Place, out_of_reach, places
@@ -90,3 +92,20 @@ def test_what_cannot_be_looked_through_is_told_and_keeps_nothing_else_from_being
     absent, misplaced = out_of_reach(folders)
     assert absent.endswith("unmounted is not there: is its disk mounted?")
     assert misplaced.endswith("lora.safetensors cannot be read (Not a directory)")
+
+
+def test_names_that_are_not_utf8_are_listed_with_the_reason_and_spoil_no_message(tmp_path: Path) -> None:
+    write_safetensors(tmp_path / os.fsdecode(b"\xe9t\xe9.safetensors"), files.KOHYA)
+    write_safetensors(tmp_path / os.fsdecode(b"d\xfcrer") / "one.safetensors", files.SDXL)
+    model = tmp_path / "model"
+    (model / "unet").mkdir(parents=True)
+    (model / "model_index.json").write_text("{}")
+    (model / "unet" / os.fsdecode(b"x\xff.safetensors")).write_bytes(b"x")
+    found = list(candidates([Place(path=tmp_path, owner="folder")]))
+    listed = [file for one in found for file in look_at(one)]
+    msgspec.msgpack.encode((listed, [one.stamp for one in found], [one.told for one in found]))
+    known = {file.path.removeprefix(f"{tmp_path}/"): (file.kind, str(file.problem)) for file in listed}
+    assert known.keys() == {"\\xe9t\\xe9.safetensors", "d\\xfcrer/one.safetensors", "model"}
+    for path, kind in (("\\xe9t\\xe9.safetensors", "lora"), ("d\\xfcrer/one.safetensors", "checkpoint")):
+        assert known[path][0] == kind
+        assert "not UTF-8" in known[path][1]

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -17,6 +18,7 @@ from watchfiles import awatch
 from tui.engine.database import Database
 from tui.library.addons import bundled_addons
 from tui.library.hashes import Hashes, hash_file
+from tui.library.listing import told_path
 from tui.library.places import Place
 from tui.library.scanning import Candidate, candidates, changed, look_at
 from tui.protocol.commands import GetLibrary
@@ -33,6 +35,12 @@ QUIET_FOR: Final = 3000
 
 LOOK_AGAIN: Final = 600.0
 """Seconds after which the folders are looked through anyway: network disks tell nothing of their changes."""
+
+UNTOLD_AFTER: Final = 30.0
+"""Seconds after which they are, where the system cannot tell of changes: more where a search takes long."""
+
+UNTOLD_SHARE: Final = 20
+"""Times as long as the last search took, at least, nothing is looked through then."""
 
 BUSY_WAIT: Final = 5.0
 
@@ -69,6 +77,10 @@ class Library:
         """The folders of the last search that came to its end."""
         self.searched = asyncio.Event()
         """The first search has come to its end, whatever that was."""
+        self._took = 0.0
+        """Seconds that the last search took."""
+        self._untold = False
+        """Whether the system could not tell of changes."""
         self.state = LibraryScan(running=False)
 
     @property
@@ -120,9 +132,11 @@ class Library:
         """Bring the library up to date; only new and changed files are opened. Waits for a search that runs."""
         async with self._searching:
             self._stop.clear()
+            begun = time.monotonic()
             try:
                 await self._scan()
             finally:
+                self._took = time.monotonic() - begun
                 self.searched.set()
                 if self.state.running:
                     self._report(replace(self.state, running=False, cancelled=True))
@@ -144,7 +158,7 @@ class Library:
         gone = [] if cancelled else [path for path in self._entries if path not in found]
         await self._save({}, gone)
         if not cancelled:
-            self._searched = [str(place.path) for place in where]
+            self._searched = [told_path(place.path) for place in where]
         if todo or gone or not self.searched.is_set():
             await self._on_change(self.files)
         self._report(replace(self.state, running=False, cancelled=cancelled, counts=self._counts()))
@@ -154,7 +168,7 @@ class Library:
         for candidate in candidates(where):
             if self._stop.is_set():
                 break
-            found[str(candidate.path)] = candidate
+            found[candidate.told] = candidate
         return found
 
     def _look(self, batch: list[Candidate]) -> dict[str, _Entry]:
@@ -162,7 +176,7 @@ class Library:
         for candidate in batch:
             if self._stop.is_set():
                 break
-            looked[str(candidate.path)] = _Entry(candidate.stamp, look_at(candidate))
+            looked[candidate.told] = _Entry(candidate.stamp, look_at(candidate))
         return looked
 
     async def _save(self, entries: dict[str, _Entry], gone: list[str]) -> None:
@@ -219,8 +233,10 @@ class Library:
             return
         # such as a limit of the system on watches, or a name that is no text
         except (OSError, RuntimeError, ExceptionGroup) as error:
-            log.warning("changes of the model folders are not told (%s); they are looked for now and then", error)
-            await asyncio.sleep(LOOK_AGAIN)
+            if not self._untold:
+                log.warning("changes of the model folders are not told (%s); they are looked for now and then", error)
+            self._untold = True
+            await asyncio.sleep(min(max(UNTOLD_AFTER, UNTOLD_SHARE * self._took), LOOK_AGAIN))
 
     async def _hash_new(self) -> None:
         for file in self.files:

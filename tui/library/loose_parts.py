@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tui.library.gguf_header import weights_header
+from tui.library.listing import is_tellable
 from tui.library.safetensors_header import Header
 from tui.protocol.problem import LatenttyError
 
@@ -152,7 +153,7 @@ def files_below(folder: Path) -> Iterator[Path]:
         if len(Path(place).parts) - base >= DEPTH:
             below.clear()
         for name in sorted(names):
-            if name.lower().endswith((".safetensors", ".sft", ".gguf")):
+            if name.lower().endswith((".safetensors", ".sft", ".gguf")) and is_tellable(Path(place, name)):
                 yield Path(place) / name
 
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tui.library.bounded import read_small, read_toml
 from tui.library.families import Family, family_of
 from tui.library.listing import matches
+from tui.library.other_models import pipeline_not_drawn_with
 from tui.library.paths import bundled_models
 from tui.library.safetensors_header import read_header
 from tui.library.schedulers import OWN, offered, own_scheduler
@@ -32,6 +33,12 @@ MAX_NAME: Final = 64
 
 MAX_JSON: Final = 16_000_000
 """Bytes of the largest configuration file that is read."""
+
+MAX_SIZE: Final = 16_384
+"""Pixels along one side that a model may say it was trained for."""
+
+MAX_LEVELS: Final = 16
+"""Of an autoencoder, each of which halves width and height."""
 
 _PICKLES = {".bin", ".ckpt", ".pt", ".pth"}
 
@@ -81,7 +88,7 @@ def read_model(folder: Path) -> ModelInfo:
     index = _read_index(folder)
     family = family_of(index)
     if family is None:
-        raise _unusable(folder, f"its pipeline {index.get('_class_name', '(none named)')} is of no family that we know")
+        raise _unusable(folder, pipeline_not_drawn_with(index), "Choose another model.")
     weights = sum(_check_component(folder, name) for name, entry in index.items() if _is_component(entry))
     info = info_of(folder, family, folder, read_json(folder, "scheduler/scheduler_config.json"), weights)
     defaults = msgspec.to_builtins(_read_defaults(folder))
@@ -149,6 +156,10 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         raise _unusable(folder, f"{name} is no valid JSON ({error})") from None
     if not isinstance(value, dict):
         raise _unusable(folder, f"{name} is no JSON object")
+    try:
+        msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError):  # halves of letters, numbers of more than 64 bits
+        raise _unusable(folder, f"{name} holds what no message could tell") from None
     return value
 
 
@@ -218,7 +229,8 @@ def _native_size(folder: Path, family: Family) -> int:
     levels = read_json(folder, vae).get("block_out_channels")
     if not isinstance(sample, int) or not isinstance(levels, list):
         return family.size
-    return int(sample * 2 ** (len(levels) - 1))
+    size = sample * 2 ** (min(len(levels), MAX_LEVELS) - 1) if levels else 0
+    return int(size) if 0 < size <= MAX_SIZE else family.size
 
 
 def _read_defaults(folder: Path) -> _Defaults:

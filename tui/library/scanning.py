@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tui.library.identify import PICKLES, SUFFIXES, identify_file, identify_folder
-from tui.library.listing import is_tellable
+from tui.library.listing import is_tellable, told_path
 from tui.library.places import Place
 from tui.protocol.library import ModelFile
+from tui.protocol.problem import Problem
 
 MAX_DEPTH: Final = 12
 MIN_PICKLE: Final = 4096
@@ -28,6 +30,11 @@ class Candidate(Struct, frozen=True, kw_only=True):
     stamp: str
     """Of its files: sizes, times and names."""
 
+    @property
+    def told(self) -> str:
+        """Its path as text that is UTF-8 and no other file's."""
+        return told_path(self.path)
+
 
 def candidates(places: list[Place]) -> Iterator[Candidate]:
     """What may be a model below `places`, each folder once. No file is opened; what cannot be read holds nothing."""
@@ -39,8 +46,6 @@ def candidates(places: list[Place]) -> Iterator[Candidate]:
             inside[:] = sorted(name for name in inside if not name.startswith(".") and name != "blobs")
             if depth >= MAX_DEPTH or _met(here, seen):
                 inside.clear()
-                continue
-            if not is_tellable(here):
                 continue
             if "model_index.json" in names:
                 inside.clear()
@@ -58,7 +63,7 @@ def _files(folder: Path, names: list[str], owner: str) -> Iterator[Candidate]:
     for name in sorted(names):
         path = folder / name
         suffix = path.suffix.lower()
-        if suffix not in SUFFIXES or name.startswith(".") or not is_tellable(path):
+        if suffix not in SUFFIXES or name.startswith("."):
             continue
         if whole and suffix in _WEIGHTS:
             continue  # looked at with the folder
@@ -100,12 +105,16 @@ def _stamps(folder: Path, names: list[str]) -> list[str]:
             told = (folder / name).stat()
         except OSError:
             continue  # gone meanwhile
-        found.append(f"{name}:{told.st_size}:{told.st_mtime_ns}")
+        found.append(f"{told_path(Path(name))}:{told.st_size}:{told.st_mtime_ns}")
     return found
 
 
 def look_at(candidate: Candidate) -> list[ModelFile]:
     """What a candidate is; a folder that is no model itself may hold files that are."""
+    return [_as_can_be_told(file) for file in _look(candidate)]
+
+
+def _look(candidate: Candidate) -> list[ModelFile]:
     path, place = candidate.path, candidate.place
     if not candidate.folder:
         return [identify_file(path, place)]
@@ -113,10 +122,24 @@ def look_at(candidate: Candidate) -> list[ModelFile]:
     if whole is not None:
         return [whole]
     try:
-        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _WEIGHTS and is_tellable(one))
+        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _WEIGHTS)
     except OSError:
         return []
     return [identify_file(one, place) for one in inside if one.is_file()]
+
+
+def _as_can_be_told(file: ModelFile) -> ModelFile:
+    """`file`; one whose name is not UTF-8 with the reason why it cannot be used, for no job could name it."""
+    path = Path(file.path)
+    if is_tellable(path):
+        return file
+    problem = Problem(
+        code="model_damaged",
+        cause=f"{told_path(path)} cannot be used: its name, or a folder's, is not UTF-8.",
+        hint="Rename it, or have all such names converted: convmv -f latin1 -t utf8 -r --notest FOLDER.",
+    )
+    name = told_path(Path(file.name))
+    return replace(file, path=told_path(path), name=name, preview="", problem=problem)
 
 
 def changed(found: Mapping[str, Candidate], known: Mapping[str, str]) -> list[Candidate]:

@@ -52,9 +52,10 @@ FAMILIES: Final[dict[str, Family]] = {family.id: family for family in _ALL}
 
 def family_of(index: Mapping[str, Any]) -> Family | None:
     """The family of the model with this `model_index.json`."""
+    told = str(index.get("_class_name"))
     for family in FAMILIES.values():
         marked = all(index.get(name) == value for name, value in family.marks.items())
-        if index.get("_class_name") in family.saved_as and marked:
+        if told in family.saved_as and marked:
             return family
     return None
 
