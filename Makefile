@@ -17,7 +17,7 @@ test: $(VENV)/installed-for-test
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n 2
 
 # Ask the public database of advisories about every pinned package; the only command here that needs it.
 # What could not be checked is named, with the reason, and the rest is checked all the same.

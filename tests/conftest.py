@@ -5,10 +5,15 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+# before torch is imported, here and by what tests start: threads that wait for each other stall on a busy machine
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from tests.faults.table import pytest_terminal_summary as pytest_terminal_summary  # where tests are told, not run
 from tui.client import EngineClient
 from tui.headless.engine_control import is_locked
 from tui.library.engine_file import read_engine_file
@@ -29,6 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-pieces", type=int, default=1, help="do one of so many pieces of the long run")
     parser.addoption("--faults-table", type=Path, help="the file to which each piece adds its rows of the table")
     parser.addoption("--rewrite-shown", action="store_true", help="keep what the screens look like now")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With `-n`: which process runs which tests."""
+    from tests.dealing import ByFile
+
+    return ByFile(config, log)
 
 
 def make_job(**changes: object) -> Job:
@@ -127,7 +140,6 @@ def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
         (folder / place).mkdir(mode=0o700)
         monkeypatch.setenv(name, str(folder / place))
     monkeypatch.setenv("LATENTTY_OUTPUT_FOLDER", str(folder / "pictures"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for each other stall on a busy machine
     paths = Paths.of_user()
     paths.cache.mkdir(mode=0o700)
     (paths.cache / "toured").touch(0o600)  # no first run, unless a test wants one

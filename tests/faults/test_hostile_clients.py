@@ -260,30 +260,31 @@ def test_a_folder_that_others_can_enter_holds_no_socket(home: Paths, tmp_path: P
 
 
 def test_a_runtime_folder_that_others_can_change_is_not_used(
-    home: Paths, tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+    home: Paths, tmp_path_factory: pytest.TempPathFactory, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "runtime"
+    folder = tmp_path_factory.mktemp("short")  # a socket's name has a hundred letters at most
+    place = folder / "runtime"
     place.mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(place)
-    (tmp_path / "file").touch()
-    for given in (place, tmp_path / "link"):
+    (folder / "link").symlink_to(place)
+    (folder / "file").touch()
+    for given in (place, folder / "link"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(given))
         assert home.socket_file().parent == given / "latentty", "a link to a folder of one's own is fine"
-    monkeypatch.chdir(tmp_path)
-    for given in ("", "runtime", str(tmp_path / "nowhere"), str(tmp_path / "file")):
+    monkeypatch.chdir(folder)
+    for given in ("", "runtime", str(folder / "nowhere"), str(folder / "file")):
         monkeypatch.setenv("XDG_RUNTIME_DIR", given)
         tally.tried += 1
-        tally.lost += home.socket_file().is_relative_to(tmp_path)
+        tally.lost += home.socket_file().is_relative_to(folder)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
     for mode in (0o777, 0o770, 0o1777, 0o722):
         place.chmod(mode)
         tally.tried += 1
-        tally.lost += home.socket_file().is_relative_to(tmp_path)
+        tally.lost += home.socket_file().is_relative_to(folder)
     if os.getuid() == 0:
         place.chmod(0o700)
         os.chown(place, 12345, -1)
         tally.tried += 1
-        tally.lost += home.socket_file().is_relative_to(tmp_path)
+        tally.lost += home.socket_file().is_relative_to(folder)
     assert tally.lost == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from tui.engine.home import QUIET
 
 # read when the libraries are imported; the engine sets the same for its worker
-os.environ |= QUIET | {"OMP_NUM_THREADS": "1"}
+os.environ |= QUIET
 
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
