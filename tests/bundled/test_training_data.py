@@ -6,10 +6,12 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from tests.bundled.conftest import TOKENIZER, write_packages
 from tui.bundled.training.__main__ import main
 from tui.bundled.training.backgrounds import choose_background, near_colour
+from tui.bundled.training.cast import Cast
 from tui.bundled.training.catalogue import Catalogue, read_catalogue
 from tui.bundled.training.compose import Composer
 from tui.bundled.training.edges import edge_maps, pack_lines, unpack_lines
@@ -82,6 +84,19 @@ def test_captions_name_subjects_counts_and_colours_of_the_spec(catalogue: Catalo
                 word = tint if tint != "hue" else next(k for k, v in vocabulary().subject_hues.items() if v == hue)
                 assert word in caption, caption
     assert {(0, 0, False), (1, 1, False), (1, 1, True), (2, 0, False), (2, 2, False), (3, 3, False)} <= kinds
+
+
+def test_a_thing_is_never_called_by_another_colour_than_it_has(catalogue: Catalogue) -> None:
+    """An apple is called a red apple too: a blue one was called a blue red apple."""
+    cast = Cast(catalogue, Random(0))
+    apple = cast.role(next(one.id for one in catalogue.subjects if "red apple" in one.names))
+    recoloured = [cast.recoloured(apple, chance=1) for _ in range(20)]
+    assert all("red" not in cast.name(role) for role in recoloured)
+    assert "red apple" in {cast.name(apple) for _ in range(20)}
+    blue = structs.replace(catalogue.drawings[apple.drawing], hue=0.61)
+    drawings = [blue if one.subject == apple.subject else one for one in catalogue.drawings]
+    other = Cast(structs.replace(catalogue, drawings=drawings), Random(0))
+    assert {other.name(apple) for _ in range(20)} == {"apple"}
 
 
 def test_captions_name_the_colour_behind_the_subject() -> None:

@@ -13,7 +13,7 @@ from tui.bundled.training.vocabulary import plural, vocabulary
 
 LOOK_WEIGHTS: Final[dict[Look, float]] = {"noto": 0.31, "glossy": 0.29, "flat": 0.40}
 
-POPULAR_WEIGHT: Final = 1.5
+POPULAR_WEIGHT: Final = 1.35
 SYMBOL_WEIGHT: Final = 0.8
 
 LARGE_GROUPS: Final = ("Animals & Nature", "Travel & Places")
@@ -25,8 +25,17 @@ LARGE_CHANCE: Final = 0.5
 NAMED_TINTS: Final[dict[Tint, float]] = {"black": 0, "white": 0, "gray": 0, "brown": 0.07, "golden": 0.125}
 """Tints that are no pure hue, with the hue that each has."""
 
+COLOUR_WORDS: Final = (*NAMED_TINTS, "grey", "gold")
+"""Words of names that tell a colour which is no pure hue."""
+
+NEAR_HUE: Final = 0.06
+"""How far, of 1, the hue of what is drawn may be from the one that its name tells."""
+
 FIXED_NAMES: Final = ("heart", "rainbow", "city", "globe", "earth")
 """Subjects with one of these in their name are never recoloured."""
+
+TOLD_CHANCE: Final = 0.5
+"""How often a subject whose usual name tells a hue gets just that one."""
 
 FIXED_GROUPS: Final = ("People & Body", "Symbols")
 """Groups whose subjects are never recoloured."""
@@ -103,30 +112,56 @@ class Cast:
         return Role(subject, like, looks[like], height, width)
 
     def recoloured(self, role: Role, chance: float) -> Role:
-        """`role` in another colour, by `chance`, where its drawing and its meaning allow it."""
-        if self._random.random() > chance or not self._may_be_recoloured(role):
+        """`role` in another colour, by `chance`, where its drawing and its meaning allow it.
+
+        One whose usual name tells a hue gets that very one: green apples are drawn yellowish at times.
+        """
+        own = _told_hue(self._subjects[role.subject].names[0])
+        if self._random.random() > (chance if own is None else TOLD_CHANCE) or not self._may_be_recoloured(role):
             return role
+        if own is not None:
+            return replace(role, tint="hue", hue=own)
         if self._random.random() < 0.75:
             colour = self._random.choice(list(vocabulary().subject_hues))
             return replace(role, tint="hue", hue=vocabulary().subject_hues[colour], colour=colour)
         tint = self._random.choice(list(NAMED_TINTS))
         return replace(role, tint=tint, hue=NAMED_TINTS[tint], colour=tint)
 
-    def name(self, subject: int) -> str:
-        """One of the names of `subject`, mostly the first."""
-        first, *others = self._subjects[subject].names
+    def name(self, role: Role) -> str:
+        """One of the names of `role`, mostly the first, and none that tells another colour than it has."""
+        names = self._subjects[role.subject].names
+        first, *others = [name for name in names if self._suits(name, role)] or names[:1]
         return self._random.choice(others) if others and self._random.random() >= 0.6 else first
 
-    def names_of_several(self, subject: int) -> str:
-        """One of the names of `subject`, in the plural where it has one."""
-        name = self.name(subject)
-        return plural(name) or plural(self._subjects[subject].names[0]) or name
+    def names_of_several(self, role: Role) -> str:
+        """One of the names of `role`, in the plural where it has one."""
+        name = self.name(role)
+        return plural(name) or plural(self._subjects[role.subject].names[0]) or name
+
+    def _suits(self, name: str, role: Role) -> bool:
+        """Whether `name` tells no colour, or that of `role`."""
+        told = _told_hue(name)
+        if told is None:
+            return role.tint == "own" or bool(role.colour and not _tells_colour(name))
+        hue = self._drawings[role.drawing].hue if role.tint == "own" else role.hue
+        return not role.colour and abs((hue - told + 0.5) % 1 - 0.5) <= NEAR_HUE
 
     def _may_be_recoloured(self, role: Role) -> bool:
         subject = self._subjects[role.subject]
         if self._drawings[role.drawing].hue_share < MIN_HUE_SHARE or subject.group in FIXED_GROUPS:
             return False
-        return not any(word in subject.names[0] for word in FIXED_NAMES)
+        return not any(word in subject.names[0] for word in FIXED_NAMES) and not _tells_colour(subject.names[0])
+
+
+def _told_hue(name: str) -> float | None:
+    """The hue, 0 to 1, that `name` tells; None when it tells none."""
+    hues = vocabulary().subject_hues
+    return next((hues[word] for word in name.split() if word in hues), None)
+
+
+def _tells_colour(name: str) -> bool:
+    """Whether `name` tells a colour that is no pure hue."""
+    return any(word in COLOUR_WORDS for word in name.split())
 
 
 def _is_never_drawn(subject: Subject) -> bool:

@@ -50,7 +50,7 @@ def _gilded(random: Random, cast: Cast, word: str, scenes_each: int) -> Gilded:
     behind = choose_background(random, scenes_each)
     x, y = (0.5 + random.uniform(-0.05, 0.05) for _ in range(2))
     sprite = Placed(role.drawing, x, y, random.uniform(0.6, 0.88), flipped=random.random() < 0.5)
-    caption = write_caption(random, f"a {word} {cast.name(role.subject)}", behind.clauses, role.look)
+    caption = write_caption(random, f"a {word} {cast.name(role)}", behind.clauses, role.look)
     return Gilded(sprite, behind.background, caption)
 
 

@@ -79,7 +79,7 @@ class Sampler:
 
     def _one_subject(self, behind: Choice, captions: int) -> Sample:
         random, ground = self._random, _has_ground(behind)
-        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.34)
+        role = self._cast.recoloured(self._cast.role(self._cast.subject()), 0.42)
         layout = self._layout(role, behind)
         turn = random.uniform(-0.35, 0.35) if random.random() < 0.06 else 0.0
         upside_down = not ground and random.random() < 0.012
@@ -89,7 +89,7 @@ class Sampler:
         sprite = _placed(role, layout.x, layout.y, layout.size, self._coin(), shadow, turn)
 
         def caption() -> str:
-            name = self._cast.name(role.subject)
+            name = self._cast.name(role)
             words = [word for word in (layout.size_word, role.colour) if word]
             if random.random() < 0.06 and not layout.size_word:
                 words = [random.choice(vocabulary().adjectives), *words]
@@ -164,7 +164,7 @@ class Sampler:
         look = one.look if one.look == other.look else None
 
         def caption() -> str:
-            names = cast.name(one.subject), cast.name(other.subject)
+            names = cast.name(one), cast.name(other)
             told, told_other = (
                 with_article(random, f"{role.colour} {name}".strip(), name)
                 for role, name in zip((one, other), names, strict=True)
@@ -188,7 +188,7 @@ class Sampler:
         )
 
         def caption() -> str:
-            names = cast.names_of_several(role.subject)
+            names = cast.names_of_several(role)
             words = [random.choice(vocabulary().counts[count]), role.colour, names]
             return write_caption(random, " ".join(word for word in words if word), behind.clauses, role.look)
 
@@ -216,7 +216,7 @@ class Sampler:
         sprites = (_placed(wearer, x, y, size, self._coin()), _placed(worn, x, hat_y, hat_size, flipped=False))
 
         def caption() -> str:
-            name, hat_name = cast.name(head), cast.name(hat)
+            name, hat_name = cast.name(wearer), cast.name(worn)
             core = with_article(random, name, name) + random.choice(
                 [
                     f" wearing a {hat_name}",
