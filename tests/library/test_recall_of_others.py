@@ -355,6 +355,69 @@ def test_comfyuis_nodes_that_hand_everything_on_in_one(graph: dict[str, Any]) ->
     assert got.fields["adapters"] == [{"path": "ink", "weight": 0.4}]
 
 
+def editors_node(number: int, kind: str, values: list[Any], inputs: str = "", outputs: str = "", **more: Any) -> Any:
+    """A node of ComfyUI's editor; `inputs` are names, types and links: "model MODEL 3, clip CLIP 4"."""
+    entries = [one.split() for one in inputs.split(", ") if one]
+    told = [{"name": name, "type": of, "link": int(link) if link != "-" else None} for name, of, link in entries]
+    given = [{"name": of, "type": of} for of in outputs.split()]
+    return {"id": number, "type": kind, "widgets_values": values, "inputs": told, "outputs": given} | more
+
+
+EDITORS_SAMPLER = editors_node(
+    1, "KSampler", [7, "fixed", 12, 5.5, "euler", "normal", 1.0],
+    "model MODEL 1, positive CONDITIONING 2, negative CONDITIONING 3, latent_image LATENT 4", "LATENT",
+)  # fmt: skip
+
+
+def test_comfyuis_bypassed_nodes_hand_on_what_they_were_given_and_muted_ones_nothing() -> None:
+    nodes = [
+        EDITORS_SAMPLER,
+        editors_node(2, "LoraLoader", ["off", 1, 1], "model MODEL 5, clip CLIP 6", "MODEL CLIP", mode=4),
+        editors_node(3, "Reroute", [], "in * 7", "*"),
+        editors_node(4, "CheckpointLoaderSimple", ["base.safetensors"], "", "MODEL CLIP VAE"),
+        editors_node(5, "CLIPTextEncode", ["a fox"], "clip CLIP 8", "CONDITIONING"),
+        editors_node(6, "CLIPTextEncode", ["not this"], "clip CLIP 9", "CONDITIONING", mode=2),
+        editors_node(7, "Combine", [], "one IMAGE -, two CONDITIONING 10", "CONDITIONING", mode=4),
+        editors_node(8, "GetNode", ["size"], "", "LATENT"),
+        editors_node(9, "SetNode", ["size"], "LATENT LATENT 11", "*"),
+        editors_node(10, "EmptyLatentImage", [640, 448, 1], "width INT 12", "LATENT"),
+        editors_node(11, "PrimitiveNode", [768, "fixed"], "", "INT"),
+    ]
+    ends = [(2, 0, 1), (7, 0, 1), (6, 0, 1), (8, 0, 1), (3, 0, 2), (4, 1, 2), (4, 0, 3), (2, 1, 5), (4, 1, 6)]
+    ends += [(5, 0, 7), (10, 0, 9), (11, 0, 10)]
+    links = [[number, *end, 0, "*"] for number, end in enumerate(ends, 1)]
+    fields = told(workflow=json.dumps({"nodes": nodes, "links": links})).fields
+    assert fields == {
+        "seed": 7, "steps": 12, "guidance_scale": 5.5, "scheduler": "euler",
+        "prompt": "a fox", "model": "base.safetensors", "width": 768, "height": 448,
+    }  # fmt: skip
+
+
+def test_comfyuis_subgraphs_hold_the_nodes_and_their_places_the_values() -> None:
+    inner = [
+        EDITORS_SAMPLER,
+        editors_node(2, "UNETLoader", ["inner.safetensors", "default"], "unet_name COMBO 11", "MODEL"),
+        editors_node(3, "CLIPTextEncode", [""], "text STRING 12", "CONDITIONING"),
+        editors_node(4, "EmptyLatentImage", [512, 512, 1], "", "LATENT"),
+    ]
+    ends = [(2, 0), (3, 0), (-10, 2), (4, 0)]
+    links = [{"id": n, "origin_id": one, "origin_slot": slot} for n, (one, slot) in enumerate(ends, 1)]
+    links += [{"id": 11 + n, "origin_id": -10, "origin_slot": n} for n in (0, 1)]
+    made = {"nodes": inner, "links": links, "id": "made", "outputs": [{"name": "LATENT", "linkIds": [1]}]}
+    made["inputs"] = [{"name": name} for name in ("unet_name", "text", "negative")]
+    place = editors_node(
+        5, "made", ["outer.safetensors", "a crown", 99], "unet_name COMBO -, text STRING -, negative CONDITIONING 1",
+        properties={"proxyWidgets": [["-1", "unet_name"], ["-1", "text"], ["1", "seed"]]},
+    )  # fmt: skip
+    nodes = [place, editors_node(6, "CLIPTextEncode", ["blurry"], "", "CONDITIONING")]
+    workflow = {"nodes": nodes, "links": [[1, 6, 0, 5, 2, "*"]], "definitions": {"subgraphs": [made]}}
+    fields = told(workflow=json.dumps(workflow)).fields
+    assert (fields["model"], fields["prompt"], fields["seed"]) == ("outer.safetensors", "a crown", 99)
+    assert (fields["negative_prompt"], fields["width"]) == ("blurry", 512)
+    made["nodes"] = [editors_node(1, "made", [])]  # a subgraph in itself
+    assert told(workflow=json.dumps(workflow)).unmapped["graph"] == "no sampler was found in it"
+
+
 def test_comfyuis_workflow_names_its_values_in_the_order_of_its_inputs() -> None:
     """As later editors write it; rgthree's loader has its LoRAs among the values."""
     names = ["seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"]

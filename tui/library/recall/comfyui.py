@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tui.library.recall.found import Found, listed
+from tui.library.recall.found import Found
 from tui.library.recall.lora_stacks import loras_of
+from tui.library.recall.workflow import MAX_NODES, nodes_of_workflow
 
-MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 64
 
 Node = dict[str, Any]
@@ -37,8 +37,6 @@ _BUNDLES: Final = ("pipe", "base_ctx", "sdxl_tuple")
 """The inputs through which a node is given all that others hold, of Easy-Use, rgthree and Efficiency."""
 _SIZES: Final = (("width", "height"), ("empty_latent_width", "empty_latent_height"))
 _PRINTED_SIZES: Final = ("dimensions", "resolution")
-_HOLDS_A_TEXT: Final = re.compile("text|prompt|string|positive|negative|primitive|note|clip", re.IGNORECASE)
-"""Nodes of one value that is a text, by their kind."""
 _OF_THE_EDITOR: Final = frozenset(
     {"control_after_generate", "filename_prefix", "upload", "choose file to upload", "batch_size"}
 )
@@ -46,73 +44,6 @@ _OF_THE_EDITOR: Final = frozenset(
 _NOT_OF_THE_MAKING: Final = frozenset({"Note", "MarkdownNote", "SaveImage", "PreviewImage", "SaveAnimatedWEBP"})
 _USUAL: Final = frozenset({("denoise", 1), ("add_noise", "enable"), ("start_at_step", 0), ("end_at_step", 10000)})
 """Values that a job has without being told."""
-_ONE_LORA: Final = ("lora_name", "lora_model_strength", "lora_clip_strength")
-_EASY_LOADER: Final = (
-    *("ckpt_name", "vae_name", "clip_skip", *_ONE_LORA, "resolution", *_SIZES[1]),
-    *("positive", "negative", "batch_size"),
-)
-_WIDGETS: Final[dict[str, tuple[str, ...]]] = {
-    "KSampler": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
-    "KSamplerAdvanced": (
-        "add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler",
-        "start_at_step", "end_at_step", "return_with_leftover_noise",
-    ),
-    "CLIPTextEncode": ("text",),
-    "CLIPTextEncodeFlux": ("clip_l", "t5xxl", "guidance"),
-    "EmptyLatentImage": ("width", "height", "batch_size"),
-    "EmptySD3LatentImage": ("width", "height", "batch_size"),
-    "CheckpointLoaderSimple": ("ckpt_name",),
-    "UNETLoader": ("unet_name", "weight_dtype"),
-    "UnetLoaderGGUF": ("unet_name",),
-    "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
-    "LoraLoaderModelOnly": ("lora_name", "strength_model"),
-    "VAELoader": ("vae_name",),
-    "CLIPSetLastLayer": ("stop_at_clip_layer",),
-    "FluxGuidance": ("guidance",),
-    "easy seed": ("seed",),
-    "Seed (rgthree)": ("seed",),
-    "RandomNoise": ("noise_seed", "control_after_generate"),
-    "KSamplerSelect": ("sampler_name",),
-    "BasicScheduler": ("scheduler", "steps", "denoise"),
-    "KSampler (Efficient)": ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
-    "KSampler Adv. (Efficient)": (
-        "add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler",
-        "start_at_step", "end_at_step", "return_with_leftover_noise",
-    ),
-    "KSampler SDXL (Eff.)": ("noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler"),
-    "Efficient Loader": (
-        "ckpt_name", "vae_name", "clip_skip", *_ONE_LORA, "positive", "negative", "token_normalization",
-        "weight_interpretation", *_SIZES[1], "batch_size",
-    ),
-    "Eff. Loader SDXL": (
-        "base_ckpt_name", "base_clip_skip", "refiner_ckpt_name", "refiner_clip_skip", "positive_ascore",
-        "negative_ascore", "vae_name", "positive", "negative", "token_normalization", "weight_interpretation",
-        *_SIZES[1], "batch_size",
-    ),
-    "easy a1111Loader": _EASY_LOADER,
-    "easy comfyLoader": _EASY_LOADER,
-    "easy fullLoader": (
-        "ckpt_name", "config_name", "vae_name", "clip_skip", *_ONE_LORA, "resolution", *_SIZES[1], "positive",
-        "positive_token_normalization", "positive_weight_interpretation", "negative",
-    ),
-    "easy preSampling": ("steps", "cfg", "sampler_name", "scheduler", "denoise", "seed"),
-    "easy fullkSampler": (
-        "steps", "cfg", "sampler_name", "scheduler", "denoise", "image_output", "link_id", "save_prefix", "seed",
-    ),
-    "LoRA Stacker": (
-        "input_mode", "lora_count",
-        *(f"{name}_{n}" for n in range(1, 50) for name in ("lora_name", "lora_wt", "model_str", "clip_str")),
-    ),
-    "CR LoRA Stack": tuple(
-        f"{name}_{n}" for n in (1, 2, 3) for name in ("switch", "lora_name", "model_weight", "clip_weight")
-    ),
-    "easy loraStack": (
-        "toggle", "mode", "num_loras",
-        *(f"lora_{n}_{name}" for n in range(1, 11) for name in ("name", "strength", "model_strength", "clip_strength")),
-    ),
-    "Lora Loader Stack (rgthree)": tuple(f"{name}_{n:02}" for n in (1, 2, 3, 4) for name in ("lora", "strength")),
-}  # fmt: skip
-"""What the values of a workflow's node are, in their order; the API graph names them itself."""
 
 
 def read_comfyui(texts: Mapping[str, str], found: Found) -> str:
@@ -133,7 +64,7 @@ def _graph(texts: Mapping[str, str]) -> dict[str, Node] | None:
     for text in _candidates(texts, "workflow"):
         workflow = _object(text)
         if workflow and isinstance(workflow.get("nodes"), list):
-            return _from_workflow(workflow)
+            return nodes_of_workflow(workflow)
     return None
 
 
@@ -163,33 +94,6 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and len(value) <= MAX_NODES else None
 
 
-def _from_workflow(workflow: dict[str, Any]) -> dict[str, Node]:
-    """The editor's graph in the API's form, as far as its nodes are known."""
-    links = {
-        link[0]: [str(link[1]), link[2]]
-        for link in listed(workflow.get("links"))
-        if isinstance(link, list) and len(link) >= 3 and isinstance(link[0], int)
-    }
-    nodes: dict[str, Node] = {}
-    for node in workflow["nodes"][:MAX_NODES]:
-        if not isinstance(node, dict) or node.get("mode") in (2, 4):  # muted, bypassed
-            continue
-        kind = str(node.get("type", ""))
-        inputs: dict[str, Any] = {}
-        for entry in listed(node.get("inputs")):
-            if isinstance(entry, dict) and isinstance(entry.get("link"), int) and entry["link"] in links:
-                inputs[str(entry.get("name"))] = links[entry["link"]]
-        values = node.get("widgets_values")
-        if isinstance(values, dict):
-            inputs = values | inputs
-        elif isinstance(values, list):
-            inputs = dict(zip(_names(kind, node.get("inputs"), values), values, strict=False)) | inputs
-            slots = [one for one in values if isinstance(one, dict) and "lora" in one]  # rgthree's
-            inputs |= {f"lora_{number}": one for number, one in enumerate(slots, 1)}
-        nodes[str(node.get("id"))] = {"class_type": kind, "inputs": inputs}
-    return nodes
-
-
 def _bundle(inputs: dict[str, Any]) -> object:
     """The link through which a node is given what it has no input for."""
     return next((inputs[name] for name in _BUNDLES if name in inputs), None)
@@ -201,20 +105,6 @@ def _samples(inputs: dict[str, Any]) -> bool:
         return True
     fed = "positive" in inputs or ("sampler_name" in inputs and any(name in inputs for name in _BUNDLES))
     return fed and bool({"seed", "noise_seed"} & inputs.keys())
-
-
-def _names(kind: str, entries: object, values: list[Any]) -> tuple[str, ...]:
-    """What the `values` of a workflow's node are called: later editors name each among the `entries`."""
-    if kind in _WIDGETS:
-        return _WIDGETS[kind]
-    widgets = [entry.get("widget") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    names = [str(widget.get("name")) for widget in widgets if isinstance(widget, dict)]
-    seed = next((place for place, name in enumerate(names) if name in ("seed", "noise_seed")), -1)
-    if seed >= 0 and len(values) > len(names):
-        names.insert(seed + 1, "control_after_generate")
-    if len(names) > 1 and len(names) == len(values):
-        return tuple(names)
-    return ("text",) if len(values) == 1 and _HOLDS_A_TEXT.search(kind) else ()
 
 
 class _Reader:
