@@ -355,6 +355,20 @@ def test_comfyuis_nodes_that_hand_everything_on_in_one(graph: dict[str, Any]) ->
     assert got.fields["adapters"] == [{"path": "ink", "weight": 0.4}]
 
 
+def test_stable_diffusion_cpp_names_a_transformer_and_two_guidances() -> None:
+    line = (
+        "Steps: 20, CFG scale: 1.000000, Guidance: 3.500000, Eta: inf, Seed: 42, Size: 512x768, Model: , RNG: cuda,"
+        " Sampler: euler discrete, TE: qwen.safetensors, Unet: {}, Version: stable-diffusion.cpp,"
+        ' SDCPP: {{"seed":42,"models":{{"model":""}}}}'
+    )
+    got = told(parameters=f"a cat\n{line.format('flux2-dev-Q4_K_S.gguf')}")
+    assert (got.source, got.fields["scheduler"], got.fields["model"]) == (
+        "stable-diffusion.cpp", "euler", "flux2-dev-Q4_K_S.gguf"
+    )  # fmt: skip
+    assert (got.fields["guidance_scale"], got.fields["width"], got.fields["height"]) == (3.5, 512, 768)
+    assert told(parameters=f"a cat\n{line.format('z_image_turbo.gguf')}").fields["guidance_scale"] == 1.0
+
+
 def editors_node(number: int, kind: str, values: list[Any], inputs: str = "", outputs: str = "", **more: Any) -> Any:
     """A node of ComfyUI's editor; `inputs` are names, types and links: "model MODEL 3, clip CLIP 4"."""
     entries = [one.split() for one in inputs.split(", ") if one]

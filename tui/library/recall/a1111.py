@@ -7,7 +7,7 @@ import json
 import re
 from typing import Final
 
-from tui.library.recall.found import Found
+from tui.library.recall.found import Found, number_of
 
 _PARAMETER = re.compile(
     r"\s*(?P<name>[\w \-/:]+?):\s*"
@@ -17,12 +17,13 @@ _SETTINGS = re.compile(r"\s*Steps:\s*\d+")
 _TEMPLATES = re.compile(r"(?P<name>Template|Negative Template):\s*(?P<value>.*)")
 """What the extension dynamic-prompts writes behind the settings."""
 _SIZE = re.compile(r"(?P<width>\d+)\s*[x×]\s*(?P<height>\d+)")
+CPP: Final = "stable-diffusion.cpp"
 NEGATIVE: Final = "Negative prompt:"
 
 _SILENT: Final = frozenset(
     {
         *("Version", "App", "Backend", "Parser", "User", "Model hash", "VAE hash", "Lora hashes", "TI", "TI hashes"),
-        *("Hashes", "Created Date", "Civitai metadata", "Operations", "Pipeline"),
+        *("Hashes", "Created Date", "Civitai metadata", "Operations", "Pipeline", "SDCPP"),
     }
 )
 """What is told and means nothing to a job."""
@@ -42,6 +43,8 @@ def read_a1111(text: str, found: Found) -> str:
     sampler, schedule = told.pop("Sampler", ""), told.pop("Schedule type", told.pop("Schedule", ""))
     if sampler:
         found.scheduler(sampler, schedule)
+    if _program(told) == CPP:
+        _of_cpp(told, found)
     _size(told, found)
     if any(name.startswith("Hires") for name in told):  # it is then of the second pass, over a larger picture
         found.leave("Denoising strength", told.pop("Denoising strength", ""))
@@ -145,12 +148,27 @@ def _guidance(name: str, value: str, found: Found) -> None:
         found.number("guidance_scale", value, name)
 
 
+def _of_cpp(told: dict[str, str], found: Found) -> None:
+    """What stable-diffusion.cpp says in its own way: a transformer beside the model, and a second guidance.
+
+    That one is always there, and FLUX.1 dev and FLUX.2 dev alone are told it.
+    """
+    unet, guidance = told.pop("Unet", ""), told.pop("Guidance", "")
+    told["Model"] = told.get("Model") or unet
+    if re.search(r"flux(?!.*(?:klein|schnell))", told["Model"].lower()) and number_of(told.get("CFG scale")) == 1:
+        told["CFG scale"] = guidance
+    else:
+        found.leave("Guidance", guidance)
+
+
 def _program(told: dict[str, str]) -> str:
     version = told.get("Version", "")
     if "SD.Next" in told.get("App", "") or "SD.Next" in version:
         return "SD.Next"
     if version.startswith("Latentty"):
         return "Latentty"
+    if version.startswith(CPP):
+        return CPP
     if version.startswith("ComfyUI"):
         return "ComfyUI"
     if re.match(r"f\d|forge|neo|classic", version, re.IGNORECASE):

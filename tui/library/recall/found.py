@@ -131,6 +131,9 @@ _ALIASES: Final = {
     "lcm": "LCM",
     "tcd": "TCD",
     "dpm++ 2m": "DPM++ 2M",
+    "dpm++2m": "DPM++ 2M",
+    "dpm++2mv2": "DPM++ 2M",
+    "dpm++2s_a": "DPM++ 2S",
     "unipcmultistepscheduler": "UniPC",
     "dpmsolvermultistepscheduler": "DPM++ 2M",
     "eulerdiscretescheduler": "Euler",
@@ -149,7 +152,17 @@ _ALIASES: Final = {
 """The names of ComfyUI, InvokeAI, NovelAI, Fooocus and diffusers, by A1111's."""
 
 _SCHEDULES: Final = {"karras": "Karras", "exponential": "Exponential"}
-_PLAIN_SCHEDULES: Final = {"", "automatic", "normal", "native", "simple", "default", "uniform", "sgm_uniform"}
+_PLAIN_SCHEDULES: Final = {
+    "",
+    "automatic",
+    "normal",
+    "native",
+    "simple",
+    "default",
+    "uniform",
+    "sgm_uniform",
+    "discrete",
+}
 
 
 def scheduler_called(sampler: str, schedule: str = "") -> tuple[str, str]:
