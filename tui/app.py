@@ -15,6 +15,7 @@ from textual.app import App
 from textual.binding import ActiveBinding, Binding
 from textual.events import Event, Key, Paste
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 from textual.widget import AwaitMount
 
 from tui.client import EngineClient, Starter
@@ -44,7 +45,7 @@ from tui.screens.tour import TourScreen
 from tui.screens.viewer import ViewerScreen
 from tui.terminal.pictures import Pictures
 from tui.terminal.probe import Probe
-from tui.theme_files import read_themes, signature
+from tui.theme_files import read_themes, signature, with_lines
 from tui.widgets.completing_input import CompletingInput
 from tui.widgets.picture_app import PictureApp
 from tui.widgets.status_line import PLACES, StatusLine
@@ -131,6 +132,7 @@ class LatenttyApp(PictureApp[int]):
         scrollbar-background-active: $background;
         scrollbar-corner-color: $background;
     }
+    Input > .input--placeholder, TextArea .text-area--placeholder { color: $text-muted; }
     Toast { width: auto; max-width: 90%; padding: 0 1; background: $panel; }
     """
     ENABLE_COMMAND_PALETTE = False  # Textual's own names other things than ours, and looks otherwise
@@ -238,7 +240,7 @@ class LatenttyApp(PictureApp[int]):
 
     def _read_themes(self) -> None:
         themes, problems = read_themes([shipped_themes(), self._paths.themes])
-        for theme in themes:
+        for theme in (*map(with_lines, BUILTIN_THEMES.values()), *themes):
             self.register_theme(theme)
         for problem in problems:
             tell(self, problem)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ from tui.protocol.problem import LatenttyError, Problem
 
 COLOUR: Final = re.compile(r"(#[0-9a-fA-F]{3,8}|[a-z][a-z_]*|rgb\(\d+, ?\d+, ?\d+\))( \d{1,3}%)?")
 """A colour as a variable may have it, and how much of it."""
+
+LINE: Final = 0.2
+"""How much of the foreground is in the lines around panes."""
 
 AUTO: Final = re.compile(r"auto \d{1,3}%")
 """Black or white, whichever can be read on what lies behind, and how much of it."""
@@ -58,11 +62,34 @@ def read_theme(path: Path) -> Theme:
             _check_variable(name, value)
         theme = Theme(**colours | {"name": plain(told.name)})
         theme.to_color_system().generate()  # some variables are made from others, which must be whole colours then
-        return theme
+        return with_lines(theme)
     except (OSError, msgspec.DecodeError, ColorParseError) as error:
         raise LatenttyError(
             Problem(code="bad_request", cause=f"The theme {path} cannot be used: {error}.", hint="Correct the file.")
         ) from None
+
+
+def with_lines(theme: Theme) -> Theme:
+    """`theme` with lines, keys and selections made from its own colours, as far as it says nothing of them itself.
+
+    Textual makes them from others, so that panes have lines that can hardly be seen. A theme of the terminal's own
+    colours, or one that does not say its own, stays as it is.
+    """
+    if theme.background is None or theme.foreground is None:
+        return theme
+    accent = theme.accent or theme.primary
+    background, foreground = Color.parse(theme.background), Color.parse(theme.foreground)
+    if any(colour.ansi is not None for colour in (background, foreground, Color.parse(accent))):
+        return theme
+    made = {
+        "border": accent,
+        "border-blurred": background.blend(foreground, LINE).hex,
+        "footer-background": theme.background,
+        "footer-key-foreground": accent,
+        "input-selection-background": f"{accent} {30 if theme.dark else 25}%",
+        "block-cursor-text-style": "none",
+    }
+    return replace(theme, variables=made | theme.variables)
 
 
 def _check_variable(name: str, value: str) -> None:

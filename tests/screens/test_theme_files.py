@@ -48,6 +48,17 @@ def test_a_users_theme_replaces_a_shipped_one(tmp_path: Path) -> None:
     assert [theme.primary for theme in themes if theme.name == "latentty"] == ["#123456"]
 
 
+def test_what_a_theme_does_not_say_is_made_from_its_own_colours(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\nprimary = "#f0a"\nbackground = "#101030"\nforeground = "#e0e0ff"\n[variables]\nborder = "#fff"'
+    )
+    theme = read_theme(tmp_path / "mine.toml")
+    assert theme.variables["border"] == "#fff"
+    assert theme.variables["footer-key-foreground"] == "#f0a"
+    line, background = Color.parse(theme.variables["border-blurred"]), Color.parse("#101030")
+    assert ratio(line, background) >= 1.4
+
+
 def luminance(colour: Color) -> float:
     """As WCAG 2 defines it."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]

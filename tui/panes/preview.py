@@ -3,18 +3,22 @@
 from typing import Final
 
 from PIL import Image
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 
 from tui.library.durations import duration
-from tui.library.plain_text import plain
+from tui.library.plain_text import plain, shortened
 from tui.protocol.problem import Problem
 from tui.protocol.snapshot import Snapshot
 from tui.widgets.picture_strip import PictureStrip
 from tui.widgets.picture_view import PictureView
 from tui.widgets.progress_line import ProgressLine
 from tui.widgets.told import Told
+
+LEAST_NAME: Final = 16
+"""Cells in which a file's name is told at least, or it is left out."""
 
 COUNT_HELP: Final = "How many pictures the next key makes"
 
@@ -55,6 +59,7 @@ class PreviewPane(Vertical, can_focus=True):
         self._recent = PictureStrip(id="recent")
         self._queue = Told(id="queue", markup=False)
         self._caption = Told(id="caption", markup=False)
+        self._captioned = ("", "")
         self._reading = False
 
     def compose(self) -> ComposeResult:
@@ -65,9 +70,19 @@ class PreviewPane(Vertical, can_focus=True):
         """Show `image`, or nothing; `live` while it still forms."""
         self._picture.show(image, live=live)
 
-    def show_caption(self, text: str) -> None:
-        """A line about the picture that is shown."""
-        self._caption.update(plain(text))
+    def show_caption(self, text: str, name: str = "") -> None:
+        """A line about the picture that is shown, with the name of its file as far as there is room."""
+        self._captioned = plain(text), plain(name)
+        self._fit_caption()
+
+    def on_resize(self) -> None:
+        """There is another room for the name."""
+        self._fit_caption()
+
+    def _fit_caption(self) -> None:
+        text, name = self._captioned
+        room = self._caption.size.width - cell_len(f"{text} · ")
+        self._caption.update(f"{text} · {shortened(name, room)}" if name and room >= LEAST_NAME else text)
 
     @property
     def picture_pixels(self) -> tuple[int, int]:

@@ -166,7 +166,7 @@ class ChooseScreen(ModalScreen[int | None]):
 
     def _spare(self) -> None:
         self._doomed = None
-        delete = "^D deletes a saved one, " if self._delete is not None else ""
+        delete = "^D deletes a saved one, " if self._deletable else ""
         self._box.border_subtitle = f"Enter takes, {delete}Esc closes"
 
     @on(Input.Submitted)

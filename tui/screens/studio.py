@@ -350,7 +350,8 @@ class StudioScreen(EngineScreen):
         texts = self.prompts.texts
         self._undo.add_here(told, back)
         if any(texts) and texts != self._known:
-            self.notify(f"What was typed is replaced; {undo_key(self.app, 'picture.undo')} brings it back.")
+            leave = "" if self.preview.has_focus else "Esc and then "
+            self.notify(f"What was typed is replaced; {leave}{undo_key(self.app, 'picture.undo')} brings it back.")
 
     # ---- what the user asks for --------------------------------------------------------------------------------
 
@@ -407,13 +408,14 @@ class StudioScreen(EngineScreen):
 
     def _show_caption(self) -> None:
         picture = self.shown
-        told = ""
+        told = name = ""
         if picture is not None and self.client.snapshot is not None:
             which = f"{self._selected + 1} of {len(self.client.snapshot.pictures)}"
             which = f"★ {which}" if picture.favourite else which
             which = f"forming · keys act on {which}" if self._forming else which
-            told = f"{which} · seed {picture.seed} · {picture.width}×{picture.height} · {Path(picture.path).name}"
-        self.preview.show_caption(f"{self._count} × …   {told}" if self._count else told)
+            told = f"{which} · seed {picture.seed} · {picture.width}×{picture.height}"
+            name = Path(picture.path).name
+        self.preview.show_caption(f"{self._count} × …   {told}" if self._count else told, name)
 
     def action_select(self, by: int) -> None:
         """Show an older picture, or a newer one."""
@@ -737,7 +739,7 @@ class StudioScreen(EngineScreen):
         except LatenttyError as error:
             tell(self.app, error.problem)
         else:
-            self.notify(f"Saved in {path}.", markup=False)
+            self.notify(f"Saved in {short_path(path)}.", markup=False)
 
     def action_editor(self) -> None:
         """Write the prompt in the user's own editor."""
