@@ -12,6 +12,8 @@ from hypothesis import settings
 
 # before torch is imported, here and by what tests start: threads that wait for each other stall on a busy machine
 os.environ["OMP_NUM_THREADS"] = "1"
+for size in ("COLUMNS", "LINES"):  # set where tests run in several processes; programs ask their terminal
+    os.environ.pop(size, None)
 
 from tests.faults.table import pytest_terminal_summary as pytest_terminal_summary  # where tests are told, not run
 from tui.client import EngineClient
