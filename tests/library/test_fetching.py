@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import huggingface_hub.constants
 import pytest
 
@@ -15,7 +16,7 @@ from tests.library.model_files import write_safetensors
 from tui.engine.fetch_process import unwritable
 from tui.library import fetching
 from tui.library.fetching import client_for, fetch_all
-from tui.library.remote_files import Download, RemoteFile, resolve
+from tui.library.remote_files import Download, RemoteFile, is_refusal, resolve, unreachable
 from tui.protocol.problem import LatenttyError
 
 TOKEN = "hf_" + "a" * 30
@@ -185,6 +186,24 @@ async def test_a_version_is_fetched_by_its_number_and_its_terms_are_told(hub: Hu
     download = await get("civitai:17", tmp_path / "models")
     assert parts(tmp_path / "models") == ["civit.safetensors"]
     assert (download.title, download.license) == ("Foxes", "commercial use: pictures; credit the author")
+
+
+async def test_a_proxy_that_refuses_is_asked_once_and_told_of_without_its_password(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.faults = ["407"]
+    with pytest.raises(LatenttyError, match="proxy refuses, it wants a user and a password"):
+        await get(FOX, tmp_path)
+    assert len(hub.asked) == 1
+    for told in ("407 Proxy Authentication Required", "403 Forbidden"):
+        assert is_refusal(httpx2.ProxyError(told))
+        assert "proxy refuses" in str(unreachable("fox", httpx2.ProxyError(told)))
+    assert not is_refusal(httpx2.ProxyError("502 Bad Gateway"))
+    for proxy in ("ann:s3cret", "http://ann:s3cret@host:port"):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with pytest.raises(LatenttyError, match="no form that is known") as caught:
+            client_for(HOSTS)
+        assert "s3cret" not in str(caught.value)
 
 
 async def test_the_proxy_of_the_environment_is_asked_instead(

@@ -12,7 +12,15 @@ from typing import Final
 import httpx2
 
 from tui.library.folders import make_folder, sync_folder
-from tui.library.remote_files import Download, RemoteFile, refuse_foreign, refused, unreachable
+from tui.library.remote_files import (
+    Download,
+    RemoteFile,
+    is_refusal,
+    refuse_foreign,
+    refused,
+    unreachable,
+    unusable_proxy,
+)
 from tui.protocol.problem import LatenttyError, Problem, bad_request
 
 AT_ONCE: Final = 4
@@ -31,12 +39,21 @@ Waiting = Callable[[str, float], None]
 
 
 def client_for(hosts: list[str]) -> httpx2.AsyncClient:
-    """A client that speaks to these hosts and those below them alone, through the proxies of the environment."""
+    """A client that speaks to these hosts and those below them alone, through the proxies of the environment.
+
+    Raises:
+        LatenttyError: one of these cannot be used.
+    """
 
     async def check(request: httpx2.Request) -> None:
         refuse_foreign(str(request.url), hosts)
 
-    return httpx2.AsyncClient(follow_redirects=True, timeout=30, event_hooks={"request": [check]})
+    try:
+        return httpx2.AsyncClient(follow_redirects=True, timeout=30, event_hooks={"request": [check]})
+    except ImportError:
+        raise unusable_proxy("SOCKS needs a package that is not installed (pip install socksio)") from None
+    except (ValueError, httpx2.InvalidURL):  # its text may hold the password
+        raise unusable_proxy("it is written in no form that is known") from None
 
 
 def _unheard(_why: str, _seconds: float) -> None:
@@ -126,6 +143,8 @@ async def fetch(
             await _some(file, part, client, told, token)
             break
         except httpx2.TransportError as error:
+            if is_refusal(error):
+                raise unreachable(file.name, error) from None
             wait, failure = 1.0, unreachable(file.name, error)
         except _NotYet as error:
             wait, failure = error.seconds, error.told(file.name)

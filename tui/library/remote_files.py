@@ -237,6 +237,8 @@ def refused(what: str, status: int) -> LatenttyError:
                 hint="Accept its licence on its page, then set HF_TOKEN (or CIVITAI_API_TOKEN) to a token of yours.",
             )
         )
+    if status == 407:
+        return _proxy_refuses(what, "it wants a user and a password, or others than it was told")
     if status == 404:
         return _not_there(f"{what} is not there.")
     return LatenttyError(
@@ -246,10 +248,36 @@ def refused(what: str, status: int) -> LatenttyError:
 
 def unreachable(what: str, error: Exception) -> LatenttyError:
     """The error for a server that cannot be reached."""
+    if isinstance(error, httpx2.ProxyError):
+        said = str(error)
+        asked = "Ask those who run it whether it may be fetched."
+        return refused(what, 407) if said.startswith("407") else _proxy_refuses(what, f"it says {said}", asked)
     why = str(error) or type(error).__name__
-    return LatenttyError(
-        Problem(code="not_found", cause=f"{what} cannot be reached ({why}).", hint="Look at the network and the proxy.")
-    )
+    hint = "Look at the network and the proxy."
+    if "CERTIFICATE_VERIFY_FAILED" in why:
+        hint = "Where a proxy has a certificate of its own, name its file in SSL_CERT_FILE."
+    return LatenttyError(Problem(code="not_found", cause=f"{what} cannot be reached ({why}).", hint=hint))
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a proxy has said no, which it will say again."""
+    return isinstance(error, httpx2.ProxyError) and str(error).startswith("4")
+
+
+def unusable_proxy(why: str) -> LatenttyError:
+    """The error for a proxy in the environment that nothing can be asked through; nothing of it is told."""
+    names = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+    return bad_request(f"The proxy in {names} cannot be used: {why}.", _PROXY_FORM)
+
+
+_PROXY_FORM: Final = (
+    "Write it as http://USER:PASSWORD@HOST:PORT in HTTPS_PROXY, with %40, %3A and %2F for an @, : or / in the password."
+)
+
+
+def _proxy_refuses(what: str, why: str, hint: str = _PROXY_FORM) -> LatenttyError:
+    cause = f"{what} cannot be reached: the proxy refuses, {why}."
+    return LatenttyError(Problem(code="not_found", cause=cause, hint=hint))
 
 
 def _not_there(cause: str) -> LatenttyError:
