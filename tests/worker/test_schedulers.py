@@ -97,6 +97,19 @@ def test_a_flag_of_one_job_never_reaches_the_next(bundled: Model) -> None:
     assert not bundled.blueprint.scheduler_config["use_karras_sigmas"]
 
 
+@pytest.mark.parametrize("name", ["dpmpp-2m-karras", "dpmpp-2m-exponential", "unipc-karras", "dpm2-karras"])
+def test_the_bundled_model_s_steps_are_not_spent_where_nothing_is_to_be_seen(bundled: Model, name: str) -> None:
+    """Half of ten Karras steps lay above and below all noise that matters: the pictures were not known again."""
+    entry = SCHEDULERS[name]
+    scheduler = fresh_scheduler(bundled, (entry.class_name, entry.options))
+    scheduler.set_timesteps(10)
+    levels = [float(one) for one in scheduler.sigmas if one > 0]
+    assert (levels[0], levels[-1]) == (pytest.approx(30), pytest.approx(0.1))
+    own = fresh_scheduler(bundled, None)
+    own.set_timesteps(10)
+    assert float(own.sigmas[0]) > 150, "others begin with next to nothing but noise, as the model was taught"
+
+
 def test_every_class_exists_and_the_models_own_is_recognised(bundled: Model) -> None:
     names = {entry.class_name for entry in SCHEDULERS.values() if entry.id != OWN}
     assert all(name in SOLVERS or hasattr(diffusers, name) for name in names)
