@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import time
 from collections.abc import Collection
 
 import msgspec
@@ -396,3 +397,15 @@ async def test_a_command_survives_the_engine_it_was_sent_to(running: Running) ->
     staying = asyncio.create_task(client.run())
     assert (await asyncio.wait_for(submitting, 10)).job == job
     staying.cancel()
+
+
+async def test_a_worker_that_had_nothing_to_do_is_not_taken_for_one_that_hangs(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "LOOK_AFTER", 0.01)
+    assert running.engine is not None
+    link = await running.engine._pool._worker()
+    link.heard -= 3600  # as long ago as it was when nothing was asked of it all the time
+    async with asyncio.timeout(60):
+        while time.monotonic() - link.heard > 600:
+            await asyncio.sleep(0.01)

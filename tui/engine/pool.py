@@ -233,6 +233,8 @@ class Pool:
             if link is None or not self._ready.is_set() or not self.busy:
                 self._asked_to_end = None
                 self._set_stall(None)
+                if link is not None:
+                    link.heard = now  # one with nothing to do says nothing, which is not to count against it later
             elif starved:  # this process stood still, not that one
                 link.heard = now
             else:

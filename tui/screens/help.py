@@ -1,5 +1,6 @@
 """Help: every key that works now, made from the live bindings."""
 
+import string
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,9 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 GAP: Final = "  "
+
+DIGITS: Final = "0 … 9"
+"""What is told of all ten."""
 
 KEYS_WIDTH: Final = 18
 """Cells of the keys that do one thing; more of them stand below each other."""
@@ -57,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
             told = active.binding.tooltip or active.binding.description
             if told:
                 keys.setdefault(told, {})[self.app.get_key_display(active.binding)] = None
-        return {told: GAP.join(names) for told, names in keys.items()}
+        return {told: DIGITS if {*names} == {*string.digits} else GAP.join(names) for told, names in keys.items()}
 
 
 def _table(keys: dict[str, str]) -> Table:

@@ -267,6 +267,8 @@ class SettingsScreen(EngineScreen):
 
     @on(Input.Changed, "#setting-filter")
     def _look_for(self) -> None:
+        if self._filter.value:
+            self._table.move_cursor(row=0)
         self._show()
         self._explain()
 
