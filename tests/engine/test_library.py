@@ -72,7 +72,10 @@ async def test_models_anywhere_below_a_folder_are_found_kept_and_looked_at_once(
     await again.stop()
 
 
-async def test_a_search_can_be_cancelled_and_commands_are_answered_meanwhile(running: Running, tmp_path: Path) -> None:
+async def test_a_search_can_be_cancelled_and_commands_are_answered_meanwhile(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "TELL_EVERY", 0.02)
     models = tmp_path / "home" / "ComfyUI" / "models"
     for number in range(1500):
         write_safetensors(models / f"{number}.safetensors", files.KOHYA)

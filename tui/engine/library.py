@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -27,8 +28,11 @@ from tui.protocol.library import LibraryPage, ModelFile
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 100
-"""Candidates that are looked into before they are saved and told of."""
+TELL_EVERY: Final = 0.5
+"""Seconds of looking after which what was found is saved and told of."""
+
+AT_ONCE: Final = 4
+"""Files that are looked into at the same time: on slow and on network disks each is mostly waited for."""
 
 QUIET_FOR: Final = 3000
 """Milliseconds for which a folder must be left alone before its change is looked at: copies take their time."""
@@ -77,6 +81,8 @@ class Library:
         """The folders of the last search that came to its end."""
         self.searched = asyncio.Event()
         """The first search has come to its end, whatever that was."""
+        self._met = 0
+        """Candidates that the search has met so far."""
         self._took = 0.0
         """Seconds that the last search took."""
         self._untold = False
@@ -144,16 +150,16 @@ class Library:
     async def _scan(self) -> None:
         self._report(LibraryScan(running=True, counts=self._counts()))
         where = await asyncio.to_thread(self._find_places)
-        found = await asyncio.to_thread(self._list, where)
+        found = await self._listed(where)
         todo = changed(found, {path: entry.stamp for path, entry in self._entries.items()})
         missed = await asyncio.to_thread(self._out_of_reach)
         self._report(replace(self.state, found=len(found), changed=len(todo), out_of_reach=missed))
-        for start in range(0, len(todo), BATCH):
-            if self._stop.is_set():
-                break
-            batch = await asyncio.to_thread(self._look, todo[start : start + BATCH])
+        looked = 0
+        while looked < len(todo) and not self._stop.is_set():
+            batch = await asyncio.to_thread(self._look, todo[looked:])
+            looked += len(batch)
             await self._save(batch, [])
-            self._report(replace(self.state, looked=start + len(batch), counts=self._counts()))
+            self._report(replace(self.state, looked=looked, counts=self._counts()))
         cancelled = self._stop.is_set()
         gone = [] if cancelled else [path for path in self._entries if path not in found]
         await self._save({}, gone)
@@ -163,20 +169,34 @@ class Library:
             await self._on_change(self.files)
         self._report(replace(self.state, running=False, cancelled=cancelled, counts=self._counts()))
 
+    async def _listed(self, where: list[Place]) -> dict[str, Candidate]:
+        """What :meth:`_list` finds, with its number told meanwhile."""
+        self._met = 0
+        listing = asyncio.create_task(asyncio.to_thread(self._list, where))
+        while not (await asyncio.wait({listing}, timeout=TELL_EVERY))[0]:
+            self._report(replace(self.state, found=self._met))
+        return listing.result()
+
     def _list(self, where: list[Place]) -> dict[str, Candidate]:
         found: dict[str, Candidate] = {}
         for candidate in candidates(where):
             if self._stop.is_set():
                 break
             found[candidate.told] = candidate
+            self._met = len(found)
         return found
 
-    def _look(self, batch: list[Candidate]) -> dict[str, _Entry]:
+    def _look(self, todo: list[Candidate]) -> dict[str, _Entry]:
+        """What the first of `todo` are, as many as can be looked into until it is time to tell."""
         looked: dict[str, _Entry] = {}
-        for candidate in batch:
-            if self._stop.is_set():
-                break
-            looked[candidate.told] = _Entry(candidate.stamp, look_at(candidate))
+        end = time.monotonic() + TELL_EVERY
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for start in range(0, len(todo), AT_ONCE):
+                if self._stop.is_set() or (start and time.monotonic() > end):
+                    break
+                few = todo[start : start + AT_ONCE]
+                for candidate, files in zip(few, pool.map(look_at, few), strict=True):
+                    looked[candidate.told] = _Entry(candidate.stamp, files)
         return looked
 
     async def _save(self, entries: dict[str, _Entry], gone: list[str]) -> None:

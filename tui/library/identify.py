@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -350,7 +351,10 @@ def _words(found: list[Any]) -> list[str]:
 
 def _sidecar(path: Path, words: list[str]) -> dict[str, Any]:
     """What other programs wrote down about a file, beside it."""
+    beside = _names_beside(path)
     for name, field in ((f"{path.stem}.civitai.info", "trainedWords"), (f"{path.stem}.json", "activation text")):
+        if name not in beside:
+            continue
         try:
             told = json.loads(read_small(path.with_name(name), MAX_CONFIGURATION))
         except (OSError, ValueError, RecursionError):
@@ -365,13 +369,24 @@ def _sidecar(path: Path, words: list[str]) -> dict[str, Any]:
 
 def preview_of(path: Path) -> str:
     """The picture beside a model that shows what it draws; empty when there is none."""
-    stem = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path
-    for ending in PREVIEWS:
-        picture = stem.with_name(stem.name + ending)
-        with suppress(OSError):  # a name so long that this one would be too long
-            if picture.is_file():
-                return str(picture)
-    return ""
+    stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    beside = _names_beside(path)
+    names = (stem + ending for ending in PREVIEWS)
+    return next((str(path.with_name(name)) for name in names if name in beside and path.with_name(name).is_file()), "")
+
+
+def _names_beside(path: Path) -> frozenset[str]:
+    """What else lies in a file's folder: read once, where asking for each name would cost a slow disk ten answers."""
+    try:
+        return _names_in(path.parent, path.parent.stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=64)
+def _names_in(folder: Path, changed: int) -> frozenset[str]:
+    del changed  # its names at another time do not count
+    return frozenset(one.name for one in folder.iterdir())
 
 
 def _short(text: str) -> str:

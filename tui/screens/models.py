@@ -496,7 +496,8 @@ def _is_at_work(snapshot: Snapshot) -> bool:
 
 
 def _has_news(snapshot: Snapshot) -> bool:
-    return _is_at_work(snapshot) or (snapshot.library is not None and bool(snapshot.library.out_of_reach))
+    scan = snapshot.library
+    return _is_at_work(snapshot) or (scan is not None and (scan.cancelled or bool(scan.out_of_reach)))
 
 
 def _scan(snapshot: Snapshot) -> str:
@@ -512,6 +513,8 @@ def _scan(snapshot: Snapshot) -> str:
         far = f"{scan.looked:,} of {scan.changed:,} that are new" if scan.changed else f"{scan.found:,} so far"
         return f"looking through the folders: {far}   (r stops)"
     kinds = counted(scan.counts)
+    if scan.cancelled:
+        return f"stopped looking; found {kinds or 'nothing yet'}   (r goes on)"
     if scan.out_of_reach:
         found = f"found {kinds}; " if kinds else ""
         return plain(f"{found}{', '.join(scan.out_of_reach)}   (r looks again)")
