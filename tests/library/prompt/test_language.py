@@ -100,6 +100,34 @@ def test_and_joins_prompts_with_their_weights() -> None:
     assert [one.text for one in subprompts("ratio 16:9")] == ["ratio 16:9"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("${x=red} ${x} and ${x}", " red and red"),
+        ("${y:blue} car${y=old}, ${y:blue}", "blue car, old"),
+        ("${x=!{a|b|c|d|e|f|g|h}}${x}${x}${x}", r"(.)\1\1"),
+        ("costs ${5|5}", r"costs \$5"),
+    ],
+)
+def test_variables_say_what_they_were_given(prompt: str, said: str) -> None:
+    assert re.fullmatch(said, expand(prompt, Wildcards(None), 1))
+
+
+@pytest.mark.parametrize(("prompt", "place"), [("a ${x} b", 2), ("${x=a${x}}${x}", 1), ("${x", 1)])
+def test_a_variable_without_a_text_or_an_end_is_told_with_its_place(prompt: str, place: int) -> None:
+    with pytest.raises(PromptError) as caught:
+        expand(prompt, Wildcards(None), 1)
+    assert caught.value.notice.start == place
+
+
+def test_tags_of_other_programs() -> None:
+    (one,), wrong = lora_tags("<lora:x:te=0.5:unet=0.8> fox")
+    assert (one.text_weight, one.weight, wrong) == (0.5, 0.8, [])
+    assert "single blocks" in lora_tags("<lora:x:1:lbw=OUTALL>")[1][0].text
+    assert without_tags("a fox <hypernet:z:0.5>, red") == "a fox, red"
+    assert [(one.start, one.kind) for one in notices("fox <hypernet:z:0.5>")] == [(4, "warning")]
+
+
 @given(ANY, st.integers(1, 12))
 def test_any_text_is_a_prompt_and_every_notice_has_a_place_in_it(prompt: str, steps: int) -> None:
     for composed in read(prompt, steps):

@@ -12,6 +12,7 @@ r"""The prompt language: A1111's, with wildcards. Pure text in, pure data out.
                                                     one weight for all, or the text encoders' and then the denoiser's
     choice      = "{" [ count "$$" [ between "$$" ] ] option { "|" option } "}"
     option      = [ number "::" ] { item }          how often it is chosen
+    variable    = "${" name "=" [ "!" ] { item } "}" | "${" name [ ":" { item } ] "}"
     wildcard    = "__" file "__"
     escape      = "\" one of ( ) [ ] { } | < > _ : \
 

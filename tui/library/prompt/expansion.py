@@ -1,4 +1,7 @@
-"""Choices and wildcards: `{red|blue}`, `{2$$ and $$a|b|c}`, `{0.5::a|b}` and `__colours__`, made into one prompt."""
+"""Choices and wildcards: `{red|blue}`, `{2$$ and $$a|b|c}`, `{0.5::a|b}` and `__colours__`, made into one prompt.
+
+`${name=text}` keeps a text that `${name}` says, each time anew; `${name=!text}` chooses once.
+"""
 
 import itertools
 import random
@@ -26,7 +29,8 @@ MAX_READ: Final = 16_000_000
 """Bytes of all the wildcard files that are read for one prompt."""
 
 _WILDCARD = re.compile(r"__(?P<name>[\w./*-]{0,200}?[\w*])__")
-_PLAIN = re.compile(r"[^\\{}_]+")
+_PLAIN = re.compile(r"[^\\{}_$]+")
+_VARIABLE = re.compile(r"\s*+(?P<name>[^\W\d]\w{0,99})\s*+(?P<sign>=!?|:)?")
 _COUNT = re.compile(r"\s*+(?P<low>\d{0,6})(?:-(?P<high>\d{0,6}))?\s*+")
 _SHARE = re.compile(r"\s*+(?P<share>\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})::")
 
@@ -68,6 +72,7 @@ class _Work:
         self._names: list[str] | None = None
         self._values: dict[str, list[Value]] = {}
         self._files: dict[Path, list[Value]] = {}
+        self.variables: dict[str, str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -142,6 +147,10 @@ class _Expansion:
             if letter == "\\":
                 said.append(self._text[place : place + 2])
                 place += 2
+            elif letter == "$" and (match := self._variable_at(place)) is not None:
+                close = self._pairs[place + 1]
+                said.append(self._variable(match, close))
+                place = close + 1
             elif letter == "{":
                 if place not in self._pairs:
                     raise self._wrong(place, place + 1, "this brace is never closed.")
@@ -216,6 +225,27 @@ class _Expansion:
             else:
                 place += 1
         return found
+
+    def _variable_at(self, place: int) -> re.Match[str] | None:
+        """What stands in the braces behind the $ at `place`, where that is a variable."""
+        close = self._pairs.get(place + 1)
+        match = _VARIABLE.match(self._text, place + 2, close) if close is not None else None
+        return match if match is not None and (match["sign"] or match.end() == close) else None
+
+    def _variable(self, match: re.Match[str], close: int) -> str:
+        """What a variable says; nothing where it is given its text."""
+        name, sign, variables = match["name"], match["sign"] or "", self._work.variables
+        if sign.startswith("="):
+            variables[name] = self._said(match.end(), close) if sign == "=!" else self._text[match.end() : close]
+            return ""
+        if name not in variables and sign == ":":
+            return self._said(match.end(), close)
+        if name not in variables:
+            how = f"no variable is called {name!r} yet: give it a text before, as ${{{name}=red}}."
+            raise self._wrong(match.start() - 2, close + 1, how)
+        if self._depth >= MAX_DEPTH:
+            raise self._wrong(match.start() - 2, close + 1, "variables lead to each other without end.")
+        return _Expansion(variables[name], self._work, self._depth + 1).text()
 
     def _wildcard(self, match: re.Match[str]) -> str:
         if self._depth >= MAX_DEPTH:

@@ -11,7 +11,7 @@ from tui.library.prompt.emphasis import Weighted, unescaped, weigh
 from tui.library.prompt.notices import Notice
 from tui.library.prompt.numbers import DECIMAL
 from tui.library.prompt.schedules import Stage, changes, stages
-from tui.library.prompt.tags import lora_tags
+from tui.library.prompt.tags import lora_tags, without_use
 
 _NUMBERED = re.compile(r":\s*+(?P<number>[+-]?[.\d]*+)\s*+\)")
 _PLAIN_NUMBER = re.compile(DECIMAL)
@@ -45,7 +45,7 @@ def notices(prompt: str) -> list[Notice]:
     if deep is not None:
         text = f"no bracket can stand inside of more than {MAX_NESTED} others."
         return [Notice(start=deep, end=deep + 1, text=text, kind="error")]
-    found = [*lora_tags(prompt)[1], *_brackets(prompt), *_weights(prompt), *_schedules(prompt)]
+    found = [*lora_tags(prompt)[1], *without_use(prompt), *_brackets(prompt), *_weights(prompt), *_schedules(prompt)]
     return sorted(found, key=lambda notice: (notice.start, notice.end))
 
 

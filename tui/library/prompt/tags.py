@@ -7,8 +7,10 @@ from msgspec import Struct
 from tui.library.prompt.notices import Notice
 
 _TAG = re.compile(r"<(?:lora|lyco):(?P<inside>[^<>]*)>")
-_TAGS_BEFORE_COMMA = re.compile(rf"(?<=\w)(?:[^\S\n]*{_TAG.pattern.replace('?P<inside>', '?:')})+[^\S\n]*(?=,)")
+_LEFT_OUT = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>")
+_TAGS_BEFORE_COMMA = re.compile(rf"(?<=\w)(?:[^\S\n]*{_LEFT_OUT.pattern})+[^\S\n]*(?=,)")
 """After a word: a comma after anything else would be read as one sign with it, which it is not in other programs."""
+_WITHOUT_USE = re.compile(r"<hypernet:[^<>]*>")
 _OPENED = re.compile(r"<(?:lora|lyco):")
 MAX_WEIGHT = 4.0
 
@@ -46,12 +48,19 @@ def _read(match: re.Match[str]) -> LoraTag | Notice:
     if len(numbers) > 2:
         return _wrong(match, "a tag has one weight, or the text encoders' and the denoiser's.")
     try:
-        weights = [float(number) for number in numbers] or [1.0]
+        weights = [float(numbers[0].removeprefix("te=")) if numbers else 1.0]
+        weights += [float(number.removeprefix("unet=")) for number in numbers[1:]]
     except ValueError:
-        return _wrong(match, "a weight is a number, such as 0.8.")
+        return _wrong(match, "a weight is a number, such as 0.8; weights of single blocks are not known.")
     if any(not abs(weight) <= MAX_WEIGHT for weight in weights):
         return _wrong(match, f"a weight is at most {MAX_WEIGHT:g}.")
     return LoraTag(start=match.start(), end=match.end(), name=name, text_weight=weights[0], weight=weights[-1])
+
+
+def without_use(prompt: str) -> list[Notice]:
+    """Tags that other programs know: they are left out."""
+    text = "hypernetworks are not drawn with: this is left out."
+    return [Notice(start=match.start(), end=match.end(), text=text) for match in _WITHOUT_USE.finditer(prompt)]
 
 
 def _wrong(match: re.Match[str], text: str) -> Notice:
@@ -60,9 +69,9 @@ def _wrong(match: re.Match[str], text: str) -> Notice:
 
 def without_tags(prompt: str) -> str:
     """`prompt` without its tags, and without the gaps that they leave."""
-    if not _TAG.search(prompt):
+    if not _LEFT_OUT.search(prompt):
         return prompt
-    return re.sub(r" {2,}", " ", _TAG.sub("", _TAGS_BEFORE_COMMA.sub("", prompt))).strip()
+    return re.sub(r" {2,}", " ", _LEFT_OUT.sub("", _TAGS_BEFORE_COMMA.sub("", prompt))).strip()
 
 
 def tag(name: str, text_weight: float, weight: float) -> str:
