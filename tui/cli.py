@@ -35,7 +35,13 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `latentty` with `arguments`, or those of the process; the exit status."""
-    parsed = _parser().parse_args(arguments)
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    for text in given:
+        if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that are no letters
+            told = os.fsencode(text).decode(errors="backslashreplace")
+            parser.error(f"'{told}' is not UTF-8, and no message could tell it: rename the file")
+    parsed = parser.parse_args(given)
     run: Callable[..., int] = parsed.run
     from tui.library.paths import Paths
     from tui.protocol.problem import LatenttyError

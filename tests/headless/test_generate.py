@@ -15,6 +15,7 @@ from typing import get_args
 import pytest
 
 from tests.conftest import end_engine, make_home, pictures_below
+from tui.cli import main
 from tui.headless import options
 from tui.headless.generate import Request, make_job
 from tui.library.engine_file import read_engine_file
@@ -293,6 +294,15 @@ def test_a_hung_engine_is_reported_and_ended_by_force(home: Paths) -> None:
     assert "stop --force" in made.stderr
     assert "ended" in latentty("engine", "stop", "--force").stdout
     assert "running" in latentty("engine", "start").stdout, "the stale lock and socket are in nobody's way"
+
+
+@pytest.mark.parametrize("command", [["generate", "a fox", "--image"], ["models", "get", "hf:a/b", "--to"]])
+def test_an_argument_that_is_not_utf8_is_refused_in_a_sentence(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*command, os.fsdecode(b"caf\xe9.png")])
+    assert r"'caf\xe9.png' is not UTF-8" in capsys.readouterr().err
 
 
 def test_twenty_clients_at_once_make_one_engine(home: Paths) -> None:

@@ -249,7 +249,7 @@ def _fits(examined: Examined, usable: list[ModelFile], torch: Torch, settings: E
     examined.add("Models", "will fit", told + ("" if fitting == len(usable) else "; others in turns, slower"))
     most = sorted(sizes.items(), key=lambda one: -len(one[1]))
     for label, of_one in most[:LISTED]:
-        span = f"{min(of_one):.1f} to {max(of_one):.1f}" if len(of_one) > 1 else f"{of_one[0]:.1f}"
+        span = " to ".join(dict.fromkeys(f"{size:.1f}" for size in (min(of_one), max(of_one))))
         fit = sum(size * GIB <= budget for size in of_one)
         examined.add("Models", "", f"{label}: {fit:,} of {len(of_one):,}, of {span} GiB")
     if left := most[LISTED:]:
