@@ -162,7 +162,10 @@ def _described(file: ModelFile, lending: Lending) -> ModelInfo:
     try:
         return replace(open_model(Path(file.path), lending), name=file.name)
     except LatenttyError as error:
-        return ModelInfo(name=file.name, path=file.path, family=file.family, problem=error.problem)
+        problem = error.problem
+        if error.problem.code == "model_missing" and file.problem is not None:
+            problem = file.problem  # its name is not UTF-8, so that no path leads to it
+        return ModelInfo(name=file.name, path=file.path, family=file.family, problem=problem)
 
 
 def _can_be_drawn_with(file: ModelFile) -> bool:
