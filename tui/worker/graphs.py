@@ -90,6 +90,7 @@ class _Graph:
         self._inputs = [_placed(leaf, device) for leaf in leaves]
         arguments, named = tree_unflatten(self._inputs, structure)
         self._graph = torch.cuda.CUDAGraph()
+        self._stream: Any = torch.cuda.current_stream(device)
         torch.cuda.synchronize(device)
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"), device_watched():
             self._result = forward(*arguments, **named)
@@ -99,6 +100,8 @@ class _Graph:
         for place, leaf in zip(self._inputs, leaves, strict=True):
             if isinstance(leaf, torch.Tensor):
                 place.copy_(leaf, non_blocking=True)
+        with device_watched():
+            self._stream.query()  # raises where the device is lost; a replay would crash the process then
         self._graph.replay()
         results, structure = tree_flatten(self._result)
         # the next replay writes over these
