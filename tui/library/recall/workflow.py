@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from tui.library.recall.found import listed
-from tui.library.recall.workflow_values import shown_values, values_of
+from tui.library.recall.workflow_values import OWN, shown_values, values_of
 
 MAX_NODES: Final = 20_000
 MAX_STEPS: Final = 64
@@ -35,9 +35,16 @@ class _Scope(Struct, frozen=True, eq=False):
     nodes: dict[str, Node]
     links: dict[int, tuple[str, int]]
     """By their ids, the node and the number of its output that they come from."""
-    definition: Node
-    place: "tuple[_Scope, Node] | None" = None
-    """For a subgraph: the graph that it stands in, and the node there."""
+    outputs: list[Node]
+    """Of a subgraph, with the links inside that they come from."""
+    set: dict[str, object]
+    """The links into its Set nodes, by their names."""
+    outer: "_Scope | None" = None
+    """For a subgraph: the graph that it stands in."""
+    given: list[Node] = field(default_factory=list)
+    """The inputs of its place there, in the order of its own."""
+    shown: dict[str, Node] = field(default_factory=dict)
+    """The values that its place holds, as :func:`shown_values` tells them."""
     inner: "dict[str, _Scope]" = field(default_factory=dict)
     """The subgraphs in its nodes."""
 
@@ -60,7 +67,7 @@ def nodes_of_workflow(workflow: Node) -> dict[str, Node]:
 
 def _scopes(workflow: Node, subgraphs: Mapping[str, Node]) -> Iterator[_Scope]:
     """The workflow's own graph and every subgraph in its place."""
-    waiting, left = [_scope(workflow, "", None)], MAX_NODES
+    waiting, left = [_scope(workflow, "")], MAX_NODES
     while waiting:
         scope = waiting.pop(0)
         yield scope
@@ -68,7 +75,7 @@ def _scopes(workflow: Node, subgraphs: Mapping[str, Node]) -> Iterator[_Scope]:
             kind = str(node.get("type", ""))
             if kind not in subgraphs or node.get("mode") in (BYPASSED, MUTED) or scope.prefix.count(":") >= MAX_STEPS:
                 continue
-            inner = _scope(subgraphs[kind], f"{scope.prefix}{name}:", (scope, node))
+            inner = _scope(subgraphs[kind], f"{scope.prefix}{name}:", scope, node)
             left -= len(inner.nodes) + 1
             if left < 0:
                 return
@@ -76,7 +83,7 @@ def _scopes(workflow: Node, subgraphs: Mapping[str, Node]) -> Iterator[_Scope]:
             waiting.append(inner)
 
 
-def _scope(graph: Node, prefix: str, place: tuple[_Scope, Node] | None) -> _Scope:
+def _scope(graph: Node, prefix: str, outer: _Scope | None = None, place: Node | None = None) -> _Scope:
     nodes = {str(node.get("id")): node for node in listed(graph.get("nodes"))[:MAX_NODES] if isinstance(node, dict)}
     links: dict[int, tuple[str, int]] = {}
     for link in listed(graph.get("links")):
@@ -84,7 +91,18 @@ def _scope(graph: Node, prefix: str, place: tuple[_Scope, Node] | None) -> _Scop
             link = [link.get("id"), link.get("origin_id"), link.get("origin_slot")]
         if isinstance(link, list) and len(link) >= 3 and isinstance(link[0], int) and isinstance(link[2], int):
             links[link[0]] = (str(link[1]), link[2])
-    return _Scope(prefix, nodes, links, graph, place)
+    setters = {
+        str(listed(node.get("widgets_values"))[:1]): next((one.get("link") for one in _entries(node, "inputs")), None)
+        for node in reversed(nodes.values())
+        if node.get("type") == "SetNode"
+    }
+    outputs = _entries(graph, "outputs")
+    if place is None:
+        return _Scope(prefix, nodes, links, outputs, setters)
+    named = {str(entry.get("name")): entry for entry in reversed(_entries(place, "inputs"))}
+    given = [named.get(str(entry.get("name")), {}) for entry in _entries(graph, "inputs")]
+    shown = shown_values(place) or {OWN: values_of(place)}
+    return _Scope(prefix, nodes, links, outputs, setters, outer, given, shown)
 
 
 def _is_of_the_editor(node: Node) -> bool:
@@ -95,9 +113,7 @@ def _is_of_the_editor(node: Node) -> bool:
 
 def _inputs(scope: _Scope, node: Node) -> Node:
     """The inputs of `node` by name: its own values, and over them what it is given."""
-    inputs = values_of(node)
-    if scope.place is not None:
-        inputs |= shown_values(scope.place[1]).get(str(node.get("id")), {})
+    inputs = values_of(node) | scope.shown.get(str(node.get("id")), {})
     for entry in _entries(node, "inputs"):
         if isinstance(entry.get("link"), int):
             given = _followed(scope, entry["link"], entry.get("type"))
@@ -117,13 +133,10 @@ def _followed(scope: _Scope, link: object, kind: object) -> object:
             return None
         name, slot = scope.links[link]
         if name == str(_INPUTS_OF_SUBGRAPH):
-            if scope.place is None:
-                return None
-            outer, node = scope.place
-            entry = _entry_called(node, scope.definition, slot)
-            if entry.get("link") is None:
-                return values_of(node).get(str(entry.get("name")))
-            scope, link = outer, entry["link"]
+            entry = scope.given[slot] if 0 <= slot < len(scope.given) else {}
+            if entry.get("link") is None or scope.outer is None:
+                return scope.shown.get(OWN, {}).get(str(entry.get("name")))
+            scope, link = scope.outer, entry["link"]
             continue
         node = scope.nodes.get(name, {})
         if node.get("mode") == MUTED or not node:
@@ -132,39 +145,17 @@ def _followed(scope: _Scope, link: object, kind: object) -> object:
             link = _passed_on(node, slot, kind)
         elif name in scope.inner:
             scope = scope.inner[name]
-            link = _inside(scope.definition, slot)
+            inside = listed(scope.outputs[slot].get("linkIds")) if 0 <= slot < len(scope.outputs) else []
+            link = inside[0] if inside else None
         elif node.get("type") == "PrimitiveNode":
             values = listed(node.get("widgets_values"))
             return values[0] if values else None
         elif node.get("type") == "GetNode":
-            link = _set_elsewhere(scope, node)
+            link = scope.set.get(str(listed(node.get("widgets_values"))[:1]))
         elif _PASSING.match(str(node.get("type", ""))):
             link = next((entry.get("link") for entry in _entries(node, "inputs")), None)
         else:
             return [scope.prefix + name, slot]
-    return None
-
-
-def _entry_called(place: Node, definition: Node, slot: int) -> Node:
-    """The input of a subgraph's `place` that its inner nodes see as the number `slot`."""
-    names = [entry.get("name") for entry in _entries(definition, "inputs")]
-    name = names[slot] if 0 <= slot < len(names) else None
-    return next((entry for entry in _entries(place, "inputs") if entry.get("name") == name), {})
-
-
-def _inside(definition: Node, slot: int) -> object:
-    """The link inside a subgraph that its output number `slot` comes from."""
-    outputs = _entries(definition, "outputs")
-    ids = listed(outputs[slot].get("linkIds")) if 0 <= slot < len(outputs) else []
-    return ids[0] if ids else None
-
-
-def _set_elsewhere(scope: _Scope, getter: Node) -> object:
-    """The link into the Set node whose name `getter` has, in its graph or one around it."""
-    wanted = listed(getter.get("widgets_values"))[:1]
-    for node in scope.nodes.values():
-        if node.get("type") == "SetNode" and wanted and listed(node.get("widgets_values"))[:1] == wanted:
-            return next((entry.get("link") for entry in _entries(node, "inputs")), None)
     return None
 
 
