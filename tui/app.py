@@ -54,6 +54,9 @@ from tui.widgets.typed_ahead import TypedAhead
 PAINT_EVERY: Final = 0.1
 """Seconds between two looks at what has changed; events between them are painted together."""
 
+SLIM: Final = 76
+"""Columns from which on a message has room for as wide a line as it ever takes."""
+
 MASK: Final = 0.005
 """Seconds for which a change of screens holds back what is painted."""
 
@@ -133,7 +136,8 @@ class LatenttyApp(PictureApp[int]):
         scrollbar-corner-color: $background;
     }
     Input > .input--placeholder, TextArea .text-area--placeholder { color: $text-muted; }
-    Toast { width: auto; max-width: 90%; padding: 0 1; background: $panel; }
+    Toast { width: auto; max-width: 72; padding: 0 1; background: $panel; }
+    App.-slim Toast { max-width: 90%; }
     """
     ENABLE_COMMAND_PALETTE = False  # Textual's own names other things than ours, and looks otherwise
     BINDINGS = [
@@ -220,6 +224,10 @@ class LatenttyApp(PictureApp[int]):
         self.set_interval(PAINT_EVERY, self._paint)
         self.set_interval(LOOK_EVERY, self._look_at_themes)
         self.call_after_refresh(self._stay_attached)
+
+    def on_resize(self) -> None:
+        """Keep messages within the screen. A part of its width cuts the last word of some, so only where it is slim."""
+        self.set_class(self.size.width < SLIM, "-slim")
 
     def on_unmount(self) -> None:
         """The terminal gets the title back that it had."""

@@ -583,7 +583,7 @@ class StudioScreen(EngineScreen):
         if picture is not None and await self.result(TrashPictures(pictures=[picture.id])) is not None:
             self._undo.add("The picture is back.", RestorePictures(pictures=[picture.id]))
             key = undo_key(self.app, "picture.undo")
-            self.notify(f"It is in the trash. {key} brings it back; later, F3 and b show the trash.")
+            self.notify(f"It is in the trash. {key} brings it back; F3 and b lead to the trash.")
 
     @work(group="commands")
     async def action_undo(self) -> None:
