@@ -14,6 +14,7 @@ from tui.library.controlnets import is_for_inpainting
 from tui.protocol.job import Mode
 from tui.protocol.problem import LatenttyError, Problem
 from tui.worker.component import Component
+from tui.worker.few_steps import STEADY
 from tui.worker.flow_solvers import SOLVERS, flow_schedule
 from tui.worker.residents import Model
 
@@ -127,4 +128,5 @@ def fresh_scheduler(model: Model, wanted: "tuple[str, dict[str, Any]] | None") -
         return SOLVERS[class_name].on_flow(config, **options)
     if class_name == "FlowMatchEulerDiscreteScheduler":
         return flow_schedule(config, **options)
-    return getattr(diffusers, class_name).from_config(config, **options)
+    kind: Any = STEADY.get(class_name) or getattr(diffusers, class_name)
+    return kind.from_config(config, **options)
