@@ -245,6 +245,7 @@ class StudioScreen(EngineScreen):
             self._known = (written.prompt, written.negative_prompt) if written is not None else ("", "")
         elif jobs:
             self._fill(jobs[-1])
+        self._kept = self._draft()
         if any(typed):
             self.prompts.fill(*(own or left for own, left in zip(typed, self.prompts.texts, strict=True)))
         said()
@@ -260,7 +261,8 @@ class StudioScreen(EngineScreen):
 
     async def keep_all(self) -> None:
         """Have the engine keep what was typed last, if it answers soon."""
-        if self._resting is not None and (draft := self._draft()) is not None and self.client.is_attached:
+        draft = self._draft()  # what was typed in the same burst as the key that ends the app is told of to nobody yet
+        if draft is not None and self._kept not in (None, draft) and self.client.is_attached:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SOON):
                     await self.result(KeepDraft(draft=draft))
