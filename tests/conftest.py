@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +158,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Paths]:
 
 
 def end_engine(paths: Paths) -> None:
-    """Kill the engine of `paths`, if one runs; its worker ends with it."""
+    """Kill the engine of `paths`, if one runs or starts; its worker ends with it."""
     told = read_engine_file(paths.lock_file)
     if told is not None and is_locked(paths):
         os.kill(told.pid, signal.SIGKILL)
+    mine = f"XDG_STATE_HOME={paths.state.parents[1]}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            starts = b"engine\0run" in (process / "cmdline").read_bytes()  # and has not said so in its file yet
+            if starts and mine in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 @pytest.fixture
