@@ -4,6 +4,7 @@ from typing import Final
 
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.events import Mount
 from textual.widget import Widget
 from textual.widgets import Label, Select
 
@@ -43,6 +44,11 @@ class Choice(Select[str]):
             super().__init__(options, compact=True, prompt=prompt, allow_blank=blank, id=id, value=value)
         if classes is not None:
             self.add_class(classes)
+
+    def _on_mount(self, event: Mount) -> None:
+        """Let a list be that the app's end has emptied while it was made; Textual's own would miss what was inside."""
+        if not self.query("#label"):
+            event.prevent_default()
 
     @property
     def chosen(self) -> str | None:
