@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from tui import __version__
 from tui.headless.options import add_options, request
+from tui.library.listing import is_tellable, told_path
 
 if TYPE_CHECKING:
     from tui.library.paths import Paths
@@ -38,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
     for text in given:
-        if any("\udc80" <= letter <= "\udcff" for letter in text):  # bytes that are no letters
-            told = os.fsencode(text).decode(errors="backslashreplace")
-            parser.error(f"'{told}' is not UTF-8, and no message could tell it: rename the file")
+        if not is_tellable(text):
+            parser.error(f"'{told_path(text)}' is not UTF-8, and no message could tell it: rename the file")
     parsed = parser.parse_args(given)
     run: Callable[..., int] = parsed.run
     from tui.library.paths import Paths

@@ -43,7 +43,7 @@ def _names(folder: Path, begun: str, *, folders: bool) -> Iterator[str]:
         with os.scandir(folder) as entries:
             for entry in islice(entries, LOOKED_AT):
                 hidden = entry.name.startswith(".") and not begun
-                if entry.name.startswith(begun) and not hidden and is_tellable(Path(entry.name)):
+                if entry.name.startswith(begun) and not hidden and is_tellable(entry.name):
                     is_folder = entry.is_dir()
                     if is_folder or not folders:
                         yield f"{entry.name}/" if is_folder else entry.name

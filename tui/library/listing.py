@@ -19,13 +19,13 @@ def matches(folder: Path, pattern: str) -> list[Path]:
         return []
 
 
-def told_path(path: Path) -> str:
+def told_path(path: Path | str) -> str:
     """`path` as text that is UTF-8: bytes of a name that are not stand there as \\x and their two digits."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def is_tellable(path: Path) -> bool:
-    """Whether the name of `path` is UTF-8."""
+def is_tellable(path: Path | str) -> bool:
+    """Whether `path` is UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

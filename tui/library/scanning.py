@@ -105,7 +105,7 @@ def _stamps(folder: Path, names: list[str]) -> list[str]:
             told = (folder / name).stat()
         except OSError:
             continue  # gone meanwhile
-        found.append(f"{told_path(Path(name))}:{told.st_size}:{told.st_mtime_ns}")
+        found.append(f"{told_path(name)}:{told.st_size}:{told.st_mtime_ns}")
     return found
 
 
@@ -138,8 +138,7 @@ def _as_can_be_told(file: ModelFile) -> ModelFile:
         cause=f"{told_path(path)} cannot be used: its name, or a folder's, is not UTF-8.",
         hint="Rename it, or have all such names converted: convmv -f latin1 -t utf8 -r --notest FOLDER.",
     )
-    name = told_path(Path(file.name))
-    return replace(file, path=told_path(path), name=name, preview="", problem=problem)
+    return replace(file, path=told_path(path), name=told_path(file.name), preview="", problem=problem)
 
 
 def changed(found: Mapping[str, Candidate], known: Mapping[str, str]) -> list[Candidate]:
