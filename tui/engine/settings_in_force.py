@@ -1,6 +1,7 @@
 """The settings that the engine acts on. It alone writes them, and follows what is changed."""
 
 import asyncio
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -51,8 +52,7 @@ class SettingsInForce:
         orders: list[WorkerCommand] = []
         if self.now.engine.memory_budget:
             orders.append(_budget(self.now))
-        places = {name: self._models.path_of(name) for name in self.now.pinned_models}
-        return orders + [PinModel(model=name, path=path) for name, path in places.items() if path]
+        return orders + self._pin_orders(self.now.pinned_models)
 
     async def pin(self, name: str, *, pinned: bool) -> None:
         """The model stays on the device before others, or no longer.
@@ -98,9 +98,8 @@ class SettingsInForce:
 
     def pin_found(self, names: list[str]) -> None:
         """Have the worker told of those of `names` that were found since."""
-        for name in names:
-            if path := self._models.path_of(name):
-                self._background.begin(self._pool.order(PinModel(model=name, path=path), start=False))
+        for order in self._pin_orders(names):
+            self._background.begin(self._pool.order(order, start=False))
 
     async def _save_setting(self, name: str, value: str | list[str]) -> None:
         """Write a setting and act on it from now on; the environment goes on to win where it says something else."""
@@ -118,7 +117,7 @@ class SettingsInForce:
         if (former.model_folders, former.compile_models) != (now.model_folders, now.compile_models):
             await self._pool.renew_worker()
         else:
-            orders: list[WorkerCommand] = [*self._pins_changed(former, now)]
+            orders = self._pin_orders(sorted(set(former.pinned_models) ^ set(now.pinned_models)))
             if former.engine.memory_budget != now.engine.memory_budget:
                 orders.append(_budget(now))
             for order in orders:
@@ -126,12 +125,11 @@ class SettingsInForce:
         if _looking(former) != _looking(now):
             self._background.begin(self._watch.look_elsewhere())
 
-    def _pins_changed(self, former: Settings, now: Settings) -> list[PinModel]:
-        names = set(former.pinned_models) ^ set(now.pinned_models)
-        places = {name: self._models.path_of(name) for name in sorted(names)}
-        return [
-            PinModel(model=name, path=path, pinned=name in now.pinned_models) for name, path in places.items() if path
-        ]
+    def _pin_orders(self, names: Iterable[str]) -> list[WorkerCommand]:
+        """Whether each of these models is pinned, for the worker; nothing of those that are nowhere."""
+        places = {name: self._models.path_of(name) for name in names}
+        pinned = self.now.pinned_models
+        return [PinModel(model=name, path=path, pinned=name in pinned) for name, path in places.items() if path]
 
     def _tell_settings(self) -> None:
         self._board.tell(self._kept())
