@@ -12,7 +12,7 @@ _NAME: Final = re.compile(
     r"(?P<stem>[^.]+?)(?:-\d{5}-of-\d{5})?(?:\.(?P<variant>[A-Za-z]\w*?))?(?:-\d{5}-of-\d{5})?\.safetensors"
 )
 """Where the number of a piece stands depends on the year that it was written in."""
-_STEMS: Final = ("diffusion_pytorch_model", "model")
+STEMS: Final = ("diffusion_pytorch_model", "model")
 """How diffusers and transformers call what they read."""
 _LAST: Final = "non_ema"
 """The variant to train on, not to draw with."""
@@ -28,13 +28,8 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files in `folder` that are read, sorted: of several sets the one that has no variant's name."""
     files = sorted(folder.glob("*.safetensors"))
     sets = {weight_set(path.name) for path in files}
-    known = [one for one in sets if one[0] in _STEMS]
+    known = [one for one in sets if one[0] in STEMS]
     if not known:
         return files
     chosen = min(known, key=lambda one: (one[1] == _LAST, one[1], one[0]))
     return [path for path in files if weight_set(path.name) == chosen]
-
-
-def variant_of(files: list[Path]) -> str | None:
-    """What the loaders of diffusers and transformers must be told to read these files and no others."""
-    return weight_set(files[0].name)[1] or None if files else None

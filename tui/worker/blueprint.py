@@ -13,7 +13,7 @@ import diffusers
 from tui.library.families import Family, family_of
 from tui.library.models import read_json, read_model
 from tui.library.safetensors_header import Header, read_header
-from tui.library.weight_files import variant_of, weight_files
+from tui.library.weight_files import weight_files, weight_set
 from tui.protocol.problem import LatenttyError, Problem
 
 LEFT_OUT: Final = frozenset({"safety_checker", "feature_extractor", "image_encoder", "watermark"})
@@ -37,7 +37,7 @@ class Part:
     @property
     def variant(self) -> str | None:
         """What their names say, such as "fp16", which the libraries' loaders must be told."""
-        return variant_of(self.files)
+        return weight_set(self.files[0].name)[1] or None if self.files else None
 
     @cached_property
     def headers(self) -> list[Header]:

@@ -6,7 +6,6 @@ of the classes that large models consist of.
 """
 
 import gc
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -18,6 +17,7 @@ from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel
 
+from tui.library.weight_files import STEMS, weight_set
 from tui.worker.blueprint import Part
 
 KNOWN: Final = (
@@ -31,9 +31,6 @@ KNOWN: Final = (
 
 Not the VAE, which takes a moment: read in this way, a tiny one's results differed in their last bit.
 """
-
-OWN_NAMES: Final = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.[A-Za-z]\w*)?\.safetensors")
-"""Of the one file that weights lie in, with the variant that it is."""
 
 OLD_PREFIX: Final = "text_model."
 """Of CLIP's weights in files made before transformers 5, where its module has none."""
@@ -79,7 +76,7 @@ def _names_in_file(part: Part) -> Iterable[str] | None:
     kept_precise = getattr(kind, "_keep_in_fp32_modules", None) or getattr(kind, "_keep_in_fp32_modules_strict", None)
     if kind.__name__ not in KNOWN or kept_precise:
         return None
-    if len(part.files) != 1 or OWN_NAMES.fullmatch(part.files[0].name) is None:
+    if len(part.files) != 1 or weight_set(part.files[0].name)[0] not in STEMS:
         return None
     if b"quantization_config" in part.configuration:
         return None
