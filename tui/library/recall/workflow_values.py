@@ -7,9 +7,11 @@ from tui.library.recall.found import listed
 
 _HOLDS_A_TEXT: Final = re.compile("text|prompt|string|positive|negative|primitive|note|clip", re.IGNORECASE)
 """Nodes of one value that is a text, by their kind."""
-OWN: Final = "-1"
 _HOLDS_NONE: Final = re.compile("load|vision", re.IGNORECASE)
 """Nodes whose one value is a file's name all the same."""
+OWN: Final = "-1"
+"""What a subgraph's place calls itself among the nodes inside it."""
+
 _SIZES: Final = ("empty_latent_width", "empty_latent_height")
 _ONE_LORA: Final = ("lora_name", "lora_model_strength", "lora_clip_strength")
 _EASY_LOADER: Final = (
